@@ -1,0 +1,1 @@
+"""A self-hosted OCR server with the hosted service's endpoint."""

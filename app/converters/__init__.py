@@ -1,0 +1,1 @@
+"""Source files to pages, one file per family of formats."""

@@ -1,0 +1,139 @@
+"""What was read: boxes, words, lines, paragraphs, pages, documents; all of it frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of its page; origin top left, y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Pixels from left to right."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Pixels from top to bottom."""
+        return self.bottom - self.top
+
+    @staticmethod
+    def around(boxes: Iterable[Box]) -> Box:
+        """The smallest box that holds all ``boxes``, of which there is at least one."""
+        lefts, tops, rights, bottoms = zip(
+            *((b.left, b.top, b.right, b.bottom) for b in boxes), strict=True
+        )
+        return Box(min(lefts), min(tops), max(rights), max(bottoms))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Characters without white space that stand together; in Han text, a run of characters."""
+
+    text: str
+    box: Box
+    confidence: float = 1.0
+    spaced: bool = True  # A space stands between the word before and this one.
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words in logical order (the order in which they are read aloud) on one base line."""
+
+    words: tuple[Word, ...]
+    box: Box
+    vertical: bool = False  # Characters run from top to bottom.
+
+    @property
+    def text(self) -> str:
+        """The words with the spaces that stand between them."""
+        return "".join(
+            " " + word.text if word.spaced and n else word.text for n, word in enumerate(self.words)
+        )
+
+    @property
+    def confidence(self) -> float:
+        """The mean over the characters, 0 to 1."""
+        characters = sum(len(word.text) for word in self.words)
+        total = sum(word.confidence * len(word.text) for word in self.words)
+        return total / characters if characters else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Lines that belong together, in reading order."""
+
+    lines: tuple[Line, ...]
+    box: Box
+
+    @property
+    def text(self) -> str:
+        """The lines as one flowing text: spaces where a space was, none between Han characters."""
+        text = ""
+        for line in self.lines:
+            joined = line.text
+            if text and joined and not (is_unspaced(text[-1]) or is_unspaced(joined[0])):
+                text += " "
+            text += joined
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a document."""
+
+    number: int  # From 1.
+    width: float  # Pixels at ``dpi``, of the page as it is looked at (after any rotation).
+    height: float
+    dpi: float
+    paragraphs: tuple[Paragraph, ...]  # In reading order.
+    recognized: bool  # Whether recognition ran; a text layer that was used counts as not.
+    picture: Path | None = None  # The page as an image file, where the source was an image.
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All lines in reading order."""
+        return tuple(line for paragraph in self.paragraphs for line in paragraph.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The pages on their way to a writer.
+
+    ``pages`` can be walked through once, in order, and may recognize each page only when it is
+    asked for: a writer that keeps no page keeps the memory constant.
+    """
+
+    pages: Iterable[Page]
+    original: Path | None = None  # The unlocked PDF whose pages these are, if they come from one.
+
+
+# Ranges of scripts that are written without spaces between words.
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x2E80, 0x2FDF),  # CJK radicals
+    (0x3000, 0x312F),  # CJK marks, kana, Bopomofo
+    (0x3190, 0x4DBF),  # kanbun, enclosed CJK, extension A
+    (0x4E00, 0x9FFF),  # Han
+    (0xF900, 0xFAFF),  # compatibility Han
+    (0xFE30, 0xFE4F),  # vertical forms
+    (0xFF00, 0xFFEF),  # full-width forms
+    (0x20000, 0x3FFFF),  # Han extensions
+)
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether ``character`` belongs to a script that puts no spaces between words."""
+    code = ord(character)
+    return code >= 0x0E00 and any(first <= code <= last for first, last in _UNSPACED)

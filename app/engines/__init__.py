@@ -1,0 +1,1 @@
+"""Page images to lines, one file per engine."""

@@ -1,0 +1,142 @@
+"""One tree of errors; each class carries its task state, HTTP status and code.
+
+``str(error)`` is always safe to show to the caller: it says what is wrong and what to do, and
+names no path, address or library. The cause travels in ``__cause__`` and goes to the log.
+"""
+
+from enum import IntEnum
+
+
+class State(IntEnum):
+    """The states of a task, as clients see them."""
+
+    QUEUED = 0
+    COMPLETE = 1
+    PREPARING = 2
+    WAITING = 3
+    PROCESSING = 4
+    FAILED = -1
+    NOT_STORED = -2
+    DOWNLOAD_FAILED = -3
+    TOO_LARGE = -5
+    INVALID_FILE = -7
+    TIMED_OUT = -8
+    INTERNAL_ERROR = -9
+    EMPTY_RESULT = -11
+    CANCELLED = -13
+    OUT_OF_RESOURCES = -15
+
+    @property
+    def final(self) -> bool:
+        """Whether a task in this state will never change again."""
+        return self is State.COMPLETE or self < 0
+
+
+class AppError(Exception):
+    """Anything that goes wrong in a way that the caller should hear about."""
+
+    state = State.FAILED
+    status = 500
+    code = "internal_error"
+
+
+class InternalError(AppError):
+    """A fault of ours; the log says which."""
+
+    state = State.INTERNAL_ERROR
+
+
+# Requests that never become a task.
+
+
+class BadRequest(AppError):
+    """A field is missing, unknown or out of its range."""
+
+    status, code = 400, "invalid_parameter"
+
+
+class Unauthorized(AppError):
+    """The token is missing, unknown, expired or revoked."""
+
+    status, code = 401, ""
+
+
+class TaskNotFound(AppError):
+    """There is no such task, or it is another token's."""
+
+    status, code = 404, "task_not_exist"
+
+
+class BodyTooLarge(AppError):
+    """The request's body is over the limit."""
+
+    status, code = 413, "file_too_large"
+
+
+class Unavailable(AppError):
+    """The service cannot take the request now; later it can."""
+
+    status, code = 503, "service_unavailable"
+
+
+# Tasks that fail.
+
+
+class DownloadFailed(AppError):
+    """The document could not be fetched from its URL."""
+
+    state, code = State.DOWNLOAD_FAILED, "download_failed"
+
+
+class TooLarge(AppError):
+    """The document has too many bytes, pages or pixels."""
+
+    state, code = State.TOO_LARGE, "document_too_large"
+
+
+class InvalidFile(AppError):
+    """The document is corrupt or of a kind that cannot be read."""
+
+    state, code = State.INVALID_FILE, "invalid_file"
+
+
+class EncryptedDocument(InvalidFile):
+    """The document needs a password that was not given, or the given one is wrong."""
+
+    code = "encrypted_document"
+
+
+class TimedOut(AppError):
+    """A page or the whole task took longer than its limit."""
+
+    state, code = State.TIMED_OUT, "timed_out"
+
+
+class Cancelled(AppError):
+    """The task was cancelled while it ran."""
+
+    state, code = State.CANCELLED, "cancelled"
+
+
+class OutOfResources(AppError):
+    """Memory or disk ran out."""
+
+    state, code = State.OUT_OF_RESOURCES, "out_of_resources"
+
+
+class NotStored(AppError):
+    """The result was made but could not be stored."""
+
+    state, code = State.NOT_STORED, "result_not_stored"
+
+
+class ToolFailed(AppError):
+    """An external program failed; adapters turn this into an error about the document."""
+
+    state, code = State.INTERNAL_ERROR, "tool_failed"
+
+
+class ToolTimedOut(ToolFailed):
+    """An external program was ended because it took too long."""
+
+    state, code = State.TIMED_OUT, "timed_out"

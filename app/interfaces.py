@@ -1,0 +1,113 @@
+"""The seams: what a converter, engine, writer, storage and queue promise."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.document import Document, Line
+from app.languages import Language
+
+Image = NDArray[np.uint8]
+"""Pixels, shape (height, width, 3), red-green-blue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """One page of a source file, before anything is recognized on it."""
+
+    number: int  # From 1.
+    width: float  # Pixels of the image that ``load`` gives.
+    height: float
+    dpi: float
+    load: Callable[[], Image]  # Renders or decodes; may be slow, raises InvalidFile.
+    lines: tuple[Line, ...] | None = None  # The text layer, where it can be trusted.
+    picture: Path | None = None  # The page as an image file, where the source was an image.
+
+
+class Source(Protocol):
+    """A source file, opened."""
+
+    @property
+    def page_count(self) -> int:
+        """How many pages ``pages`` gives."""
+
+    @property
+    def original(self) -> Path | None:
+        """The source as an unlocked PDF, unless it was an image."""
+
+    def pages(self) -> Iterator[SourcePage]:
+        """Every page once, in order, one at a time; memory does not grow with their number."""
+
+
+class Converter(Protocol):
+    """Turns one family of source files into pages."""
+
+    @property
+    def media_types(self) -> frozenset[str]:
+        """The media types, as ``app.media.detect`` names them, that ``open`` takes."""
+
+    def open(
+        self, source: Path, work: Path, password: str | None
+    ) -> AbstractContextManager[Source]:
+        """Open ``source``; temporary files go below the folder ``work``.
+
+        Raises InvalidFile, EncryptedDocument (no or a wrong password), TooLarge, TimedOut.
+        """
+
+
+class Engine(Protocol):
+    """Reads page images."""
+
+    def warm_up(self) -> None:
+        """Load the models, so that the first page is as quick as the second."""
+
+    def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
+        """The lines found on ``image``, in any order, with boxes in its pixels.
+
+        An image without text gives an empty list. Raises TimedOut, InternalError.
+        """
+
+
+class Writer(Protocol):
+    """Makes one output format."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the file that ``write`` makes."""
+
+    def write(self, document: Document, target: Path) -> None:
+        """Create ``target``; every word of the document is in it, none is invented."""
+
+
+class Storage(Protocol):
+    """Keeps sources and results under keys like ``results/<task>.pdf``."""
+
+    def put(self, path: Path, key: str) -> None:
+        """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored."""
+
+    def fetch(self, key: str, target: Path) -> None:
+        """Make the file available at the local path ``target``. Raises FileNotFoundError."""
+
+    def locate(self, key: str) -> Path | None:
+        """A local path to serve the file from, or None if there is no such file."""
+
+    def delete(self, key: str) -> None:
+        """Remove the file; it is no error if there is none."""
+
+
+class Queue(Protocol):
+    """Carries task ids to workers. The tasks table, not the queue, holds the truth."""
+
+    def put(self, task_id: str) -> None:
+        """Announce a task. Ids may be delivered twice or late."""
+
+    def get(self, timeout_s: float) -> str | None:
+        """The next id, or None if none came within ``timeout_s`` seconds."""
+
+    def size(self) -> int:
+        """How many ids are waiting."""

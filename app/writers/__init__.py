@@ -1,0 +1,1 @@
+"""Documents to files, one file per format."""
