@@ -1,9 +1,14 @@
 """Settings, read once from the environment (prefix ``OCR_``)."""
 
+import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list."""
 
 
 class Settings(BaseSettings):
@@ -11,16 +16,125 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OCR_", frozen=True)
 
+    # Where it listens and how clients see it.
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str = Field(
+        "", description="Base of the result addresses; empty: the address the client used."
+    )
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses or networks of proxies whose `X-Forwarded-*` headers are believed.",
+    )
+    cors_origins: Names = Field(("*",), description="Origins whose pages may call, `*` for any.")
+    tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated tokens that are valid beside those in the database.",
+    )
+    error_type: str = Field("new_api_error", description="`error.type` of a refused token.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe messages that are logged."
+    )
+
+    # Where it keeps things.
     data_dir: Path = Field(Path("data"), description="Folder for the database, queue and files.")
+    database_url: str = Field(
+        "", description="SQLAlchemy address of the database; empty: SQLite in `OCR_DATA_DIR`."
+    )
+    queue_url: str = Field(
+        "",
+        description="`redis://` or `postgresql://` address of the queue; "
+        "empty: SQLite in `OCR_DATA_DIR`.",
+    )
+
+    # Work.
+    engine: Literal["auto", "ppocr", "tesseract", "stub"] = Field(
+        "auto", description="Engine for every page; `auto` picks by language."
+    )
+    tesseract_binding: Literal["tesserocr", "pytesseract"] = Field(
+        "tesserocr", description="How Tesseract is called: in the process, or as a program."
+    )
+    workers: int = Field(
+        0, ge=0, description="Worker processes; 0: one for every two cores, at least one."
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads of one worker; 0: the cores shared among the workers."
+    )
+    max_attempts: int = Field(
+        2, gt=0, description="How often a task is begun when its worker dies under it."
+    )
+    drain_timeout_s: float = Field(
+        30, ge=0, description="How long a stopping worker may finish its task, in seconds."
+    )
+
+    # Limits.
+    sync_wait_s: float = Field(
+        120, ge=0, description="Longest wait of a `sync=1` request, in seconds."
+    )
+    max_upload_bytes: int = Field(
+        200 * 2**20, gt=0, description="Largest document, sent or downloaded, in bytes."
+    )
+    max_pages: int = Field(5000, gt=0, description="Most pages a document may have.")
     max_pixels: int = Field(
         200_000_000, gt=0, description="Largest page image, in pixels, that is decoded."
     )
-    max_pages: int = Field(5000, gt=0, description="Most pages a document may have.")
+    page_timeout_s: float = Field(60, gt=0, description="Limit for one page, in seconds.")
+    task_timeout_s: float = Field(
+        3600, gt=0, description="Limit for one attempt at a task, in seconds."
+    )
     office_timeout_s: float = Field(
         120, gt=0, description="Limit for converting one Office document, in seconds."
     )
-    page_timeout_s: float = Field(60, gt=0, description="Limit for one page, in seconds.")
     fetch_timeout_s: float = Field(60, gt=0, description="Limit for one download, in seconds.")
-    max_upload_bytes: int = Field(
-        200 * 2**20, gt=0, description="Largest request body or download, in bytes."
+    fetch_networks: Names = Field(
+        (),
+        description="Networks, such as `10.1.0.0/16`, that `image_url` and `callback_url` "
+        "may reach although they are not public.",
     )
+    fetch_ports: Names = Field(
+        ("80", "443"), description="Ports that `image_url` and `callback_url` may name."
+    )
+
+    @field_validator(
+        "trusted_proxies", "cors_origins", "fetch_networks", "fetch_ports", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def database(self) -> str:
+        """The database's address: SQLite in the data folder, if no other is named."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'ocr.db').resolve()}"
+
+    @property
+    def worker_count(self) -> int:
+        """The number of worker processes."""
+        return self.workers or max(1, _cores() // 2)
+
+    @property
+    def worker_threads(self) -> int:
+        """The number of threads of one worker."""
+        return self.threads or max(1, _cores() // self.worker_count)
+
+    @property
+    def silent_limit_s(self) -> float:
+        """The longest that healthy work goes without a sign of progress, in seconds."""
+        return max(self.fetch_timeout_s, self.office_timeout_s, self.page_timeout_s) + 15
+
+    @property
+    def lease_s(self) -> float:
+        """How long a claim holds without progress; a silent worker is ended well before."""
+        return self.silent_limit_s + 30
+
+
+def _cores() -> int:
+    """The cores that this process may use: a container's quota, else its CPU set."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # No cgroup v2, or its quota is "max".
+        return cores

@@ -125,9 +125,9 @@ class OutOfResources(AppError):
 
 
 class NotStored(AppError):
-    """The result was made but could not be stored."""
+    """A document or result could not be stored."""
 
-    state, code = State.NOT_STORED, "result_not_stored"
+    state, status, code = State.NOT_STORED, 503, "not_stored"
 
 
 class ToolFailed(AppError):

@@ -111,3 +111,6 @@ class Queue(Protocol):
 
     def size(self) -> int:
         """How many ids are waiting."""
+
+    def close(self) -> None:
+        """Let go of the connection, if there is one."""

@@ -1,0 +1,62 @@
+# Each target sets up what it needs; a second call finds it done.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench lock system
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: $(VENV)/.run ## Set up and start the server; prints its address, a token and a curl line
+	@$(BIN)/ocr-server serve --local-token
+
+test: lint ## Run every check and test
+	@$(BIN)/pytest
+
+lint: $(VENV)/.dev ## Check format, style, types, import rules and migrations
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev ## Format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## Measure speed and accuracy
+	@$(BIN)/python -m benchmarks.latency
+
+lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
+	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
+	@$(UV) pip compile -q -U --extra scale --group dev pyproject.toml --universal --generate-hashes --no-header \
+		-c requirements.lock -o requirements-dev.lock
+
+$(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv==$(UV_VERSION); }
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The Debian packages; without root, the line that installs them.
+system:
+	@missing=""; \
+	for package in $$(cat debian-packages.txt); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" \
+			|| missing="$$missing $$package"; \
+	done; \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+			apt-get -q install -y --no-install-recommends $$missing; \
+	else \
+		echo "Debian packages are missing; install them and try again:"; \
+		echo "  sudo apt-get install --no-install-recommends$$missing"; exit 1; \
+	fi

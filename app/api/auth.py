@@ -1,0 +1,76 @@
+"""Bearer tokens: everything is guarded except what is named public."""
+
+import hashlib
+import hmac
+import time
+
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import db
+from app.errors import Unauthorized
+
+PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
+"""Paths, and beginnings of paths that end in a slash, that need no token."""
+
+_LONGEST = 1024
+
+
+class Tokens:
+    """The tokens of the environment and of the database."""
+
+    def __init__(self, sessions: sessionmaker[Session], fixed: tuple[str, ...]) -> None:
+        self._sessions = sessions
+        self._fixed = tuple(digest(token) for token in fixed)
+
+    def owner(self, token: str) -> str | None:
+        """The digest that stands for a valid token, else None."""
+        shown = digest(token)
+        # Digests are compared, not tokens, and each to its end: time tells nothing.
+        if any([hmac.compare_digest(shown, known) for known in self._fixed]):
+            return shown
+        with self._sessions() as session:
+            row = db.token(session, shown)
+        if row is None or row.revoked_at is not None:
+            return None
+        return shown if row.expires_at is None or row.expires_at > time.time() else None
+
+
+class BearerToken:
+    """Lets a request through if it shows a valid token, before its body is read."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+        self.app = app
+        self.tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Unauthorized."""
+        if scope["type"] == "http" and not _is_public(scope["path"]):
+            token = _shown(Headers(scope=scope))
+            owner = await run_in_threadpool(self.tokens.owner, token) if token else None
+            if owner is None:
+                raise Unauthorized("无效的令牌")
+            scope["state"]["owner"] = owner
+        await self.app(scope, receive, send)
+
+
+def digest(token: str) -> str:
+    """What is kept of a token; long random tokens need no salt."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_public(path: str) -> bool:
+    return any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
+
+
+def _shown(headers: Headers) -> str | None:
+    """The token of the request: ``Authorization``, with or without ``Bearer``, or ``X-API-KEY``."""
+    value = headers.get("authorization", "").strip()
+    scheme, _, rest = value.partition(" ")
+    if rest and scheme.lower() != "bearer":
+        return None
+    token = rest.strip() if scheme.lower() == "bearer" else value
+    token = token or headers.get("x-api-key", "").strip()
+    return token if 0 < len(token) <= _LONGEST else None

@@ -1,0 +1,65 @@
+"""Result files: static, at addresses that cannot be guessed."""
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
+
+from app.db import Task
+from app.errors import TaskNotFound
+from app.tasks import Tasks
+
+_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([a-z]{3,4})")
+
+
+class FileRoutes:
+    """The one route that serves results."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["results"])
+        for method in ("GET", "HEAD"):
+            router.add_api_route(
+                "/tasks/output/ocr/{name}",
+                self.result,
+                methods=[method],
+                response_class=FileResponse,
+                summary="A result file",
+                operation_id="result",
+                include_in_schema=method == "GET",
+            )
+        return router
+
+    async def result(self, name: str) -> FileResponse:
+        """The file of a complete task: `{task_id}.{format}`."""
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            raise TaskNotFound("There is no such result.")
+        task, path = await run_in_threadpool(self._tasks.result, *parts.groups())
+        kind = task.output_media_type or "application/octet-stream"
+        return FileResponse(
+            path,
+            media_type="text/plain; charset=utf-8" if kind == "text/plain" else kind,
+            filename=download_name(task),
+            headers={
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "default-src 'none'; sandbox",
+                "Cache-Control": "private, max-age=3600",
+            },
+        )
+
+
+def download_name(task: Task) -> str:
+    """A harmless file name: the one asked for, without folders, controls or its extension."""
+    last = re.split(r"[/\\]", task.filename or "")[-1]
+    # Categories C: controls, formats such as right-to-left overrides, surrogates.
+    shown = "".join(c for c in last if not unicodedata.category(c).startswith("C"))
+    stem = PurePosixPath(shown).stem if shown.strip(". ") else ""
+    stem = re.sub(r'[<>:"|?*]|\.\.+', "_", stem).strip(". ")
+    return f"{stem or task.id}.{task.format}"

@@ -1,0 +1,207 @@
+"""The command ``ocr-server``."""
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from app import __version__, db, wiring
+from app.api.auth import digest
+from app.config import Settings
+from app.tasks import SAMPLE, Tasks
+from app.workers import Supervisor, work
+
+_TOKEN_BYTES = 32
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """OCR server: send a document, get text, a searchable PDF, Word, Excel or PowerPoint back.
+
+    Settings come from environment variables that begin with OCR_.
+    """
+    settings = Settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    context.obj = settings
+
+
+@main.command()
+@click.option("--local-token", is_flag=True, help="Make a token for this machine and print it.")
+@click.pass_obj
+def serve(settings: Settings, local_token: bool) -> None:
+    """Run the HTTP server and its workers."""
+    import uvicorn
+
+    from app.main import create_app
+
+    if local_token:
+        settings = _with_local_token(settings)
+    _exit_on_signals()
+    wiring.migrate(settings)
+    listener = _listen(settings)
+    tasks = wiring.build(settings)
+    supervisor = _supervisor(settings, tasks)
+    supervisor.start()
+    try:
+        if local_token:
+            _greet(settings, listener)
+        uvicorn.Server(
+            uvicorn.Config(
+                create_app(settings, tasks, supervisor.warm),
+                log_config=None,
+                log_level=settings.log_level,
+                proxy_headers=False,  # app.api.proxies knows whom to believe.
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        ).run([listener])
+    finally:
+        supervisor.stop()
+
+
+@main.command()
+@click.pass_obj
+def worker(settings: Settings) -> None:
+    """Run workers alone, for a server that runs elsewhere on the same database and files."""
+    _exit_on_signals()
+    wiring.migrate(settings)
+    supervisor = _supervisor(settings, wiring.build(settings))
+    supervisor.start()
+    try:
+        threading.Event().wait()
+    finally:
+        supervisor.stop()
+
+
+@main.command(name="work", hidden=True)
+@click.argument("name")
+@click.argument("ready_pipe", type=int)
+@click.pass_obj
+def work_(settings: Settings, name: str, ready_pipe: int) -> None:
+    """Be one worker process of a supervisor."""
+
+    def ready() -> None:
+        os.write(ready_pipe, b"1")
+        os.close(ready_pipe)
+
+    work(wiring.build(settings), name, wiring.locks(settings), settings.silent_limit_s, ready)
+
+
+@main.group()
+def token() -> None:
+    """Create, list and revoke tokens."""
+
+
+@token.command(name="create")
+@click.argument("name")
+@click.option("--days", type=float, help="Let it expire after this many days.")
+@click.pass_obj
+def token_create(settings: Settings, name: str, days: float | None) -> None:
+    """Create a token called NAME and print it; it cannot be shown again."""
+    wiring.migrate(settings)
+    secret = new_token()
+    now = time.time()
+    expires = now + timedelta(days=days).total_seconds() if days is not None else None
+    row = db.Token(digest=digest(secret), name=name, created_at=now, expires_at=expires)
+    with db.connect(settings.database).begin() as session:
+        if not db.add_token(session, row):
+            raise click.ClickException(f"There is a token called {name} already.")
+    click.echo(secret)
+
+
+@token.command(name="list")
+@click.pass_obj
+def token_list(settings: Settings) -> None:
+    """List the tokens: name, state, created, expires."""
+    wiring.migrate(settings)
+    with db.connect(settings.database)() as session:
+        for row in db.tokens(session):
+            expired = row.expires_at is not None and row.expires_at <= time.time()
+            state = "revoked" if row.revoked_at else "expired" if expired else "valid"
+            click.echo(f"{row.name}\t{state}\t{_day(row.created_at)}\t{_day(row.expires_at)}")
+
+
+@token.command(name="revoke")
+@click.argument("name")
+@click.pass_obj
+def token_revoke(settings: Settings, name: str) -> None:
+    """End the right of the token called NAME; its tasks stay."""
+    wiring.migrate(settings)
+    with db.connect(settings.database).begin() as session:
+        if not db.revoke_token(session, name):
+            raise click.ClickException(f"There is no valid token called {name}.")
+
+
+def new_token() -> str:
+    """A token that cannot be guessed, in the form that clients know."""
+    return "sk-" + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
+    return Supervisor(
+        tasks, settings.worker_count, wiring.locks(settings), settings.drain_timeout_s
+    )
+
+
+def _exit_on_signals() -> None:
+    """Leave by an exception, through every ``finally``; a second signal does not wait for them."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket, made first: a taken port is told before anything is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Another port: OCR_PORT=8001."
+        ) from error
+
+
+def _with_local_token(settings: Settings) -> Settings:
+    """The settings with a token that is kept beside the data, readable by its owner alone."""
+    path = settings.data_dir / "local.token"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(new_token())
+    known = settings.tokens.get_secret_value()
+    both = ",".join(filter(None, [known, path.read_text().strip()]))
+    return settings.model_copy(update={"tokens": type(settings.tokens)(both)})
+
+
+def _greet(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    address = f"http://{host}:{port}"
+    secret = settings.tokens.get_secret_value().split(",")[-1]
+    sample = settings.data_dir / "sample.png"
+    shutil.copyfile(SAMPLE, sample)
+    click.echo(
+        f"\nAddress: {address}\nToken:   {secret}\n\nTry it:\n\n"
+        f"  curl -s {address}/task/pic/ocr -H 'Authorization: Bearer {secret}' \\\n"
+        f"    -F image_file=@{sample} -F language=ChinesePRC,English -F return_text=1\n"
+    )
+
+
+def _day(moment: float | None) -> str:
+    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Office Open XML archives before LibreOffice sees them: no bombs, no outside references."""
+
+import html
+import re
+import zipfile
+from pathlib import Path
+
+from app.errors import InvalidFile, TooLarge
+from app.media import open_archive
+
+MAX_TOTAL_BYTES = 2**30
+MAX_RATIO = 200  # Of parts above LARGE_PART_BYTES; XML shrinks to a tenth.
+LARGE_PART_BYTES = 10 * 2**20
+
+
+def make_harmless(source: Path, target: Path) -> Path:
+    """``source``, or a copy without references that would be loaded from outside.
+
+    Hyperlinks stay: nobody follows them. Raises TooLarge for what would unpack to too much,
+    InvalidFile.
+    """
+    with open_archive(source) as archive:
+        parts = archive.infolist()
+        _check_size(parts)
+        cleaned: dict[str, bytes] = {}
+        for part in parts:
+            if part.filename.lower().endswith(".rels"):
+                before = _read(archive, part)
+                after = _without_outside(before)
+                if after != before:
+                    cleaned[part.filename] = after
+        if not cleaned:
+            return source
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as copy:
+            for name, part in {part.filename: part for part in parts}.items():
+                if name in cleaned:
+                    copy.writestr(name, cleaned[name])
+                elif not part.is_dir():
+                    _copy(archive, part, copy)
+    return target
+
+
+def _check_size(parts: list[zipfile.ZipInfo]) -> None:
+    if sum(part.file_size for part in parts) > MAX_TOTAL_BYTES:
+        raise TooLarge("The file unpacks to more than 1 GiB.")
+    for part in parts:
+        if part.file_size > max(LARGE_PART_BYTES, MAX_RATIO * part.compress_size):
+            raise TooLarge("A part of the file is packed suspiciously tightly.")
+
+
+_MAX_RELATIONSHIPS_BYTES = 16 * 2**20
+
+
+def _read(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
+    with archive.open(part) as file:
+        data = file.read(_MAX_RELATIONSHIPS_BYTES + 1)
+    if len(data) > _MAX_RELATIONSHIPS_BYTES:
+        raise TooLarge("The file has too many relationships.")
+    return data
+
+
+def _copy(archive: zipfile.ZipFile, part: zipfile.ZipInfo, copy: zipfile.ZipFile) -> None:
+    """Stream one part; more than its header claims is an error, so that the check above holds."""
+    with archive.open(part) as file, copy.open(part.filename, "w") as target:
+        left = part.file_size
+        while chunk := file.read(2**20):
+            left -= len(chunk)
+            if left < 0:
+                raise InvalidFile("The file is damaged.")
+            target.write(chunk)
+
+
+_RELATIONSHIP = re.compile(
+    r"""<(?:[^\s<>:/]+:)?Relationship\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE
+)
+_ATTRIBUTE = re.compile(r"""([^\s="'<>/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_ENCODING = re.compile(r"""^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']*)["']""")
+_EMPTY = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"/>'
+)
+
+
+def _without_outside(data: bytes) -> bytes:
+    """A relationships part without the external ones; one that plays tricks is emptied."""
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
+    declared = _ENCODING.match(text)
+    if (
+        "<!DOCTYPE" in text  # With entities of its own it could spell the words differently.
+        or "Relationships" not in text
+        or (declared and declared[1].lower() not in ("utf-8", "utf-16", "us-ascii"))
+    ):
+        return _EMPTY
+    kept = _RELATIONSHIP.sub(_kept, text)
+    return data if kept == text else (kept.encode("utf-16") if wide else kept.encode())
+
+
+def _kept(match: re.Match[str]) -> str:
+    """The element, or a comment in its place if it is external and no hyperlink."""
+    found = {name: html.unescape(a or b) for name, a, b in _ATTRIBUTE.findall(match[0])}
+    outside = any(
+        name.rpartition(":")[2].lower() == "targetmode" and value.strip().lower() == "external"
+        for name, value in found.items()
+    )
+    if not outside or found.get("Type", "").endswith("/hyperlink"):
+        return match[0]
+    return "" if match[0].endswith("/>") else "<Relationship>"

@@ -1,0 +1,183 @@
+"""PDF files: opened with the password, repaired if need be, page by page."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pikepdf
+
+from app import media
+from app.converters import poppler
+from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
+from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
+from app.interfaces import Image, Source, SourcePage
+
+
+class PdfConverter:
+    """Opens PDF files with PDFium; what it refuses, with Poppler."""
+
+    media_types = frozenset({media.PDF})
+
+    def __init__(self, max_pixels: int, max_pages: int, page_timeout_s: float) -> None:
+        self._max_pixels = max_pixels
+        self._max_pages = max_pages
+        self._page_timeout_s = page_timeout_s
+
+    @contextmanager
+    def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
+        """Open ``source``; from an encrypted file an unlocked copy is made first."""
+        readable = self._readable(source, work, password or None)
+        try:
+            document = PdfiumDocument(readable, None, self._max_pixels)
+        except Refused:
+            count = poppler.page_count(readable, self._page_timeout_s)
+            self._check_count(count)
+            yield _PopplerSource(readable, count, self._page_timeout_s)
+            return
+        with closing(document):
+            self._check_count(document.page_count)
+            if document.is_blank(0) and _is_beyond_repair(readable):
+                raise InvalidFile("The document is damaged.")
+            yield _PdfiumSource(readable, document, self._page_timeout_s)
+
+    def _readable(self, source: Path, work: Path, password: str | None) -> Path:
+        """``source``, or a copy without password or damage. Raises EncryptedDocument."""
+        try:
+            document, fitting = self._unlock(source, password)
+        except PasswordRefused as error:
+            raise _password_error(password) from error
+        except Refused:
+            try:
+                return _copy(source, work / "repaired.pdf", password) or source
+            except pikepdf.PasswordError as error:
+                raise _password_error(password) from error
+        with closing(document):
+            if not document.is_encrypted:
+                return source
+            target = work / "unlocked.pdf"
+            try:
+                copied = _copy(source, target, fitting) is not None
+            except pikepdf.PasswordError:
+                copied = False  # The two libraries differ in how they spell some passwords.
+            if not copied:
+                document.save_unlocked(target)
+            return target
+
+    def _unlock(self, source: Path, password: str | None) -> tuple[PdfiumDocument, str | None]:
+        """The document, and the password that it takes: one too many does no harm."""
+        try:
+            return PdfiumDocument(source, password, self._max_pixels), password
+        except PasswordRefused:
+            if password is None:
+                raise
+            return PdfiumDocument(source, None, self._max_pixels), None
+
+    def _check_count(self, count: int) -> None:
+        if count < 1:
+            raise InvalidFile("The document has no pages.")
+        if count > self._max_pages:
+            raise TooLarge(
+                f"The document has {count} pages; at most {self._max_pages} are accepted."
+            )
+
+
+def _password_error(password: str | None) -> EncryptedDocument:
+    if password is None:
+        return EncryptedDocument(
+            "The document is protected: send its password in the field password."
+        )
+    return EncryptedDocument(
+        "The password is wrong: send the document's password in the field password."
+    )
+
+
+def _is_beyond_repair(path: Path) -> bool:
+    """Whether there are no pages to be found, where PDFium makes do with an empty one."""
+    try:
+        with pikepdf.open(path, suppress_warnings=True) as document:
+            return len(document.pages) == 0
+    except (pikepdf.PdfError, ValueError, RuntimeError):
+        return True
+
+
+def _copy(source: Path, target: Path, password: str | None) -> Path | None:
+    """Write ``source`` anew, whole and without encryption; None if it is beyond repair.
+
+    Raises pikepdf.PasswordError.
+    """
+    secrets: list[str | bytes] = [password or ""]
+    if password is not None and not password.isascii():
+        # Before PDF 2.0 a password is in Latin-1, if it was made by the book.
+        secrets.append(password.encode("latin-1", "replace"))
+    for secret in secrets:
+        try:
+            with pikepdf.open(source, password=secret, suppress_warnings=True) as document:
+                document.save(target)
+            return target
+        except pikepdf.PasswordError:
+            if secret is secrets[-1]:
+                raise
+        except (pikepdf.PdfError, ValueError, RuntimeError):
+            return None
+    return None
+
+
+class _PdfiumSource:
+    """A document that PDFium reads; single pages may still be Poppler's."""
+
+    def __init__(self, original: Path, document: PdfiumDocument, page_timeout_s: float) -> None:
+        self.original = original
+        self.page_count = document.page_count
+        self._document = document
+        self._page_timeout_s = page_timeout_s
+
+    def pages(self) -> Iterator[SourcePage]:
+        """Every page once, in order."""
+        for index in range(self.page_count):
+            yield self._page(index)
+
+    def _page(self, index: int) -> SourcePage:
+        try:
+            facts = self._document.facts(index)
+        except Refused:
+            return _poppler_page(self.original, index + 1, self._page_timeout_s)
+
+        def load() -> Image:
+            try:
+                return self._document.render(index, facts.width, facts.height)
+            except Refused as error:
+                raise InvalidFile(f"Page {index + 1} is damaged.") from error
+
+        return SourcePage(index + 1, facts.width, facts.height, facts.dpi, load, lines=facts.lines)
+
+
+class _PopplerSource:
+    """A document that only Poppler reads: images of its pages."""
+
+    def __init__(self, original: Path, page_count: int, page_timeout_s: float) -> None:
+        self.original = original
+        self.page_count = page_count
+        self._page_timeout_s = page_timeout_s
+
+    def pages(self) -> Iterator[SourcePage]:
+        """Every page once, in order."""
+        for number in range(1, self.page_count + 1):
+            yield _poppler_page(self.original, number, self._page_timeout_s)
+
+
+def _poppler_page(path: Path, number: int, timeout_s: float) -> SourcePage:
+    """A page whose size is only known from its image; if there is none, ``load`` says why."""
+    try:
+        image = poppler.rasterize(path, number, _LONGER_SIDE, timeout_s)
+    except AppError as error:
+        reason = error
+
+        def fail() -> Image:
+            raise reason
+
+        return SourcePage(number, 1654, _LONGER_SIDE, 200, fail)
+    height, width, _ = image.shape
+    return SourcePage(number, width, height, 200, lambda: image)
+
+
+_LONGER_SIDE = 2340  # An A4 page at 200 dpi.

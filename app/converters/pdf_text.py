@@ -1,0 +1,276 @@
+"""A PDF page's text layer: from characters with boxes to lines of words."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.document import Box, Line, Word, is_unspaced
+
+HYPHEN = 0x02
+"""PDFium's mark for a hyphen that divides a word at the end of a line."""
+
+REPLACEMENT = 0xFFFD
+"""For what is drawn, but nobody knows as which character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """The characters of a text layer in the order of the layer.
+
+    ``codes`` has n UTF-16 or UTF-32 code units, ``boxes`` shape (n, 4) with left, top, right,
+    bottom in pixels, ``generated`` whether the n-th is a space that only the reader put there.
+    """
+
+    codes: NDArray[np.uint32]
+    boxes: NDArray[np.float64]
+    generated: NDArray[np.bool_]
+
+    @property
+    def visible(self) -> NDArray[np.intp]:
+        """The places of the characters that are no white space."""
+        return np.flatnonzero(_VISIBLE[np.minimum(self.codes, len(_VISIBLE) - 1)])
+
+    def shown(self, width: float, height: float) -> NDArray[np.intp]:
+        """The places of those of them that are on a page of that size."""
+        places = self.visible
+        left, top, right, bottom = self.boxes[places].T
+        inside = (right > 0) & (left < width) & (bottom > 0) & (top < height)
+        return np.asarray(places[inside], dtype=np.intp)
+
+
+def is_legible(characters: Characters, width: float, height: float) -> bool:
+    """Whether the layer says what the page shows.
+
+    It does not if 5 % of the characters on the page have no known meaning, as with a font
+    without a mapping to Unicode.
+    """
+    codes = characters.codes[characters.shown(width, height)]
+    return len(codes) > 0 and float(_is_unknown(codes).mean()) < 0.05
+
+
+def lines_of(characters: Characters, width: float, height: float) -> tuple[Line, ...]:
+    """Every character but white space, in words, in lines, in the order of the layer.
+
+    Only what lies outside of the page, where nobody can see it, is left out.
+    """
+    shown = (
+        found
+        for found in _words(_decoded(characters))
+        if found.box.right > 0
+        and found.box.left < width
+        and found.box.bottom > 0
+        and found.box.top < height
+    )
+    return tuple(line for row in _rows(shown) for line in _split_at_gaps(row))
+
+
+_HIDDEN = {0x200B, 0x2060, 0xFEFF}  # Have no width, and no other use than to divide or join.
+_VISIBLE = np.array(
+    [not (chr(code).isspace() or code in _HIDDEN) for code in range(0x10000)], dtype=np.bool_
+)
+_BREAKS = np.zeros(0x10000, dtype=np.bool_)
+_BREAKS[[0x0A, 0x0D, 0x2028, 0x2029]] = True
+
+# What common symbol fonts draw at private code points, mostly as bullets of lists.
+_SYMBOLS = {
+    0xF0B7: "•",
+    0xF0A7: "▪",
+    0xF06F: "○",
+    0xF0D8: "➢",
+    0xF0FC: "✓",
+    0xF0E0: "→",
+    0xF02D: "-",
+}
+
+
+def _is_unknown(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which codes are no characters with a meaning: controls, private ones, replacements."""
+    found: NDArray[np.bool_] = (
+        ((codes < 0x20) & (codes != HYPHEN))
+        | ((codes >= 0x7F) & (codes < 0xA0))
+        | ((codes >= 0xE000) & (codes < 0xF900))
+        | ((codes >= 0xFFF0) & (codes <= 0xFFFF))
+        | (codes >= 0xF0000)
+    )
+    return found
+
+
+def _decoded(characters: Characters) -> Characters:
+    """With surrogate pairs put together, and nothing that a text file cannot hold."""
+    codes, keep = characters.codes.copy(), np.ones(len(characters.codes), dtype=bool)
+    high = (codes >= 0xD800) & (codes < 0xDC00)
+    if high.any():
+        low = (codes >= 0xDC00) & (codes < 0xE000)
+        pairs = np.flatnonzero(high[:-1] & low[1:])
+        codes[pairs] = 0x10000 + ((codes[pairs] - 0xD800) << 10) + (codes[pairs + 1] - 0xDC00)
+        keep[pairs + 1] = False
+    if ((codes >= 0xF000) & (codes < 0xF100)).any():
+        for private, symbol in _SYMBOLS.items():
+            codes[codes == private] = ord(symbol)
+    codes[codes == 0xAD] = ord("-")  # A soft hyphen that a layer has is one that is drawn.
+    # Private characters stay: a font that comes with the document gives them a shape.
+    unfit = (codes < 0x20) | ((codes >= 0x7F) & (codes < 0xA0)) | (codes > 0x10FFFF)
+    unfit |= ((codes >= 0xD800) & (codes < 0xE000)) | ((codes >= 0xFFF0) & (codes <= 0xFFFF))
+    codes[unfit & _VISIBLE[np.minimum(codes, 0xFFFF)] & (codes != HYPHEN)] = REPLACEMENT
+    return Characters(codes[keep], characters.boxes[keep], characters.generated[keep])
+
+
+class _Way(IntEnum):
+    """Which way a word runs."""
+
+    UNKNOWN = 0  # A single character.
+    ACROSS = 1
+    DOWN = 2  # Or up.
+    ASLANT = 3
+
+
+class _Found(NamedTuple):
+    """A word, whether a new line begins with it, and which way it runs."""
+
+    word: Word
+    breaks: bool
+    way: int
+    falls: bool  # Its last character stands below its first.
+    size: float  # The height of its characters, or their width if that is more.
+
+    @property
+    def box(self) -> Box:
+        return self.word.box
+
+
+def _words(characters: Characters) -> Iterator[_Found]:
+    where = characters.visible
+    if not len(where):
+        return
+    codes, boxes = characters.codes[where], characters.boxes[where]
+    left, top, right, bottom = boxes.T
+    sizes = np.maximum(right - left, bottom - top)
+
+    # Between each character and the one before it:
+    apart = np.diff(where) > 1
+    all_codes = np.minimum(characters.codes, 0xFFFF)
+    breaks = _any_between(_BREAKS[all_codes], where)
+    spaces = _any_between(~_VISIBLE[all_codes] & ~characters.generated, where)
+    gap_x = np.maximum(left[1:], left[:-1]) - np.minimum(right[1:], right[:-1])
+    gap_y = np.maximum(top[1:], top[:-1]) - np.minimum(bottom[1:], bottom[:-1])
+    size = np.maximum(sizes[1:], sizes[:-1])
+    marks = (sizes[1:] == 0) | (sizes[:-1] == 0)  # Have no box of their own.
+    text = _text(codes)
+    unspaced = np.fromiter(map(is_unspaced, text), dtype=np.bool_, count=len(text))
+    both = unspaced[1:] & unspaced[:-1]
+    far = ((gap_x > np.where(both, 0.3, 0.6) * size) | (gap_y > 0.3 * size)) & ~marks
+    # In Han text the reader sees spaces where there are only gaps, of justified lines.
+    touching = both & ~spaces & (gap_x < 0.6 * size) & (gap_y < 0.6 * size)
+    starts = np.flatnonzero(apart | breaks | far | (codes[:-1] == HYPHEN)) + 1
+
+    firsts = np.concatenate(([0], starts))
+    ends = np.concatenate((starts, [len(where)]))
+    lasts = ends - 1
+    across = np.abs((left + right)[lasts] - (left + right)[firsts])
+    down = (top + bottom)[lasts] - (top + bottom)[firsts]
+    high = np.maximum.reduceat(sizes, firsts)
+    ways = np.select(
+        [
+            np.maximum(across, np.abs(down)) < 0.2 * high,
+            np.abs(down) <= 0.3 * across,
+            across <= 0.3 * np.abs(down),
+        ],
+        [_Way.UNKNOWN, _Way.ACROSS, _Way.DOWN],
+        _Way.ASLANT,
+    )
+    columns = (
+        firsts,
+        ends,
+        np.concatenate(([True], ~touching))[firsts],
+        np.concatenate(([True], breaks))[firsts],
+        ways,
+        down > 0,
+        high,
+        np.minimum.reduceat(left, firsts),
+        np.minimum.reduceat(top, firsts),
+        np.maximum.reduceat(right, firsts),
+        np.maximum.reduceat(bottom, firsts),
+    )
+    text = text.replace(chr(HYPHEN), "-")
+    for first, end, spaced, starts_line, way, falls, tall, *box in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        word = Word(text[first:end], Box(*box), spaced=spaced)
+        yield _Found(word, starts_line, way, falls, tall)
+
+
+def _text(codes: NDArray[np.uint32]) -> str:
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "replace")
+
+
+def _any_between(flags: NDArray[np.bool_], where: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether any flag is set between one place and the next."""
+    found: NDArray[np.bool_] = np.diff(np.cumsum(flags)[where]) > 0
+    return found
+
+
+def _rows(words: Iterable[_Found]) -> Iterator[list[_Found]]:
+    """Neighbours in the layer that stand on one base line, whichever way it runs."""
+    row: list[_Found] = []
+    for found in words:
+        if row and (found.breaks or not _continues(row[-1], found)):
+            yield row
+            row = []
+        row.append(found)
+    if row:
+        yield row
+
+
+def _continues(last: _Found, found: _Found) -> bool:
+    a, b = last.word.box, found.word.box
+    shared_y = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if last.way <= _Way.ACROSS and found.way <= _Way.ACROSS:
+        if shared_y > 0.4 * min(a.height, b.height):
+            return True
+        if _Way.ACROSS in (last.way, found.way):
+            return False
+    elif _Way.ACROSS in (last.way, found.way):
+        return False
+    shared_x = min(a.right, b.right) - max(a.left, b.left)
+    reach = max(last.size, found.size)
+    if _Way.ASLANT in (last.way, found.way):
+        return max(-shared_x, -shared_y) < reach
+    return shared_x > 0.4 * min(a.width, b.width) and -shared_y < 1.5 * reach
+
+
+def _split_at_gaps(row: list[_Found]) -> Iterator[Line]:
+    """Lines of a row: columns and cells stand further apart than words do.
+
+    Looked for from left to right, because in the order of the layer a change of direction
+    leaves a gap as well; each line keeps that order.
+    """
+    if len(row) == 1 or any(found.way > _Way.ACROSS for found in row):
+        yield _line(row)
+        return
+    number, reach, groups = 0, row[0].box.right, [0] * len(row)
+    for index in sorted(range(len(row)), key=lambda index: row[index].word.box.left):
+        box = row[index].word.box
+        if box.left - reach > _COLUMN_GAP * row[index].size:
+            number += 1
+        reach = max(reach, box.right)
+        groups[index] = number
+    if number == 0:
+        yield _line(row)
+        return
+    for wanted in dict.fromkeys(groups):
+        yield _line([found for found, group in zip(row, groups, strict=True) if group == wanted])
+
+
+_COLUMN_GAP = 1.25  # In heights of the characters; justified text has gaps of up to one.
+
+
+def _line(row: list[_Found]) -> Line:
+    words = tuple(found.word for found in row)
+    vertical = any(
+        found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
+    )
+    return Line(words, Box.around(word.box for word in words), vertical)

@@ -1,0 +1,358 @@
+"""PDF pages as PDFium sees them: size, text layer, image.
+
+PDFium may only be used by one thread of a process, whatever the document.
+"""
+
+import ctypes
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pypdfium2.raw as pdfium
+from numpy.typing import NDArray
+
+from app.converters.pdf_sheet import Sheet, choose_dpi
+from app.converters.pdf_text import HYPHEN, REPLACEMENT, Characters, is_legible, lines_of
+from app.document import Line
+from app.interfaces import Image
+
+
+class Refused(Exception):
+    """PDFium cannot read the document or the page."""
+
+
+class PasswordRefused(Refused):
+    """The document has a password, and it is not the one that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """A page's size in pixels at ``dpi``, and its text layer, if that can be trusted."""
+
+    width: int
+    height: int
+    dpi: float
+    lines: tuple[Line, ...] | None
+
+
+class PdfiumDocument:
+    """An open document; ``close`` it."""
+
+    def __init__(self, path: Path, password: str | None, max_pixels: int) -> None:
+        """Raises Refused, PasswordRefused."""
+        self._max_pixels = max_pixels
+        secret = None if password is None else password.encode(errors="replace") + b"\0"
+        self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", secret)
+        if not self._document:
+            if pdfium.FPDF_GetLastError() == pdfium.FPDF_ERR_PASSWORD:
+                raise PasswordRefused
+            raise Refused
+
+    def close(self) -> None:
+        """Give back what the document holds."""
+        pdfium.FPDF_CloseDocument(self._document)
+
+    @property
+    def page_count(self) -> int:
+        """How many pages the document says it has."""
+        return int(pdfium.FPDF_GetPageCount(self._document))
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it is, even if it opens without a password."""
+        return bool(pdfium.FPDF_GetSecurityHandlerRevision(self._document) != -1)
+
+    def save_unlocked(self, target: Path) -> None:
+        """Write the document without encryption. Raises Refused."""
+        with target.open("wb") as file:
+
+            def write(_: object, data: int, size: int) -> int:
+                return int(file.write(ctypes.string_at(data, size)) == size)
+
+            writer = pdfium.FPDF_FILEWRITE(version=1)
+            writer.WriteBlock = type(writer.WriteBlock)(write)
+            if not pdfium.FPDF_SaveAsCopy(self._document, writer, pdfium.FPDF_REMOVE_SECURITY):
+                raise Refused
+
+    def is_blank(self, index: int) -> bool:
+        """Whether nothing at all is drawn on the page."""
+        try:
+            with self._page(index) as page:
+                return bool(pdfium.FPDFPage_CountObjects(page) <= 0)
+        except Refused:
+            return False
+
+    def facts(self, index: int) -> PageFacts:
+        """Size and text layer of the page with ``index`` from 0. Raises Refused."""
+        with self._page(index) as page:
+            return _facts(page, self._max_pixels)
+
+    def render(self, index: int, width: int, height: int) -> Image:
+        """The page as it is looked at, with what is filled in in its forms. Raises Refused."""
+        with self._page(index) as page:
+            return _render(page, width, height)
+
+    @contextmanager
+    def _page(self, index: int) -> Iterator[pdfium.FPDF_PAGE]:
+        page = pdfium.FPDF_LoadPage(self._document, index)
+        if not page:
+            raise Refused
+        try:
+            if _has_filled_fields(page):
+                # Makes them part of the page, in memory: the text layer has no annotations.
+                pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+                pdfium.FPDF_ClosePage(page)
+                page = pdfium.FPDF_LoadPage(self._document, index)
+                if not page:
+                    raise Refused
+            yield page
+        finally:
+            if page:
+                pdfium.FPDF_ClosePage(page)
+
+
+_FEW_CHARACTERS = 20  # A stamp or page number; if images cover half the page, they matter more.
+_FULL_PAGE = 0.8  # Share of a page that the image of a scan covers.
+
+
+def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
+    sheet = _sheet(page)
+    art = _survey(page, sheet)
+    size = sheet.width, sheet.height
+    with _text_page(page) as text:
+        count = max(0, pdfium.FPDFText_CountChars(text))
+        points = _characters(text, count, sheet)
+        shown = points.shown(*size).tolist()
+        sample = shown[:: max(1, len(shown) // 250)]
+        trusted = is_legible(points, *size) and not (
+            _is_guessed(text, sample)
+            or _is_behind(text, sample, art)
+            or (art.covered > 0.5 and len(shown) < _FEW_CHARACTERS)
+        )
+    dpi = choose_dpi(sheet, None if trusted else art.resolution, max_pixels // 4)
+    scale = dpi / 72
+    lines: tuple[Line, ...] | None = None
+    if trusted:
+        pixels = Characters(points.codes, points.boxes * scale, points.generated)
+        lines = lines_of(pixels, sheet.width * scale, sheet.height * scale)
+    elif not shown and art.covered == 0 and _is_white(page, sheet):
+        lines = ()
+    return PageFacts(
+        max(1, round(sheet.width * scale)), max(1, round(sheet.height * scale)), dpi, lines
+    )
+
+
+def _sheet(page: pdfium.FPDF_PAGE) -> Sheet:
+    box = pdfium.FS_RECTF()
+    turns = pdfium.FPDFPage_GetRotation(page) % 4
+    if not pdfium.FPDF_GetPageBoundingBox(page, box) or not (
+        box.right > box.left and box.top > box.bottom
+    ):
+        raise Refused
+    return Sheet(box.left, box.bottom, box.right, box.top, turns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Art:
+    """What is on a page besides text."""
+
+    covered: float  # Share of the page under images.
+    resolution: float | None  # Of the image that covers the page, in its pixels per inch.
+    hides_text: bool  # Whether such an image was drawn over all text.
+
+
+_MAX_OBJECTS = 50_000
+
+
+def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
+    covered, resolution, hides_text, seen_text = 0.0, None, False, False
+    area = sheet.width * sheet.height
+    for kind, item, matrix in _objects(page):
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            hides_text, seen_text = False, True
+        elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            box = _bounds(item, matrix)
+            across = min(box[2], sheet.right) - max(box[0], sheet.left)
+            down = min(box[3], sheet.top) - max(box[1], sheet.bottom)
+            share = max(0.0, across) * max(0.0, down) / area
+            covered += share
+            if share >= _FULL_PAGE:
+                resolution = max(resolution or 0, _pixels_per_inch(item, box)) or None
+                hides_text = seen_text and not pdfium.FPDFPageObj_HasTransparency(item)
+    return _Art(min(1.0, covered), resolution, hides_text)
+
+
+_Matrix = tuple[float, float, float, float, float, float]
+
+
+def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
+    """Text and images, in the order they are drawn, also those in forms."""
+    budget = _MAX_OBJECTS
+
+    def walk(
+        count: int, get: Callable[[Any, int], Any], parent: Any, matrix: _Matrix, depth: int
+    ) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
+        nonlocal budget
+        for index in range(min(count, budget)):
+            budget -= 1
+            item = get(parent, index)
+            kind = pdfium.FPDFPageObj_GetType(item)
+            if kind == pdfium.FPDF_PAGEOBJ_FORM and depth < 8:
+                inner = pdfium.FS_MATRIX()
+                pdfium.FPDFPageObj_GetMatrix(item, inner)
+                yield from walk(
+                    pdfium.FPDFFormObj_CountObjects(item),
+                    pdfium.FPDFFormObj_GetObject,
+                    item,
+                    _times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
+                    depth + 1,
+                )
+            elif kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_IMAGE):
+                yield kind, item, matrix
+
+    count = pdfium.FPDFPage_CountObjects(page)
+    yield from walk(count, pdfium.FPDFPage_GetObject, page, (1, 0, 0, 1, 0, 0), 0)
+
+
+def _times(m: _Matrix, n: _Matrix) -> _Matrix:
+    """First ``m``, then ``n``."""
+    return (
+        m[0] * n[0] + m[1] * n[2],
+        m[0] * n[1] + m[1] * n[3],
+        m[2] * n[0] + m[3] * n[2],
+        m[2] * n[1] + m[3] * n[3],
+        m[4] * n[0] + m[5] * n[2] + n[4],
+        m[4] * n[1] + m[5] * n[3] + n[5],
+    )
+
+
+def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: _Matrix) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top on the page, in points."""
+    edges = [ctypes.c_float() for _ in range(4)]
+    if not pdfium.FPDFPageObj_GetBounds(item, *edges):
+        return 0.0, 0.0, 0.0, 0.0
+    left, bottom, right, top = (edge.value for edge in edges)
+    a, b, c, d, e, f = matrix
+    xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
+    ys = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _pixels_per_inch(item: pdfium.FPDF_PAGEOBJECT, box: tuple[float, float, float, float]) -> float:
+    width, height = ctypes.c_uint(), ctypes.c_uint()
+    if not pdfium.FPDFImageObj_GetImagePixelSize(item, width, height):
+        return 0.0
+    pixels, points = width.value * height.value, (box[2] - box[0]) * (box[3] - box[1])
+    return 72 * math.sqrt(pixels / points) if points > 0 else 0.0
+
+
+@contextmanager
+def _text_page(page: pdfium.FPDF_PAGE) -> Iterator[pdfium.FPDF_TEXTPAGE]:
+    text = pdfium.FPDFText_LoadPage(page)
+    if not text:
+        raise Refused
+    try:
+        yield text
+    finally:
+        pdfium.FPDFText_ClosePage(text)
+
+
+def _characters(text: pdfium.FPDF_TEXTPAGE, count: int, sheet: Sheet) -> Characters:
+    """The text layer in points. ``map`` keeps the calls for each character out of Python."""
+    places, same = range(count), repeat(text)
+    codes = np.fromiter(map(pdfium.FPDFText_GetUnicode, same, places), dtype=np.uint32, count=count)
+    loose = (pdfium.FS_RECTF * count)()
+    deque(map(pdfium.FPDFText_GetLooseCharBox, same, places, loose), maxlen=0)
+    boxes = np.frombuffer(loose, dtype=np.float32).reshape(count, 4).astype(np.float64)
+    left, right = boxes[:, 0], boxes[:, 2]
+    overlaps = np.minimum(right[1:], right[:-1]) - np.maximum(left[1:], left[:-1])
+    overlaps -= 0.25 * (boxes[1:, 1] - boxes[1:, 3])
+    if np.count_nonzero(overlaps > 0) > 0.01 * count:
+        _narrow(text, boxes)
+
+    generated = np.zeros(count, dtype=bool)
+    for place in np.flatnonzero(codes <= 0x20).tolist():
+        generated[place] = pdfium.FPDFText_IsGenerated(text, place) == 1
+    # Of a font without a mapping PDFium gives the font's own numbers.
+    codes[(codes < 0x20) & ~generated & (codes != HYPHEN)] = REPLACEMENT
+    return Characters(codes, sheet.turned(np.nan_to_num(boxes)), generated)
+
+
+def _narrow(text: pdfium.FPDF_TEXTPAGE, boxes: NDArray[np.float64]) -> None:
+    """Make the boxes as wide as what is drawn; the font's own width ignores any stretching."""
+    count, unused = len(boxes), repeat(_Double())
+    left, right = (_Double * count)(), (_Double * count)()
+    calls = map(pdfium.FPDFText_GetCharBox, repeat(text), range(count), left, right, unused, unused)
+    deque(calls, maxlen=0)
+    lefts, rights = np.frombuffer(memoryview(left)), np.frombuffer(memoryview(right))
+    drawn = rights > lefts
+    boxes[drawn, 0], boxes[drawn, 2] = lefts[drawn], rights[drawn]
+
+
+class _Double(ctypes.c_double):
+    """A subclass, because ctypes hands out a plain double as a number and not by its place."""
+
+
+def _is_guessed(text: pdfium.FPDF_TEXTPAGE, sample: list[int]) -> bool:
+    """Whether PDFium had to guess what 8 % of the characters mean."""
+    guessed = sum(pdfium.FPDFText_HasUnicodeMapError(text, place) == 1 for place in sample)
+    return bool(guessed >= 0.08 * len(sample))
+
+
+def _is_behind(text: pdfium.FPDF_TEXTPAGE, sample: list[int], art: _Art) -> bool:
+    """Whether the layer is an earlier recognition: text that is not seen, on a page-wide image."""
+    if art.covered < _FULL_PAGE:
+        return False
+    if art.hides_text:
+        return True
+    unseen = sum(
+        pdfium.FPDFTextObj_GetTextRenderMode(pdfium.FPDFText_GetTextObject(text, place))
+        in (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
+        for place in sample
+    )
+    return unseen > len(sample) / 2
+
+
+def _has_filled_fields(page: pdfium.FPDF_PAGE) -> bool:
+    """Whether annotations may show text of their own: form fields, typed notes, stamps."""
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MAX_OBJECTS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, index)
+        if annotation:
+            kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+            pdfium.FPDFPage_CloseAnnot(annotation)
+            if kind in (
+                pdfium.FPDF_ANNOT_WIDGET,
+                pdfium.FPDF_ANNOT_FREETEXT,
+                pdfium.FPDF_ANNOT_STAMP,
+            ):
+                return True
+    return False
+
+
+def _is_white(page: pdfium.FPDF_PAGE, sheet: Sheet) -> bool:
+    """Whether nothing can be seen on the page, looked at from some distance."""
+    scale = 600 / max(sheet.width, sheet.height)
+    small = _render(page, math.ceil(sheet.width * scale), math.ceil(sheet.height * scale))
+    return bool(small.min() > 250)
+
+
+def _render(page: pdfium.FPDF_PAGE, width: int, height: int) -> Image:
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    bitmap = pdfium.FPDFBitmap_CreateEx(
+        width, height, pdfium.FPDFBitmap_BGR, pixels.ctypes.data_as(ctypes.c_void_p), width * 3
+    )
+    if not bitmap:
+        raise Refused
+    try:
+        flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
+        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
+        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+    finally:
+        pdfium.FPDFBitmap_Destroy(bitmap)
+    return pixels

@@ -1,0 +1,334 @@
+"""Task and token rows, and every SQL statement there is; right on SQLite and PostgreSQL.
+
+Functions take a session and leave the transaction to the caller. Times are Unix seconds.
+"""
+
+import fcntl
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    CursorResult,
+    Engine,
+    MetaData,
+    String,
+    Text,
+    create_engine,
+    delete,
+    event,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from app.errors import State
+
+FINAL = (State.COMPLETE, *(state for state in State if state < 0))
+RUNNING = (State.PREPARING, State.WAITING, State.PROCESSING)
+
+
+class Base(DeclarativeBase):
+    """The metadata, with names for all constraints so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Task(Base):
+    """One document to recognize, from its submission to its result."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64), index=True)  # Digest of the token.
+    state: Mapped[int] = mapped_column(index=True)
+    state_detail: Mapped[str] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    progress: Mapped[int] = mapped_column(default=0)  # Percent.
+    # What was asked for.
+    format: Mapped[str] = mapped_column(String(8))
+    languages: Mapped[str] = mapped_column(Text)
+    password: Mapped[str | None] = mapped_column(String(64))  # Only until the task ends.
+    source_url: Mapped[str | None] = mapped_column(Text)
+    filename: Mapped[str | None] = mapped_column(Text)
+    callback_url: Mapped[str | None] = mapped_column(Text)
+    base_url: Mapped[str] = mapped_column(Text)  # What the client called the server.
+    return_text: Mapped[bool] = mapped_column(default=False)
+    # What is known of it.
+    input_media_type: Mapped[str | None] = mapped_column(String(128))
+    output_media_type: Mapped[str | None] = mapped_column(String(128))
+    input_size: Mapped[int | None] = mapped_column(BigInteger)  # Bytes.
+    output_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_pages: Mapped[int | None]
+    ocr_pages: Mapped[int | None]
+    created_at: Mapped[float]
+    processed_at: Mapped[float | None]
+    completed_at: Mapped[float | None]
+    # Who works on it.
+    attempts: Mapped[int] = mapped_column(default=0)
+    leased_by: Mapped[str | None] = mapped_column(String(128))
+    leased_until: Mapped[float | None] = mapped_column(index=True)
+    # The report to callback_url: when the next try is due (None: no more), and tries so far.
+    callback_due: Mapped[float | None] = mapped_column(index=True)
+    callback_attempts: Mapped[int] = mapped_column(default=0)
+
+
+class Token(Base):
+    """A right to use the server. The token itself is not kept."""
+
+    __tablename__ = "tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hexadecimal.
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
+def connect(url: str) -> sessionmaker[Session]:
+    """Sessions on the database at ``url``, which ``migrate`` has been run on."""
+    return sessionmaker(_engine(url), expire_on_commit=False)
+
+
+def migrate(url: str, folder: Path) -> None:
+    """Bring the schema up to date; processes that start together take turns."""
+    config = Config()
+    config.set_main_option("script_location", str(_migrations()))
+    engine = _engine(url)
+    try:
+        with _migration_lock(engine, folder), engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def add(session: Session, task: Task) -> None:
+    """Insert a row."""
+    session.add(task)
+
+
+def task(session: Session, task_id: str) -> Task | None:
+    """The row of a task."""
+    return session.get(Task, task_id)
+
+
+def finished(session: Session, task_ids: Collection[str]) -> set[str]:
+    """Those of ``task_ids`` that are final or gone."""
+    going = select(Task.id).where(Task.id.in_(task_ids), Task.state.not_in(FINAL))
+    return set(task_ids) - set(session.scalars(going))
+
+
+def claim(session: Session, task_id: str, worker: str, lease_s: float) -> Task | None:
+    """Take a queued task for ``worker``, or None if it is not to be had."""
+    now = time.time()
+    return session.scalars(
+        update(Task)
+        .where(Task.id == task_id, Task.state == State.QUEUED)
+        .values(
+            state=State.PREPARING,
+            state_detail="Preparing",
+            attempts=Task.attempts + 1,
+            leased_by=worker,
+            leased_until=now + lease_s,
+            processed_at=func.coalesce(Task.processed_at, now),
+        )
+        .returning(Task)
+    ).one_or_none()
+
+
+def renew(session: Session, task_id: str, worker: str, lease_s: float, **values: Any) -> bool:
+    """Extend the lease and note ``values``; False if the task is no longer this worker's."""
+    return _changed(
+        session,
+        update(Task)
+        .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
+        .values(leased_until=time.time() + lease_s, **values),
+    )
+
+
+def finish(session: Session, task_id: str, worker: str, **values: Any) -> bool:
+    """End a task; False if it is no longer this worker's."""
+    return _changed(
+        session,
+        update(Task)
+        .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
+        .values(**_ended(values)),
+    )
+
+
+def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
+    """Running tasks of ``worker``, which is dead, or else those whose lease ran out."""
+    lost = Task.leased_until < time.time() if worker is None else Task.leased_by == worker
+    return session.scalars(select(Task).where(Task.state.in_(RUNNING), lost)).all()
+
+
+def requeue(session: Session, task: Task, attempts: int) -> bool:
+    """Put an orphan back into the queue; False if someone else dealt with it first."""
+    return _changed(
+        session,
+        update(Task)
+        .where(Task.id == task.id, Task.leased_by == task.leased_by, Task.state.in_(RUNNING))
+        .values(
+            state=State.QUEUED,
+            state_detail="Queued again after an interruption",
+            attempts=attempts,
+            leased_by=None,
+            leased_until=None,
+        ),
+    )
+
+
+def workers(session: Session) -> set[str]:
+    """The workers that hold a lease."""
+    held = select(Task.leased_by).where(Task.state.in_(RUNNING), Task.leased_by.is_not(None))
+    return {name for name in session.scalars(held) if name is not None}
+
+
+def running(session: Session) -> set[str]:
+    """Ids of the tasks that a worker holds."""
+    return set(session.scalars(select(Task.id).where(Task.state.in_(RUNNING))))
+
+
+def queued(session: Session, older_than_s: float = 0) -> Sequence[str]:
+    """Ids of the queued tasks, oldest first."""
+    return session.scalars(
+        select(Task.id)
+        .where(Task.state == State.QUEUED, Task.created_at <= time.time() - older_than_s)
+        .order_by(Task.created_at)
+    ).all()
+
+
+def remove(session: Session, task_id: str) -> None:
+    """Delete the row of a task."""
+    session.execute(delete(Task).where(Task.id == task_id))
+
+
+def due_callback(session: Session, retry_at: float) -> Task | None:
+    """A finished task whose report is due; nobody else gets it before ``retry_at``."""
+    now = time.time()
+    found = session.scalars(
+        select(Task).where(Task.callback_due <= now, Task.state.in_(FINAL)).limit(1)
+    ).one_or_none()
+    if found is None:
+        return None
+    taken = _changed(
+        session,
+        update(Task)
+        .where(Task.id == found.id, Task.callback_due == found.callback_due)
+        .values(callback_due=retry_at, callback_attempts=Task.callback_attempts + 1),
+    )
+    return found if taken else None
+
+
+def set_callback(session: Session, task_id: str, due: float | None) -> None:
+    """Say when the next report of a task is due; None for never."""
+    session.execute(update(Task).where(Task.id == task_id).values(callback_due=due))
+
+
+def token(session: Session, digest: str) -> Token | None:
+    """The row of a token."""
+    return session.get(Token, digest)
+
+
+def tokens(session: Session) -> Sequence[Token]:
+    """All tokens, oldest first."""
+    return session.scalars(select(Token).order_by(Token.created_at)).all()
+
+
+def add_token(session: Session, token: Token) -> bool:
+    """Insert a token; False if the name is taken."""
+    if session.scalars(select(Token.name).where(Token.name == token.name)).first():
+        return False
+    session.add(token)
+    return True
+
+
+def revoke_token(session: Session, name: str) -> bool:
+    """End a token's right; False if no valid token has this name."""
+    return _changed(
+        session,
+        update(Token)
+        .where(Token.name == name, Token.revoked_at.is_(None))
+        .values(revoked_at=time.time()),
+    )
+
+
+def ping(session: Session) -> None:
+    """Fail unless the database answers."""
+    session.execute(text("SELECT 1"))
+
+
+def _ended(values: dict[str, Any]) -> dict[str, Any]:
+    """What every end of a task sets beside ``values``."""
+    return values | {
+        "password": None,
+        "leased_by": None,
+        "leased_until": None,
+        "completed_at": time.time(),
+    }
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": 15})
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    # WAL lets the HTTP process read while a worker writes; FULL makes an accepted task survive
+    # a power cut, not only a crash.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _migration_lock(engine: Engine, folder: Path) -> Iterator[None]:
+    if engine.dialect.name == "sqlite":
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "migrate.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    else:
+        with engine.connect() as holder:
+            _advisory(holder, "pg_advisory_lock")
+            try:
+                yield
+            finally:
+                _advisory(holder, "pg_advisory_unlock")
+
+
+def _advisory(connection: Connection, function: str) -> None:
+    connection.execute(select(getattr(func, function)(0x0C125E)))
+    connection.commit()
+
+
+def _migrations() -> Path:
+    """The revisions: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"

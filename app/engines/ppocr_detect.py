@@ -1,0 +1,176 @@
+"""Finds where text stands on a page, by differentiable binarization (arXiv:1911.08947)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.interfaces import Image
+
+Floats = NDArray[np.float32]
+
+Detector = Callable[[Image], Floats]
+"""From pixels whose sides are multiples of 32 to the logit of "text" at each of them."""
+
+LARGEST_TILE = (768, 1536)
+"""Height and width; no larger area is given to a detector, which needs 190 bytes a pixel."""
+
+
+def find_text(image: Image, detector: Detector) -> Floats:
+    """The corners of each piece of text, in pixels of ``image``.
+
+    Shape (n, 4, 2): x and y of top left, top right, bottom right, bottom left. The top edge is the
+    one nearest to horizontal, so a piece of vertical text is higher than wide.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) < _MIN_TEXT:
+        return np.empty((0, 4, 2), np.float32)
+    # A page twice as long as wide is the longest that is shrunk as a whole: text on a long strip
+    # is as large as on the page it was cut from, or on the screen that was scrolled.
+    scale = min(1.0, _MAX_SIDE / min(max(height, width), 2 * min(height, width)))
+    found = _find_at(image, scale, detector)
+    finer = min(_finer(found * scale, max(height, width) * scale) * scale, _MAX_ENLARGED)
+    if finer > scale:
+        again = _find_at(image, finer, detector)
+        # The second look only replaces the first where it does see more.
+        found = again if len(again) >= len(found) else found
+    return found
+
+
+_MAX_SIDE = 1952  # Of the shrunk page; the training pictures were of this order.
+_MIN_TEXT = 5  # Text below this height in pixels cannot be read by anybody.
+_SMALL_TEXT = 11.0  # Lines below this height, as the network sees them, are missed now and then.
+_MAX_ENLARGED = 2.0
+_MARGIN = 16  # Text that touches the edge of a picture is not found.
+_OVERLAP = 128  # Between tiles; more than a line's height.
+_PADDING = 2 * _MARGIN + 32
+_TILE_AREA = LARGEST_TILE[0] * LARGEST_TILE[1]
+_ROUND = 64  # Canvas sides; a new shape costs the runtime tens of milliseconds.
+
+# The model's own post-processing values, from its inference.yml.
+_THRESHOLD = 0.2
+_BOX_THRESHOLD = 0.45
+_UNCLIP = 1.4
+_MAX_CANDIDATES = 3000
+
+
+def _finer(found: Floats, longest: float) -> float:
+    """How much to enlarge the page for a second look; 1 where the first one will do."""
+    if not len(found):
+        return 2.0 if longest <= _MAX_SIDE / 2 else 1.0
+    sides = np.linalg.norm(found[:, 1:3] - found[:, 0:2], axis=2).min(axis=1)
+    # A fifth of the lines decides: the small print of a page, not a single speck.
+    small = float(np.quantile(sides, 0.2))
+    return 2.0 if small < _SMALL_TEXT else 1.0
+
+
+def _find_at(image: Image, scale: float, detector: Detector) -> Floats:
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    if scale != 1.0:
+        way = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
+    paper = _paper(image)
+    logits = np.empty((height, width), np.float32)
+    tiles = 0
+    widest = min(width, _MAX_SIDE)
+    highest = max(_TILE_AREA // (widest + _PADDING), 2 * _OVERLAP) - _PADDING
+    for rows, inner_rows in _tiles(height, highest):
+        for columns, inner_columns in _tiles(width, widest):
+            seen = _look(image[rows, columns], paper, detector)
+            top, left = inner_rows.start - rows.start, inner_columns.start - columns.start
+            logits[inner_rows, inner_columns] = seen[
+                top : top + inner_rows.stop - inner_rows.start,
+                left : left + inner_columns.stop - inner_columns.start,
+            ]
+            tiles += 1
+    return _boxes(logits, _MAX_CANDIDATES * tiles) / np.float32(scale)
+
+
+def _tiles(length: int, longest: int) -> Iterator[tuple[slice, slice]]:
+    """Cuts a side into overlapping tiles: what is seen, and which part of that is kept."""
+    count = 1 if length <= longest else math.ceil((length - _OVERLAP) / (longest - _OVERLAP))
+    size = math.ceil((length + (count - 1) * _OVERLAP) / count)
+    starts = np.linspace(0, length - size, count).round().astype(int).tolist()
+    # Neighbours meet in the middle of what both see.
+    seams = [0, *((starts[n] + size + starts[n + 1]) // 2 for n in range(count - 1)), length]
+    for n in range(count):
+        yield slice(starts[n], starts[n] + size), slice(seams[n], seams[n + 1])
+
+
+def _paper(image: Image) -> NDArray[np.uint8]:
+    edges = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return np.median(edges, axis=0).astype(np.uint8)
+
+
+def _look(tile: Image, paper: NDArray[np.uint8], detector: Detector) -> Floats:
+    height, width = tile.shape[:2]
+    sides = [math.ceil((side + 2 * _MARGIN) / _ROUND) * _ROUND for side in (height, width)]
+    canvas = np.empty((*sides, 3), np.uint8)
+    canvas[:] = paper
+    canvas[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width] = tile
+    return detector(canvas)[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
+
+
+def _boxes(logits: Floats, limit: int) -> Floats:
+    mask = (logits > math.log(_THRESHOLD / (1 - _THRESHOLD))).view(np.uint8)
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return np.empty((0, 4, 2), np.float32)
+    # Outer outlines only: the others are the holes in them.
+    outlines = [contours[n] for n in np.flatnonzero(tree[0, :, 3] < 0)]
+    outlines = sorted(outlines, key=len, reverse=True)[:limit]
+    kept = [outline for outline in outlines if _score(logits, outline) >= _BOX_THRESHOLD]
+    if not kept:
+        return np.empty((0, 4, 2), np.float32)
+    centres, sizes, angles = _rectangles(kept)
+    ok = sizes.min(axis=1) >= 2
+    centres, sizes, angles = centres[ok], sizes[ok], angles[ok]
+    # The network draws text thinner than it is; for a rectangle, moving the outline outwards by
+    # area * ratio / perimeter (the inverse of its training target) just adds to both sides.
+    sizes = sizes + (sizes.prod(axis=1) / sizes.sum(axis=1) * _UNCLIP)[:, None]
+    along = np.stack([np.cos(angles), np.sin(angles)], axis=1) * sizes[:, :1] / 2
+    down = np.stack([-np.sin(angles), np.cos(angles)], axis=1) * sizes[:, 1:] / 2
+    corners = [centres - along - down, centres + along - down]
+    corners += [centres + along + down, centres - along + down]
+    return np.stack(corners, axis=1).astype(np.float32)
+
+
+def _score(logits: Floats, outline: NDArray[np.int32]) -> float:
+    """The mean probability of text inside ``outline``."""
+    left, top, width, height = cv2.boundingRect(outline)
+    if min(width, height) < 2:
+        return 0.0
+    inside = np.zeros((height, width), np.uint8)
+    cv2.drawContours(inside, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
+    part = logits[top : top + height, left : left + width][inside.view(bool)]
+    return float((1 / (1 + np.exp(-part))).mean())
+
+
+def _rectangles(outlines: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats, Floats]:
+    """Centres (n, 2), sizes (n, 2: along and across) and angles (n, within 45 degrees)."""
+    tight = np.array([cv2.boxPoints(cv2.minAreaRect(outline)) for outline in outlines])
+    centres = tight.mean(axis=1)
+    first, second = tight[:, 1] - tight[:, 0], tight[:, 2] - tight[:, 1]
+    # Contours run through pixel centres, so a rectangle is one pixel short each way.
+    lengths = np.stack([np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)], axis=1) + 1
+    flat = np.abs(first[:, 0]) >= np.abs(first[:, 1])
+    edges = np.where(flat[:, None], first, second)
+    edges = edges * np.where(edges[:, :1] < 0, -1, 1)
+    angles = np.arctan2(edges[:, 1], np.maximum(edges[:, 0], 1e-6))
+    sizes = np.where(flat[:, None], lengths, lengths[:, ::-1])
+    # The tightest rectangle around two or three characters leans at random; they take the angle
+    # of the page's long lines where that fits them about as well.
+    long = sizes[:, 0] >= 5 * sizes[:, 1]
+    skew = float(np.median(angles[long])) if long.any() else 0.0
+    turn = np.array([[math.cos(skew), -math.sin(skew)], [math.sin(skew), math.cos(skew)]])
+    for n in np.flatnonzero((sizes[:, 0] < 4 * sizes[:, 1]) & (angles != skew)):
+        points = outlines[n].reshape(-1, 2) @ turn
+        low, high = points.min(axis=0), points.max(axis=0)
+        size = high - low + 1
+        if size.prod() <= 1.3 * sizes[n].prod():
+            centres[n], sizes[n], angles[n] = (low + high) / 2 @ turn.T, size, skew
+    return centres, sizes, angles

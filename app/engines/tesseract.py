@@ -1,0 +1,327 @@
+"""Tesseract: reads the scripts that have no better engine, in-process or as a program.
+
+Both bindings give Tesseract's own table of words (TSV), and one parser makes the lines of it.
+``benchmarks/tesseract_binding.py`` measures them: without a start, a load of the models and a
+picture on disk for each page, tesserocr takes half to all of the time, most often two thirds. Its
+libtesseract comes with its wheel, so that single words may differ from what the program reads.
+
+The limit of a page ends the program wherever it is. In-process it is looked at between words:
+the search for text lines before them (up to some seconds on large pages) is not cut short.
+"""
+
+import os
+import re
+import shlex
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image as Pictures
+
+from app.document import Box, Line, Word, is_unspaced
+from app.errors import InternalError, TimedOut
+from app.interfaces import Image
+from app.languages import Language, digits_only, models, parse
+
+
+def tessdata_folder() -> Path:
+    """The folder of models: TESSDATA_PREFIX, or where Debian and others put it."""
+    if prefix := os.environ.get("TESSDATA_PREFIX"):
+        folder = Path(prefix)
+        inner = folder / "tessdata"  # Before version 4 the variable named the folder above.
+        return inner if not any(folder.glob(f"*{_SUFFIX}")) and inner.is_dir() else folder
+    debian = Path("/usr/share/tesseract-ocr").glob("*/tessdata")
+    # Of several versions the newest; "4.00" and "5" compare as numbers.
+    newest = sorted(debian, key=lambda folder: float(_NUMBER.sub("", folder.parent.name) or 0))
+    others = [Path("/usr/share/tessdata"), Path("/usr/local/share/tessdata")]
+    return next((folder for folder in [*reversed(newest), *others] if folder.is_dir()), others[0])
+
+
+def installed_models(folder: Path | None = None) -> frozenset[str]:
+    """The models in ``folder``, by names like "eng" and "script/Latin"; nothing is started."""
+    folder = folder or tessdata_folder()
+    found = [
+        path.relative_to(folder).as_posix().removesuffix(_SUFFIX)
+        for path in (*folder.glob(f"*{_SUFFIX}"), *folder.glob(f"script/*{_SUFFIX}"))
+    ]
+    # Debian keeps script models beside the others: they alone begin with a capital.
+    return frozenset(f"script/{name}" if name[0].isupper() else name for name in found)
+
+
+class TesseractEngine:
+    """Reads with Tesseract's neural models."""
+
+    def __init__(
+        self, timeout_s: float = 60, binding: str = "tesserocr", folder: Path | None = None
+    ) -> None:
+        """``binding`` is "tesserocr" or "pytesseract"; ``folder`` holds the models."""
+        # Each page has one process; OpenMP reads this when it is loaded, and the program inherits
+        # it. With more threads than that, several processes slow each other down many times.
+        os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+        self._timeout_s = timeout_s
+        self._folder = folder or tessdata_folder()
+        self._binding = _BINDINGS[binding](self._folder)
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """The models that can be used."""
+        return installed_models(self._folder)
+
+    def warm_up(self) -> None:
+        """Load the library and the English model, if there is one."""
+        if "eng" in self.installed:
+            self.recognize(np.full((32, 32, 3), 255, np.uint8), parse("English"), 300)
+
+    def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
+        """The lines found on ``image``; all ``languages`` are looked for, the first with priority.
+
+        Raises TimedOut, InternalError.
+        """
+        height, width = image.shape[:2]
+        if min(height, width) < _LEAST_PIXELS:
+            return []
+        factor = -(-max(height, width) // _MOST_PIXELS)
+        if factor > 1:  # The library takes no longer sides.
+            image = np.asarray(Pictures.fromarray(image).reduce(factor))
+        wanted = models(languages)
+        until = time.monotonic() + self._timeout_s
+
+        def read(layout: int) -> list[Line]:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise _timed_out(self._timeout_s)
+            request = _Request(
+                "+".join(self._file_name(model) for model in wanted),
+                {"tessedit_char_whitelist": _NUMBER_MARKS} if digits_only(languages) else {},
+                # Outside of these Tesseract takes the value for a mistake and guesses.
+                min(max(round(dpi / factor), 70), 2400),
+                layout,
+            )
+            try:
+                return _lines(self._binding.read(image, request, left), factor)
+            except TimeoutError as error:
+                raise _timed_out(self._timeout_s) from error
+
+        lines = read(_AUTO)
+        if not _EAST_ASIAN.isdisjoint(wanted):
+            # The search for columns takes wide-set lines of Han or Hangul for vertical text and
+            # reads noise, or nothing; taken as one column they are read well. Where both come to
+            # much the same, columns are worth more.
+            whole = read(_ONE_COLUMN)
+            if _confident(whole) > _CLEARLY_MORE * _confident(lines):
+                lines = whole
+        return lines
+
+    def _file_name(self, model: str) -> str:
+        if (self._folder / f"{model}{_SUFFIX}").exists():
+            return model
+        return model.removeprefix("script/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What Tesseract is asked to do with an image."""
+
+    languages: str  # Model names with plus signs between.
+    variables: Mapping[str, str]
+    dpi: int
+    layout: int  # Tesseract's page segmentation mode.
+
+
+class _Binding(Protocol):
+    """A way to Tesseract."""
+
+    def read(self, image: Image, request: _Request, timeout_s: float) -> str:
+        """Tesseract's TSV for ``image``. Raises TimeoutError, InternalError."""
+
+
+class _Tesserocr:
+    """The library in this process; keeps the models of the last requests loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        # Here and below: only the binding that is used is loaded.
+        import tesserocr
+
+        self._new = tesserocr.PyTessBaseAPI
+        self._folder = folder
+        self._apis: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._lock = Lock()  # An instance of the library serves one thread at a time.
+
+    def read(self, image: Image, request: _Request, timeout_s: float) -> str:
+        height, width = image.shape[:2]
+        key = (request.languages, *request.variables.items())
+        with self._lock:
+            try:
+                api = self._api(key, request)
+                api.SetPageSegMode(request.layout)
+                api.SetImageBytes(image.tobytes(), width, height, 3, 3 * width)
+                api.SetSourceResolution(request.dpi)
+                until = time.monotonic() + timeout_s
+                if api.Recognize(max(1, round(timeout_s * 1000))):
+                    return str(api.GetTSVText(0))
+                if time.monotonic() < until:
+                    raise InternalError("The page could not be read.")
+                raise TimeoutError
+            except RuntimeError as error:
+                raise InternalError("The page could not be read.") from error
+            finally:
+                if key in self._apis:
+                    self._apis[key].Clear()  # Else the page's picture stays in memory.
+
+    def _api(self, key: tuple[Any, ...], request: _Request) -> Any:
+        if key not in self._apis:
+            while len(self._apis) >= _MOST_APIS:
+                self._apis.popitem(last=False)[1].End()
+            self._apis[key] = self._new(
+                path=f"{self._folder}/",
+                lang=request.languages,
+                # The library writes its remarks to stderr unless told otherwise.
+                variables={"debug_file": os.devnull, **request.variables},
+            )
+        self._apis.move_to_end(key)
+        return self._apis[key]
+
+
+class _Pytesseract:
+    """The program ``tesseract``, started for each page."""
+
+    def __init__(self, folder: Path) -> None:
+        import pytesseract
+
+        self._tool = pytesseract
+        self._folder = folder
+
+    def read(self, image: Image, request: _Request, timeout_s: float) -> str:
+        height, width = image.shape[:2]
+        arguments = ["--tessdata-dir", str(self._folder), "--dpi", str(request.dpi)]
+        arguments += ["--psm", str(request.layout)]
+        for name, value in request.variables.items():
+            arguments += ["-c", f"{name}={value}"]
+        with TemporaryDirectory(prefix="ocr-") as name:
+            # A PPM is the bare pixels; pytesseract itself would compress them to a PNG.
+            picture = Path(name, "page.ppm")
+            with picture.open("wb") as file:
+                file.write(b"P6 %d %d 255\n" % (width, height))
+                file.write(image.tobytes())
+            try:
+                return str(
+                    self._tool.image_to_data(
+                        str(picture),
+                        lang=request.languages,
+                        config=shlex.join(arguments),
+                        timeout=timeout_s,
+                    )
+                )
+            except (self._tool.TesseractError, self._tool.TesseractNotFoundError) as error:
+                raise InternalError("The page could not be read.") from error
+            except RuntimeError as error:  # pytesseract's way to say that the time is up.
+                raise TimeoutError from error
+
+
+_BINDINGS: dict[str, Callable[[Path], _Binding]] = {
+    "tesserocr": _Tesserocr,
+    "pytesseract": _Pytesseract,
+}
+
+_SUFFIX = ".traineddata"
+_NUMBER = re.compile(r"[^\d.]")
+_NUMBER_MARKS = "0123456789.,+-()%$#/:"
+_LEAST_PIXELS = 3  # libtesseract and Leptonica have crashed on less, and nobody could read it.
+_MOST_PIXELS = 32767  # libtesseract keeps coordinates in 16 bits.
+_AUTO, _ONE_COLUMN = 3, 4  # Page segmentation modes.
+_CLEARLY_MORE = 1.1
+_EAST_ASIAN = frozenset({"chi_sim", "chi_tra", "jpn", "kor"})
+_MOST_APIS = 2  # One with models takes 10 to 100 MB.
+
+# Marks that say where right-to-left text begins and ends; the order of the words says it, too.
+_DIRECTIONS = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def _timed_out(timeout_s: float) -> TimedOut:
+    return TimedOut(f"A page took longer than {timeout_s:g} s to read.")
+
+
+def _confident(lines: Sequence[Line]) -> float:
+    """How many characters are right, if the confidences are."""
+    return sum(line.confidence * sum(len(word.text) for word in line.words) for line in lines)
+
+
+def _lines(table: str, factor: int) -> list[Line]:
+    """The lines of Tesseract's TSV, with words in logical order, as Tesseract gives them.
+
+    The columns are level, page, block, paragraph, line, word, left, top, width, height,
+    confidence (0 to 100), text; level 5 is a word.
+    """
+    found: dict[tuple[str, ...], list[Word]] = {}
+    for row in table.split("\n"):
+        fields = row.split("\t")
+        if len(fields) < 12 or fields[0] != "5":
+            continue
+        text = "".join(fields[11].translate(_DIRECTIONS).split())
+        if text:
+            left, top, width, height = (int(field) * factor for field in fields[6:10])
+            box = Box(left, top, left + width, top + height)
+            confidence = min(max(float(fields[10]) / 100, 0.0), 1.0)
+            found.setdefault(tuple(fields[1:5]), []).append(Word(text, box, confidence))
+    return [_line(words) for words in found.values()]
+
+
+def _line(words: list[Word]) -> Line:
+    box = Box.around(word.box for word in words)
+    text = "".join(word.text for word in words)
+    if sum(map(_is_han, text)) >= 2:
+        vertical = box.height > box.width
+    else:  # Rotated by a quarter turn; a few tall letters such as "Il" are not.
+        vertical = len(text) >= 4 and box.height > 2 * box.width
+    return Line(tuple(_spaced(words, vertical)), box, vertical)
+
+
+def _spaced(words: Iterable[Word], vertical: bool) -> Iterable[Word]:
+    """The words, without the spaces that Tesseract sees between East Asian characters."""
+    before: Word | None = None
+    for word in words:
+        spaced = before is None or _is_space(before, word, vertical)
+        yield Word(word.text, word.box, word.confidence, spaced)
+        before = word
+
+
+def _is_space(before: Word, after: Word, vertical: bool) -> bool:
+    """Whether a space stands between two words that Tesseract set apart.
+
+    Its models for Chinese, Japanese and Korean set apart nearly every character.
+    """
+    last, first = before.text[-1], after.text[0]
+    if _is_han(last) and _is_han(first):
+        return False
+    if _is_hangul(last) and _is_hangul(first):
+        least = _LEAST_HANGUL_GAP
+    elif _is_han(last) != _is_han(first) and not (first if _is_han(last) else last).isalpha():
+        least = _LEAST_HAN_GAP  # Digits and punctuation beside Han characters.
+    else:
+        return True
+    if vertical:
+        gap, size = after.box.top - before.box.bottom, max(before.box.width, after.box.width)
+    else:
+        gap, size = after.box.left - before.box.right, max(before.box.height, after.box.height)
+    return gap > least * size
+
+
+# As parts of the height of the taller word. On a drawn Korean page of 190 characters 63 of the
+# spaces were wrong without a limit, 3 to 7 are with 0.3; on a scan the limit is good, too.
+_LEAST_HANGUL_GAP = 0.3
+_LEAST_HAN_GAP = 0.4
+
+
+def _is_han(character: str) -> bool:
+    """Whether it is Han, kana or their punctuation; Thai and its neighbours do use spaces."""
+    return character >= "\u2e80" and is_unspaced(character)
+
+
+def _is_hangul(character: str) -> bool:
+    return "\uac00" <= character <= "\ud7a3"

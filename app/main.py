@@ -1,0 +1,82 @@
+"""The HTTP application."""
+
+from collections.abc import Callable
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__, wiring
+from app.api.auth import BearerToken, Tokens
+from app.api.errors import ErrorResponses, http_exception
+from app.api.files import FileRoutes
+from app.api.operations import OperationRoutes
+from app.api.proxies import TrustedProxies
+from app.api.tasks import TaskRoutes
+from app.api.waiting import Waiting
+from app.config import Settings
+from app.tasks import Tasks
+
+
+def create_app(
+    settings: Settings, tasks: Tasks | None = None, warm: Callable[[], bool] = lambda: True
+) -> FastAPI:
+    """The application; ``warm`` says whether workers are ready for work."""
+    tasks = tasks or wiring.build(settings)
+    app = FastAPI(
+        title="OCR server",
+        version=__version__,
+        description="Send a document, get text, a searchable PDF, Word, Excel or PowerPoint back.",
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.include_router(
+        TaskRoutes(
+            tasks,
+            Waiting(tasks),
+            wiring.fetcher(settings),
+            partial(wiring.check_languages, settings),
+            wiring.staging(settings),
+            settings.public_url,
+            settings.max_upload_bytes,
+            settings.sync_wait_s,
+        ).router()
+    )
+    app.include_router(FileRoutes(tasks).router())
+    app.include_router(OperationRoutes(tasks.sessions, warm).router())
+    app.add_exception_handler(HTTPException, http_exception)
+    # The last that is added is the first that a request meets.
+    fixed = tuple(t for t in map(str.strip, settings.tokens.get_secret_value().split(",")) if t)
+    app.add_middleware(BearerToken, tokens=Tokens(tasks.sessions, fixed))
+    app.add_middleware(TrustedProxies, networks=settings.trusted_proxies)
+    app.add_middleware(ErrorResponses, token_error_type=settings.error_type)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "DELETE", "HEAD"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-Id", "Retry-After", "Content-Disposition"],
+    )
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, object]:
+    """The OpenAPI document, with the tokens that the middleware asks for."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schema.setdefault("components", {})["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
+        }
+        schema["security"] = [{"bearer": []}, {"key": []}]
+        for path, methods in schema["paths"].items():
+            if not path.startswith(("/task/", "/api/")):
+                for operation in methods.values():
+                    operation["security"] = []
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,130 @@
+"""One document's way: convert, recognize, lay out, write, page by page; knows no HTTP, no SQL."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.document import Document, Page
+from app.errors import InvalidFile, TooLarge
+from app.interfaces import Converter, Engine, Source, SourcePage, Writer
+from app.languages import Language, choose
+from app.layout.order import paragraphs
+from app.media import detect
+
+Progress = Callable[[int, int, int], None]
+"""Called with pages done, pages in all, pages recognized; may raise to stop the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make of a source file."""
+
+    format: str
+    languages: tuple[Language, ...]
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    input_media_type: str
+    output_media_type: str
+    pages: int
+    recognized: int
+
+
+class Pipeline:
+    """Converters, engines and writers, put together."""
+
+    def __init__(
+        self,
+        converters: Sequence[Converter],
+        engines: Mapping[str, Engine],
+        writers: Mapping[str, Writer],
+        engine: str = "auto",
+    ) -> None:
+        self._converters = {kind: c for c in converters for kind in c.media_types}
+        self._engines = engines
+        self._writers = writers
+        self._engine = engine
+
+    def run(
+        self,
+        order: Order,
+        source: Path,
+        work: Path,
+        target: Path,
+        progress: Progress,
+        text: Path | None = None,
+    ) -> Outcome:
+        """Make ``target`` of ``source``, and a plain text beside it if ``text`` says where.
+
+        Temporary files go below ``work``. Raises the AppErrors of the parts.
+        """
+        kind = detect(source)
+        converter = self._converters.get(kind)
+        if converter is None:
+            raise InvalidFile(f"Files of the type {kind} cannot be read.")
+        engine = self._engines[choose(order.languages) if self._engine == "auto" else self._engine]
+        writer = self._writers[order.format]
+        with converter.open(source, work, order.password) as opened:
+            reading = _Reading(opened, engine, order.languages, progress)
+            pages: Iterator[Page] = iter(reading)
+            kept: list[Page] = []
+            if text is not None:
+                pages = _keep(pages, kept)
+            try:
+                writer.write(Document(pages, opened.original), target)
+            except MemoryError as error:
+                raise TooLarge("The document needs more memory than there is.") from error
+            if text is not None:
+                self._writers["txt"].write(Document(kept), text)
+            return Outcome(kind, writer.media_type, reading.done, reading.recognized)
+
+    def warm_up(self, languages: tuple[Language, ...]) -> None:
+        """Load the engine that reads ``languages``."""
+        name = choose(languages) if self._engine == "auto" else self._engine
+        self._engines[name].warm_up()
+
+
+class _Reading:
+    """The pages of a source, recognized as they are asked for, and counted."""
+
+    def __init__(
+        self, source: Source, engine: Engine, languages: tuple[Language, ...], progress: Progress
+    ) -> None:
+        self._source = source
+        self._engine = engine
+        self._languages = languages
+        self._progress = progress
+        self.done = self.recognized = 0
+
+    def __iter__(self) -> Iterator[Page]:
+        total = self._source.page_count
+        self._progress(0, total, 0)
+        for page in self._source.pages():
+            yield self._read(page)
+            self.done += 1
+            self._progress(self.done, total, self.recognized)
+
+    def _read(self, page: SourcePage) -> Page:
+        lines = page.lines
+        if lines is None:
+            lines = tuple(self._engine.recognize(page.load(), self._languages, page.dpi))
+            self.recognized += 1
+        return Page(
+            number=page.number,
+            width=page.width,
+            height=page.height,
+            dpi=page.dpi,
+            paragraphs=paragraphs(lines, page.width, page.height),
+            recognized=page.lines is None,
+            picture=page.picture,
+        )
+
+
+def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:
+    for page in pages:
+        kept.append(page)
+        yield page

@@ -1,0 +1,106 @@
+"""The one place that names implementations; heavy ones are imported only where they run."""
+
+from functools import partial
+from pathlib import Path
+
+from app import db, languages
+from app.config import Settings
+from app.fetch import Fetcher
+from app.interfaces import Engine
+from app.languages import Language
+from app.pipeline import Pipeline
+from app.queue import HueyQueue
+from app.storage import FolderStorage
+from app.tasks import Limits, Tasks
+
+
+def build(settings: Settings) -> Tasks:
+    """Every use case on the database, queue, storage and parts that the settings ask for."""
+    return Tasks(
+        sessions=db.connect(settings.database),
+        storage=FolderStorage(settings.data_dir / "files"),
+        queue=HueyQueue(settings.queue_url, settings.data_dir),
+        fetcher=fetcher(settings),
+        pipeline=partial(pipeline, settings),
+        work=settings.data_dir / "work",
+        limits=Limits(settings.lease_s, settings.task_timeout_s, settings.max_attempts),
+    )
+
+
+def pipeline(settings: Settings) -> Pipeline:
+    """The parts that read and write documents."""
+    from app.converters.image import ImageConverter
+    from app.converters.office import OfficeConverter
+    from app.converters.pdf import PdfConverter
+    from app.writers.docx import DocxWriter
+    from app.writers.pdf import PdfWriter
+    from app.writers.pptx import PptxWriter
+    from app.writers.txt import TextWriter
+    from app.writers.xlsx import XlsxWriter
+
+    pdf = PdfConverter(settings.max_pixels, settings.max_pages, settings.page_timeout_s)
+    return Pipeline(
+        converters=[
+            ImageConverter(settings.max_pixels, settings.max_pages),
+            pdf,
+            OfficeConverter(pdf, settings.office_timeout_s),
+        ],
+        engines=engines(settings),
+        writers={
+            "txt": TextWriter(),
+            "pdf": PdfWriter(),
+            "docx": DocxWriter(),
+            "xlsx": XlsxWriter(),
+            "pptx": PptxWriter(),
+        },
+        engine=settings.engine,
+    )
+
+
+def engines(settings: Settings) -> dict[str, Engine]:
+    """The engines by name; each loads its models when it is first used."""
+    from app.engines.ppocr import PpocrEngine
+    from app.engines.stub import StubEngine
+    from app.engines.tesseract import TesseractEngine
+
+    return {
+        "ppocr": PpocrEngine(settings.worker_threads, settings.data_dir / "models"),
+        "tesseract": TesseractEngine(
+            timeout_s=settings.page_timeout_s, binding=settings.tesseract_binding
+        ),
+        "stub": StubEngine(),
+    }
+
+
+def fetcher(settings: Settings) -> Fetcher:
+    """The one way out to addresses that clients name."""
+    return Fetcher(
+        max_bytes=settings.max_upload_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        open_networks=settings.fetch_networks,
+        open_ports=tuple(int(port) for port in settings.fetch_ports),
+    )
+
+
+def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
+    """Raise BadRequest unless the models for ``wanted`` are installed."""
+    from app.engines.tesseract import installed_models
+
+    engine = languages.choose(wanted) if settings.engine == "auto" else settings.engine
+    if engine == "tesseract":
+        languages.require_models(wanted, installed_models())
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date."""
+    db.migrate(settings.database, settings.data_dir)
+
+
+def staging(settings: Settings) -> Path:
+    """The folder for uploads that are still coming in."""
+    return settings.data_dir / "staging"
+
+
+def locks(settings: Settings) -> Path:
+    """The folder for the locks of the worker processes."""
+    return settings.data_dir / "workers"

@@ -1,0 +1,239 @@
+"""Worker processes: the loop that each runs, and the supervisor that keeps them running.
+
+A worker may crash, hang or be killed; it is a process of its own so that nothing else notices.
+Its time limit is a timer of the kernel whose signal ends the process: it works even while
+native code neither returns nor lets Python run.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.05
+_HOUSEKEEPING_S = 5.0
+_QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
+_LONGEST_PAUSE_S = 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+def work(
+    tasks: Tasks, name: str, locks: Path, silent_limit_s: float, ready: Callable[[], None]
+) -> None:
+    """Do tasks until SIGTERM; a task that has begun is finished first.
+
+    ``ready`` is called once a page has been read. No sign of progress for ``silent_limit_s``
+    seconds ends the process with SIGALRM.
+    """
+    parent = _die_with_parent()
+    stopping = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    with _held(locks / f"{name}.lock"):
+        tasks.warm_up()
+        ready()
+        while not stopping.is_set() and os.getppid() == parent:
+            task_id = tasks.queue.get(0.5)
+            if task_id is not None:
+                try:
+                    tasks.run(task_id, name, lambda: _alarm(silent_limit_s))
+                finally:
+                    _alarm(0)
+
+
+@dataclass
+class _Slot:
+    """One place for a worker, and the process that fills it."""
+
+    name: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    ready_pipe: int = -1
+    ready: bool = False
+    started: float = 0.0
+    pause_s: float = 0.0
+    resume_at: float = 0.0
+
+
+@dataclass
+class Supervisor:
+    """Keeps worker processes running, takes back what dead ones left, sends reports."""
+
+    tasks: Tasks
+    count: int
+    locks: Path
+    drain_timeout_s: float
+    _slots: list[_Slot] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start in the background."""
+        self._slots = [_Slot() for _ in range(self.count)]
+        self._threads = [
+            threading.Thread(target=self._supervise, name="supervisor", daemon=True),
+            threading.Thread(target=self._report, name="callbacks", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def warm(self) -> bool:
+        """Whether a worker has read its warm-up page."""
+        return not self._slots or any(slot.ready for slot in self._slots)
+
+    def stop(self) -> None:
+        """Let the workers finish what they are at, as long as the drain time lasts."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(self.drain_timeout_s + 5)
+
+    def _supervise(self) -> None:
+        # Workers are to die with the thread that starts them, so they all start in this one.
+        self._guarded(self._take_back_from_the_dead)
+        self._guarded(self.tasks.sweep)
+        housekeeping = 0.0
+        while not self._stopping.is_set():
+            for slot in self._slots:
+                self._guarded(lambda slot=slot: self._tend(slot))  # type: ignore[misc]
+            if time.monotonic() > housekeeping:
+                self._guarded(self.tasks.recover)
+                housekeeping = time.monotonic() + _HOUSEKEEPING_S
+            self._stopping.wait(_LOOK_S)
+        self._end_workers()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Supervision outlives a database that is away for a while."""
+        try:
+            step()
+        except Exception:
+            log.exception("supervision stumbled; it goes on")
+            time.sleep(0.5)
+
+    def _tend(self, slot: _Slot) -> None:
+        now = time.monotonic()
+        if slot.process is None:
+            if now >= slot.resume_at:
+                self._launch(slot)
+            return
+        if not slot.ready and slot.ready_pipe >= 0:
+            slot.ready = _has_spoken(slot.ready_pipe)
+        status = slot.process.poll()
+        if status is None:
+            return
+        log.warning("worker %s ended (%s)", slot.name, _said(status))
+        self._forget(slot)
+        quick = now - slot.started < _QUICK_DEATH_S
+        slot.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * slot.pause_s)) if quick else 0.0
+        slot.resume_at = now + slot.pause_s
+        self.tasks.release(slot.name, timed_out=status == -signal.SIGALRM)
+
+    def _launch(self, slot: _Slot) -> None:
+        slot.name = f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}"
+        slot.ready, slot.started = False, time.monotonic()
+        slot.ready_pipe, theirs = os.pipe()
+        os.set_blocking(slot.ready_pipe, False)
+        command = [sys.executable, "-m", "app.cli", "work", slot.name, str(theirs)]
+        try:
+            slot.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs]
+            )
+        finally:
+            os.close(theirs)
+
+    def _forget(self, slot: _Slot) -> None:
+        slot.process, slot.ready = None, False
+        if slot.ready_pipe >= 0:
+            os.close(slot.ready_pipe)
+            slot.ready_pipe = -1
+        (self.locks / f"{slot.name}.lock").unlink(missing_ok=True)
+
+    def _take_back_from_the_dead(self) -> None:
+        """Tasks of workers that a killed server left: their locks are free."""
+        for name in self.tasks.workers():
+            lock = self.locks / f"{name}.lock"
+            # Without a lock here it is a worker of another machine: its lease will tell.
+            if lock.exists() and not _is_held(lock):
+                self.tasks.release(name, innocent=True)
+        for lock in self.locks.glob("*.lock"):
+            if not _is_held(lock):
+                lock.unlink(missing_ok=True)
+
+    def _end_workers(self) -> None:
+        running = [(slot, slot.process) for slot in self._slots if slot.process is not None]
+        for _, process in running:
+            process.terminate()
+        until = time.monotonic() + self.drain_timeout_s
+        for slot, process in running:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("worker %s did not finish in time and is ended", slot.name)
+                process.kill()
+                process.wait()
+            self._forget(slot)
+            with contextlib.suppress(Exception):  # The next start does it, if this fails.
+                self.tasks.release(slot.name, innocent=True)
+
+    def _report(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self.tasks.report():
+                    continue
+            except Exception:
+                log.exception("a report could not be sent; it is tried again")
+            self._stopping.wait(1.0)
+
+
+@contextlib.contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Hold ``lock``; the kernel lets go of it however the process ends."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        lock.unlink(missing_ok=True)
+
+
+def _is_held(lock: Path) -> bool:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _alarm(seconds: float) -> None:
+    """Let the kernel end this process after ``seconds``, unless called again; 0 for never."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _die_with_parent() -> int:
+    """Be killed when the supervisor ends, however it ends; its process id."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return parent
+
+
+def _has_spoken(pipe: int) -> bool:
+    try:
+        return bool(os.read(pipe, 1))
+    except BlockingIOError:
+        return False
+
+
+def _said(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"

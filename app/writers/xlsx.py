@@ -1,0 +1,157 @@
+"""Excel: a sheet per page, a row per line."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import zip_longest
+from pathlib import Path
+
+from openpyxl import Workbook
+from openpyxl.cell import Cell, WriteOnlyCell
+from openpyxl.styles import Alignment
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+from openpyxl.worksheet.worksheet import Worksheet
+
+from app.document import Box, Document, Line, Page
+from app.writers.direction import is_mostly_rtl
+from app.writers.text_limits import storable
+
+
+class XlsxWriter:
+    """Writes Excel workbooks."""
+
+    media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+    def write(self, document: Document, target: Path) -> None:
+        """Create ``target``; what stands side by side on a page stands in one row."""
+        # Rows go to a temporary file at once, so that memory does not grow with the pages.
+        book = Workbook(write_only=True)
+        book.properties.creator = ""
+        for page in document.pages:
+            _add_sheet(book, page)
+        if not book.worksheets:
+            book.create_sheet("Page 1")
+        book.save(target)
+
+
+_LONGEST_CELL = 32_767  # In UTF-16 units.
+_NARROWEST, _WIDEST = 8, 80  # Columns, in characters.
+_WRAPPED = Alignment(wrap_text=True, vertical="top")
+_TOP = Alignment(vertical="top")
+_TEXT_FORMAT = "@"
+
+
+def _add_sheet(book: Workbook, page: Page) -> None:
+    sheet = book.create_sheet(f"Page {page.number}")
+    rtl = is_mostly_rtl("".join(line.text for line in page.lines))
+    sheet.sheet_view.rightToLeft = rtl
+    rows = [row.texts(rtl) for row in _rows(page)]
+    for n, column in enumerate(zip_longest(*rows, fillvalue=""), 1):
+        widest = max(map(_width, column))
+        sheet.column_dimensions[get_column_letter(n)].width = min(
+            max(widest + 2, _NARROWEST), _WIDEST
+        )
+    for texts in rows:
+        parts = [_parts(text) for text in texts]
+        for row in zip_longest(*parts, fillvalue=""):
+            sheet.append([_cell(sheet, text) for text in row])
+
+
+@dataclass
+class _Row:
+    lines: list[tuple[int, Line]] = field(default_factory=list)  # Each with its paragraph.
+
+    def texts(self, rtl: bool) -> list[str]:
+        lines = sorted((line for _, line in self.lines), key=lambda line: line.box.left)
+        texts = [storable(line.text) for line in lines]
+        return texts[::-1] if rtl else texts
+
+    def takes(self, paragraph: int, box: Box) -> bool:
+        """Whether ``box`` stands beside all that is in the row."""
+        return all(other != paragraph and _is_beside(line.box, box) for other, line in self.lines)
+
+
+def _rows(page: Page) -> list[_Row]:
+    """The lines in reading order, each beside the earlier ones that stand at its height."""
+    rows: list[_Row] = []
+    for number, paragraph in enumerate(page.paragraphs):
+        after = -1  # The row of the paragraph's line before.
+        for line in paragraph.lines:
+            if not storable(line.text):
+                continue
+            found = next(
+                (n for n in range(after + 1, len(rows)) if rows[n].takes(number, line.box)), None
+            )
+            if found is None:
+                found = len(rows) if after < 0 else after + 1
+                rows.insert(found, _Row())
+            rows[found].lines.append((number, line))
+            after = found
+    return rows
+
+
+def _is_beside(a: Box, b: Box) -> bool:
+    common = min(a.bottom, b.bottom) - max(a.top, b.top)
+    apart = a.right <= b.left or b.right <= a.left
+    return apart and common > 0.4 * min(a.height, b.height)
+
+
+def _parts(text: str) -> list[str]:
+    """``text`` in pieces that a cell can hold."""
+    longest = _LONGEST_CELL if max(text, default="") <= "\uffff" else _LONGEST_CELL // 2
+    return [text[start : start + longest] for start in range(0, len(text), longest)]
+
+
+def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
+    if not text:
+        return None
+    if (number := _number(text)) is not None:
+        value, number_format = number
+        cell = WriteOnlyCell(sheet, value=value)
+        cell.number_format = number_format
+        cell.alignment = _TOP
+        return cell
+    # Excel takes _x0041_ for an escaped character: escape what would be read as such.
+    cell = WriteOnlyCell(sheet, value=_ESCAPE.sub("_x005F_", text))
+    cell.data_type = "s"  # Never a formula (=1+1) nor an error (#N/A).
+    cell.alignment = _WRAPPED
+    if text[0] in "=+-@":
+        cell.quotePrefix = True
+    elif text[0].isdigit():
+        cell.number_format = _TEXT_FORMAT  # An identity number stays one when it is edited.
+    return cell
+
+
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+_NUMBER = re.compile(
+    r"-?(?P<whole>0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)"
+    r"(?:\.(?P<decimals>[0-9]+))?(?P<percent>%)?"
+)
+_MOST_DIGITS = 15  # That survive as a floating-point number.
+_PHONE = re.compile(r"1[3-9][0-9]{9}")  # A Chinese mobile number.
+
+
+def _number(text: str) -> tuple[int | float, str] | None:
+    """The value and format of ``text``, if they show exactly the same text again."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or _PHONE.fullmatch(text):
+        return None
+    plain = text.rstrip("%").replace(",", "")
+    value = Decimal(plain)
+    if sum(map(str.isdigit, plain)) > _MOST_DIGITS or (not value and text.startswith("-")):
+        return None
+    decimals = match["decimals"] or ""
+    number_format = "#,##0" if "," in match["whole"] else "0"
+    if decimals:
+        number_format += "." + "0" * len(decimals)
+    if match["percent"]:
+        return float(value / 100), number_format + "%"
+    if not decimals:
+        return int(value), "General" if number_format == "0" else number_format
+    return float(value), number_format
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text[: _WIDEST + 1])

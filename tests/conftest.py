@@ -1,0 +1,69 @@
+"""Fixtures: an application on SQLite in a temporary folder whose tasks run as they are put."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app import wiring
+from app.config import Settings
+from app.main import create_app
+from app.tasks import Tasks
+
+TOKEN = "sk-test"
+
+
+@dataclass
+class InlineQueue:
+    """Runs each task where it is put; or, when ``held``, only remembers it."""
+
+    tasks: Tasks | None = None
+    held: bool = False
+    ids: list[str] = field(default_factory=list)
+
+    def put(self, task_id: str) -> None:
+        if self.held or self.tasks is None:
+            self.ids.append(task_id)
+        else:
+            self.tasks.run(task_id, "inline")
+
+    def get(self, timeout_s: float) -> str | None:
+        return self.ids.pop(0) if self.ids else None
+
+    def size(self) -> int:
+        return len(self.ids)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("OCR_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("OCR_TOKENS", TOKEN)
+    monkeypatch.setenv("OCR_ENGINE", "stub")
+    return Settings()
+
+
+@pytest.fixture
+def queue() -> InlineQueue:
+    return InlineQueue()
+
+
+@pytest.fixture
+def tasks(settings: Settings, queue: InlineQueue) -> Iterator[Tasks]:
+    wiring.migrate(settings)
+    tasks = wiring.build(settings)
+    tasks.queue.close()
+    tasks.queue = queue
+    queue.tasks = tasks
+    yield tasks
+    tasks.close()
+
+
+@pytest.fixture
+def client(settings: Settings, tasks: Tasks) -> Iterator[TestClient]:
+    app = create_app(settings, tasks)
+    with TestClient(app, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        yield client

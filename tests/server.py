@@ -1,0 +1,103 @@
+"""A real server in processes of its own, for tests that go through its front door."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.services import free_port
+
+TOKEN = "sk-e2e"
+
+
+@dataclass
+class Server:
+    """``ocr-server serve`` on a data folder; started and killed as a test likes."""
+
+    folder: Path
+    settings: dict[str, str]
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.port = self.port or free_port()
+        environment = {
+            **os.environ,
+            "OCR_DATA_DIR": str(self.folder),
+            "OCR_PORT": str(self.port),
+            "OCR_TOKENS": TOKEN,
+            **self.settings,
+        }
+        with (self.folder.parent / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log
+            )
+        self.until(self._ready)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)
+
+    def kill(self) -> None:
+        """End the server and nothing else, as ``kill -9`` does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def kill_a_worker(self) -> None:
+        os.kill(self.workers()[0], signal.SIGKILL)
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in children for pid in path.read_text().split()]
+
+    def post(self, content: bytes, **fields: str) -> dict[str, Any]:
+        """The record after a POST of ``content``."""
+        response = httpx2.post(
+            self.base + "/task/pic/ocr",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            files={"image_file": ("document", content)},
+            data=fields,
+            timeout=150,
+        )
+        assert response.status_code == 200, response.text
+        return dict(response.json()["data"])
+
+    def poll(self, task_id: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        response = httpx2.get(f"{self.base}/task/{task_id}", headers=headers)
+        return dict(response.json()["data"])
+
+    def result(self, record: dict[str, Any]) -> bytes:
+        response = httpx2.get(record["file"])
+        assert response.status_code == 200
+        return response.content
+
+    def until(self, condition: Any, seconds: float = 120) -> Any:
+        """What ``condition`` gives once it is true."""
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "took too long"
+            time.sleep(0.05)
+        return found
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the server ended at its start"
+        try:
+            return httpx2.get(self.base + "/readyz").status_code == 200
+        except httpx2.TransportError:
+            return False

@@ -1,0 +1,93 @@
+"""Real servers for the tests: PostgreSQL and Redis from Debian's packages, on free ports."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """The address of a Redis that lives as long as the context."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="ocr-redis-") as folder:
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+        with _running([*command, "--save", ""], port):
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """The address of a PostgreSQL database that lives as long as the context."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="ocr-pg-") as folder:
+        # The server refuses to run as root; Debian's package brings a user for it.
+        user = []
+        if os.getuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+            user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        data = f"{folder}/data"
+        made = ["initdb", "-D", data, "-U", "ocr", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run([*user, programs / made[0], *made[1:]], check=True, capture_output=True)
+        command = [*user, str(programs / "postgres"), "-D", data, "-p", str(port), "-k", folder]
+        with _running([*command, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"], port):
+            address = f"postgresql://ocr@127.0.0.1:{port}/postgres"
+            _until(lambda: _answers(programs, port))
+            yield address
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def missing(*programs: str) -> bool:
+    """Whether a program is not installed; the set-up of ``make test`` installs them all."""
+    found = [
+        shutil.which(p) or list(Path("/usr/lib/postgresql").glob(f"*/bin/{p}")) for p in programs
+    ]
+    return not all(found)
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _until(lambda: _is_open(port))
+            yield
+        finally:
+            # PostgreSQL takes SIGTERM as a wish to wait for its clients.
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(programs: Path, port: int) -> bool:
+    command = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _until(condition: object, seconds: float = 30) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.05)

@@ -1,0 +1,81 @@
+"""Who may enter."""
+
+import time
+
+import pytest
+from starlette.testclient import TestClient
+
+from app import db
+from app.api.auth import digest
+from app.tasks import Tasks
+from tests.conftest import TOKEN
+from tests.pictures import picture
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Bearer",
+        "Bearer sk-wrong",
+        "Basic eDp5",
+        "Bearer " + "x" * 5000,
+        f"Bearer  {TOKEN}x",
+        f"Digest {TOKEN}",
+        b"Bearer \xc3\xa9",
+    ],
+)
+def test_no_entry(client: TestClient, value: str | bytes) -> None:
+    """The gateway's body, before anything of the request's is read."""
+    response = client.post(
+        "/task/pic/ocr", headers={"Authorization": value}, files={"image_file": picture()}
+    )
+
+    body = response.json()
+    assert response.status_code == 401
+    assert list(body) == ["error"]
+    assert list(body["error"]) == ["message", "type", "code"]
+    assert body["error"]["type"] == "new_api_error"
+    assert response.headers["x-request-id"] in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"Authorization": f"bearer {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"X-API-KEY": TOKEN, "Authorization": ""},
+    ],
+)
+def test_every_way_to_show_a_token(client: TestClient, headers: dict[str, str]) -> None:
+    """``Bearer`` in any case, the bare token, the vendor's header."""
+    assert client.get("/task/x", headers=headers).status_code == 404
+
+
+def test_tokens_of_the_database(client: TestClient, tasks: Tasks) -> None:
+    """A token is valid until it expires or is revoked."""
+    now = time.time()
+    rows = {
+        "good": db.Token(name="a", digest=digest("good"), created_at=now),
+        "later": db.Token(name="b", digest=digest("later"), created_at=now, expires_at=now + 99),
+        "old": db.Token(name="c", digest=digest("old"), created_at=now, expires_at=now - 1),
+        "gone": db.Token(name="d", digest=digest("gone"), created_at=now),
+    }
+    with tasks.sessions.begin() as session:
+        for row in rows.values():
+            assert db.add_token(session, row)
+    with tasks.sessions.begin() as session:
+        assert db.revoke_token(session, "d")
+
+    seen = {
+        token: client.get("/task/x", headers={"Authorization": token}).status_code for token in rows
+    }
+
+    assert seen == {"good": 404, "later": 404, "old": 401, "gone": 401}
+
+
+def test_what_is_not_named_public_is_guarded(client: TestClient) -> None:
+    """A new route is closed until someone opens it."""
+    for path in ("/", "/task/x", "/nothing", "/healthz/x", "/docs/../task/x"):
+        assert client.get(path, headers={"Authorization": ""}).status_code == 401

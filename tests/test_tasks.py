@@ -1,0 +1,316 @@
+"""The use cases, with a real database, storage and pipeline, and the stub engine."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app import callbacks, db
+from app.db import Task
+from app.errors import InvalidFile, NotStored, State, TaskNotFound
+from app.pipeline import Pipeline
+from app.tasks import Submission, Tasks
+from tests.conftest import InlineQueue
+from tests.pictures import picture
+
+OWNER = "a" * 64
+TEXT = Submission(format="txt", languages="English", base_url="http://x")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "upload"
+    path.write_bytes(picture())
+    return path
+
+
+def _files(tasks: Tasks, tmp_path: Path) -> set[str]:
+    """Every file that is kept, below the data folder, but for the database."""
+    root = tmp_path / "data"
+    kept = {p.relative_to(root) for p in root.rglob("*") if p.is_file()}
+    return {str(p) for p in kept if p.parts[0] in ("files", "work", "staging")}
+
+
+def _set(tasks: Tasks, task: Task, **values: Any) -> None:
+    with tasks.sessions.begin() as session:
+        session.execute(update(Task).where(Task.id == task.id).values(**values))
+
+
+def test_a_task_runs_to_its_result(tasks: Tasks, source: Path, tmp_path: Path) -> None:
+    """Afterwards only the result is kept."""
+    task = tasks.submit(OWNER, TEXT, source)
+
+    done = tasks.get(OWNER, task.id)
+    _, path = tasks.result(task.id, "txt")
+    assert (done.state, done.progress, done.state_detail) == (State.COMPLETE, 100, "Complete")
+    assert (done.file_pages, done.ocr_pages, done.attempts) == (1, 1, 1)
+    assert done.output_size == path.stat().st_size
+    assert (done.input_media_type, done.output_media_type) == ("image/png", "text/plain")
+    assert done.leased_by is None
+    assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+
+
+def test_second_delivery_is_harmless(tasks: Tasks, source: Path) -> None:
+    """A queue may deliver an id twice; the task still runs once."""
+    task = tasks.submit(OWNER, TEXT, source)
+
+    tasks.run(task.id, "another")
+
+    assert tasks.get(OWNER, task.id).attempts == 1
+
+
+def test_another_token_sees_nothing(tasks: Tasks, source: Path) -> None:
+    """A token sees its own tasks only."""
+    task = tasks.submit(OWNER, TEXT, source)
+
+    with pytest.raises(TaskNotFound):
+        tasks.get("b" * 64, task.id)
+    with pytest.raises(TaskNotFound):
+        tasks.delete("b" * 64, task.id)
+
+
+def test_a_failed_task_says_why(tasks: Tasks, tmp_path: Path) -> None:
+    """The state and the detail come from the error; nothing is left on the disk."""
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"no document")
+
+    task = tasks.submit(OWNER, TEXT, bad)
+
+    done = tasks.get(OWNER, task.id)
+    assert done.state == State.INVALID_FILE
+    assert done.error_code == InvalidFile.code
+    assert "Accepted" in done.state_detail
+    assert done.output_size is None
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_the_password_goes_with_the_end(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """It is kept only while it may be needed."""
+    queue.held = True
+    protected = Submission(format="txt", languages="English", base_url="", password="secret")
+    task = tasks.submit(OWNER, protected, source)
+    assert tasks.get(OWNER, task.id).password == "secret"
+
+    tasks.run(task.id, "worker")
+
+    assert tasks.get(OWNER, task.id).password is None
+
+
+def test_a_dead_workers_task_is_done_by_another(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """The supervisor gives the task back as soon as it sees the worker die."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "dead", lease_s=1000)
+
+    tasks.release("dead")
+    queue.ids.clear()
+    tasks.run(task.id, "alive")
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.attempts) == (State.COMPLETE, 2)
+
+
+def test_a_lease_that_ran_out_frees_the_task(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """A worker of another machine may vanish without a word."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    queue.ids.clear()
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "vanished", lease_s=-1)
+
+    tasks.recover()
+
+    assert tasks.get(OWNER, task.id).state == State.QUEUED
+    assert queue.ids == [task.id]
+
+
+def test_a_lease_in_force_is_respected(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """A task is not taken from a worker that is at it."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    queue.ids.clear()
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "busy", lease_s=1000)
+
+    tasks.recover()
+    tasks.run(task.id, "other")
+
+    assert tasks.get(OWNER, task.id).leased_by == "busy"
+
+
+def test_what_the_queue_lost_is_queued_again(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """A crash between the commit and the queue loses no task."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    queue.ids.clear()
+    _set(tasks, task, created_at=time.time() - 60)
+
+    tasks.recover()
+    tasks.recover()
+
+    assert queue.ids == [task.id]
+
+
+def test_a_document_that_ends_its_workers_is_failed(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """It is not tried for ever."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+
+    for worker in ("first", "second"):
+        with tasks.sessions.begin() as session:
+            assert db.claim(session, task.id, worker, lease_s=1000)
+        tasks.release(worker)
+
+    done = tasks.get(OWNER, task.id)
+    assert done.state == State.INTERNAL_ERROR
+    assert "2 times" in done.state_detail
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_a_hang_is_a_time_out(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """A worker that its timer ended is not given the same document again."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "hung", lease_s=1000)
+
+    tasks.release("hung", timed_out=True)
+
+    assert tasks.get(OWNER, task.id).state == State.TIMED_OUT
+
+
+def test_what_a_killed_worker_left_is_cleared(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """The second attempt begins with an empty work folder, and leaves none."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    left = tmp_path / "data/work" / task.id
+    left.mkdir(parents=True)
+    (left / "result").write_bytes(b"half")
+
+    tasks.run(task.id, "worker")
+
+    assert tasks.get(OWNER, task.id).state == State.COMPLETE
+    assert not left.exists()
+
+
+def _while_running(tasks: Tasks, act: Callable[[], None]) -> None:
+    """Call ``act`` when the pipeline has read its first page."""
+    inner = tasks.pipeline
+
+    class Interrupted(Pipeline):
+        def __init__(self) -> None: ...
+
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            outcome = inner.run(*args, **kwargs)
+            act()
+            return outcome
+
+    tasks.__dict__["pipeline"] = Interrupted()
+
+
+def test_deleting_stops_the_work(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """A task that is deleted while it runs leaves nothing."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    _while_running(tasks, lambda: tasks.delete(OWNER, task.id))
+
+    tasks.run(task.id, "worker")
+
+    with pytest.raises(TaskNotFound):
+        tasks.get(OWNER, task.id)
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_a_result_that_cannot_be_stored(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task fails as such; it is not complete without a file."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+
+    def full(path: Path, key: str) -> None:
+        raise NotStored("The file could not be stored.")
+
+    monkeypatch.setattr(tasks.storage, "put", full)
+
+    tasks.run(task.id, "worker")
+
+    assert tasks.get(OWNER, task.id).state == State.NOT_STORED
+
+
+def test_an_unforeseen_error_is_told_without_its_insides(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """The caller learns that it was our fault, not how our house looks."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+
+    def explode() -> None:
+        raise RuntimeError("/secret/path")
+
+    _while_running(tasks, explode)
+    tasks.run(task.id, "worker")
+
+    done = tasks.get(OWNER, task.id)
+    assert done.state == State.INTERNAL_ERROR
+    assert "secret" not in done.state_detail
+
+
+def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
+    """Only old work folders without a running task go."""
+    old, new = tmp_path / "data/work/old", tmp_path / "data/work/new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    shutil.copystat(old, new)
+    import os
+
+    os.utime(old, (0, 0))
+
+    tasks.sweep()
+
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_reports_are_signed_and_retried(
+    tasks: Tasks, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that fails is due again later; one that is taken is not."""
+    asked = Submission(
+        format="txt", languages="English", base_url="http://x", callback_url="http://y/"
+    )
+    task = tasks.submit(OWNER, asked, source)
+    seen: list[str] = []
+
+    def deliver(fetcher: object, url: str, body: str, key: str) -> bool:
+        seen.append(body)
+        return len(seen) > 1
+
+    monkeypatch.setattr(callbacks, "deliver", deliver)
+
+    assert tasks.report()
+    assert not tasks.report()  # Not due yet.
+    _set(tasks, task, callback_due=time.time() - 1)
+    assert tasks.report()
+    assert not tasks.report()
+
+    assert len(seen) == 2
+    assert f'"task_id": "{task.id}"' in seen[1]
+    assert tasks.get(OWNER, task.id).callback_due is None

@@ -1,0 +1,114 @@
+"""Real processes, and ``kill -9`` at bad moments."""
+
+import ctypes
+import multiprocessing
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.workers import work
+from tests.pictures import frames
+from tests.server import Server
+
+PAGES = 20
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "data", {"OCR_WORKERS": "1"})
+    (tmp_path / "data").mkdir()
+    server.start()
+    yield server
+    server.stop()
+
+
+def _under_way(server: Server, task_id: str, pages: int) -> bool:
+    record = server.poll(task_id)
+    return record["state"] == 4 and record["progress"] >= 100 * pages // PAGES
+
+
+def _kept(server: Server) -> set[str]:
+    parts = ("files", "work", "staging", "workers")
+    kept = {p for part in parts for p in (server.folder / part).rglob("*") if p.is_file()}
+    return {str(p.relative_to(server.folder)) for p in kept if p.suffix != ".lock"}
+
+
+def test_kill_the_worker_then_the_server(server: Server) -> None:
+    """The task completes after both, and no file or row is left half written."""
+    document = frames([f"PAGE {n}" for n in range(PAGES)])
+    task_id = server.post(document, sync="0", language="English", format="pdf")["task_id"]
+
+    server.until(lambda: _under_way(server, task_id, 3))
+    first = server.workers()
+    server.kill_a_worker()
+    server.until(lambda: server.workers() and server.workers() != first)
+    server.until(lambda: _under_way(server, task_id, 3))
+    server.kill()
+    server.start()
+    record = server.until(lambda: (r := server.poll(task_id))["state"] in (1, -9) and r)
+
+    assert record["state"] == 1
+    assert record["file_pages"] == record["ocr_pages"] == PAGES
+    assert len(server.result(record)) == record["output_size"]
+    server.until(lambda: _kept(server) == {f"files/results/{task_id}.pdf"})
+    with sqlite3.connect(server.folder / "ocr.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = database.execute("SELECT state, leased_by, attempts FROM tasks").fetchall()
+    assert rows == [(1, None, 2)]
+
+
+def test_workers_die_with_the_server(server: Server) -> None:
+    """A killed server leaves no process behind that would go on with its tasks."""
+    workers = server.workers()
+
+    server.kill()
+
+    server.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+
+
+def test_a_stopping_server_finishes_its_task(server: Server) -> None:
+    """SIGTERM lets the worker finish; nothing is done twice."""
+    document = frames([f"PAGE {n}" for n in range(5)])
+    task_id = server.post(document, sync="0", language="English")["task_id"]
+    server.until(lambda: server.poll(task_id)["state"] == 4)
+
+    server.stop()
+    server.start()
+
+    record = server.poll(task_id)
+    assert record["state"] == 1
+    with sqlite3.connect(server.folder / "ocr.db") as database:
+        assert database.execute("SELECT attempts FROM tasks").fetchall() == [(1,)]
+
+
+class _Hanging:
+    """Tasks whose one task never returns from native code that holds the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self.queue = self
+
+    def warm_up(self) -> None: ...
+
+    def get(self, timeout_s: float) -> str:
+        return "task"
+
+    def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
+        beat()
+        ctypes.PyDLL(None).sleep(1000)
+
+
+def _work(folder: Path) -> None:
+    work(_Hanging(), "hanging", folder, 0.2, lambda: None)  # type: ignore[arg-type]
+
+
+def test_a_hang_ends_its_worker(tmp_path: Path) -> None:
+    """The kernel's timer ends even native code, and tells the supervisor why."""
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(tmp_path,))
+
+    process.start()
+    process.join(30)
+
+    assert process.exitcode == -signal.SIGALRM
