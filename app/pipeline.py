@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.document import Document, Page
-from app.errors import InvalidFile, TooLarge
+from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Source, SourcePage, Writer
 from app.languages import Language, choose
 from app.layout.order import paragraphs
@@ -74,18 +74,10 @@ class Pipeline:
             kept: list[Page] = []
             if text is not None:
                 pages = _keep(pages, kept)
-            try:
-                writer.write(Document(pages, opened.original), target)
-            except MemoryError as error:
-                raise TooLarge("The document needs more memory than there is.") from error
+            writer.write(Document(pages, opened.original), target)
             if text is not None:
                 self._writers["txt"].write(Document(kept), text)
             return Outcome(kind, writer.media_type, reading.done, reading.recognized)
-
-    def warm_up(self, languages: tuple[Language, ...]) -> None:
-        """Load the engine that reads ``languages``."""
-        name = choose(languages) if self._engine == "auto" else self._engine
-        self._engines[name].warm_up()
 
 
 class _Reading:

@@ -80,7 +80,7 @@ def _is_open(port: int) -> bool:
 
 
 def _answers(programs: Path, port: int) -> bool:
-    command = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+    command = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

@@ -17,18 +17,17 @@ RED, GREEN, BLUE = (254, 0, 0), (0, 255, 1), (0, 0, 254)
 
 def open_pages(path: Path, work: Path) -> list[tuple[SourcePage, Image]]:
     """All pages with their pixels; a page's picture is checked while it exists."""
-    found = []
+    found: list[tuple[SourcePage, Image]] = []
     with ImageConverter(10_000_000, 50).open(path, work, None) as source:
         for page in source.pages():
             pixels = page.load()
             assert pixels.shape == (page.height, page.width, 3)
-            assert pixels.dtype == np.uint8
             assert page.picture is not None
             with PIL.Image.open(page.picture) as picture:
-                assert picture.size == (page.width, page.height)
+                assert picture.width == page.width
+                assert picture.height == page.height
             found.append((page, pixels))
-        assert source.page_count == len(found)
-        assert source.original is None
+        assert [page.number for page, _ in found] == list(range(1, source.page_count + 1))
     return found
 
 

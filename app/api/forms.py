@@ -224,8 +224,8 @@ def _parse_json(body: bytes) -> dict[str, str]:
 
 
 _TEXT_FIELDS = frozenset(
-    "image_file file image_url url format language password callback_url filename "
-    "sync return_text".split()
+    {*FILE_FIELDS, "image_url", "url", "format", "language", "password"}
+    | {"callback_url", "filename", "sync", "return_text"}
 )
 
 

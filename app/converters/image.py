@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -32,19 +33,21 @@ class ImageConverter:
     @contextmanager
     def open(self, source: Path, work: Path, password: str | None) -> Iterator["_ImageSource"]:
         """Open ``source``; images have no password."""
-        with self._open(source) as image:
+        # Not by its path, for then Pillow 13 maps it and garbles rotated uncompressed TIFF files.
+        with source.open("rb") as file, self._open(file, source) as image:
             _check_pixels(image, self._max_pixels)
             with _decoding():
                 count = _count_frames(image, self._max_pages)
             yield _ImageSource(image, source, work, count, self._max_pixels)
 
-    def _open(self, source: Path) -> PIL.Image.Image:
+    def _open(self, file: BinaryIO, source: Path) -> PIL.Image.Image:
         if media.detect(source) != media.BMP:
             with _decoding():
-                return PIL.Image.open(source, formats=_FORMATS)
+                return PIL.Image.open(file, formats=_FORMATS)
         try:
-            with _decoding(), PIL.Image.open(source, formats=_FORMATS) as image:
+            with _decoding(), PIL.Image.open(file, formats=_FORMATS) as image:
                 _check_pixels(image, self._max_pixels)
+                image.load()
                 return image.copy()
         except InvalidFile:
             return PIL.Image.fromarray(bmp.decode(source, self._max_pixels))

@@ -25,10 +25,14 @@ class PdfConverter:
 
     @contextmanager
     def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
-        """Open ``source``; from an encrypted file an unlocked copy is made first."""
+        """Open ``source``; from an encrypted or damaged file a better copy is made first."""
         readable = self._readable(source, work, password or None)
         try:
             document = PdfiumDocument(readable, None, self._max_pixels)
+            if document.is_blank(0) and (repaired := _repaired(readable, work / "restored.pdf")):
+                document.close()
+                readable = repaired
+                document = PdfiumDocument(readable, None, self._max_pixels)
         except Refused:
             count = poppler.page_count(readable, self._page_timeout_s)
             self._check_count(count)
@@ -36,8 +40,6 @@ class PdfConverter:
             return
         with closing(document):
             self._check_count(document.page_count)
-            if document.is_blank(0) and _is_beyond_repair(readable):
-                raise InvalidFile("The document is damaged.")
             yield _PdfiumSource(readable, document, self._page_timeout_s)
 
     def _readable(self, source: Path, work: Path, password: str | None) -> Path:
@@ -91,13 +93,20 @@ def _password_error(password: str | None) -> EncryptedDocument:
     )
 
 
-def _is_beyond_repair(path: Path) -> bool:
-    """Whether there are no pages to be found, where PDFium makes do with an empty one."""
+def _repaired(path: Path, target: Path) -> Path | None:
+    """A copy of a damaged file, None if it is not damaged. Raises InvalidFile.
+
+    PDFium shows empty pages where it does not find a damaged file's objects, or any page at all.
+    """
     try:
         with pikepdf.open(path, suppress_warnings=True) as document:
-            return len(document.pages) == 0
-    except (pikepdf.PdfError, ValueError, RuntimeError):
-        return True
+            pages = len(document.pages)
+            if not document.get_warnings():
+                return None
+            document.save(target)
+    except (pikepdf.PdfError, ValueError, RuntimeError) as error:
+        raise InvalidFile("The document is damaged.") from error
+    return target if pages else None
 
 
 def _copy(source: Path, target: Path, password: str | None) -> Path | None:

@@ -1,12 +1,12 @@
 """Reading order: columns, rows and paragraphs from the geometry of lines alone."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.document import Box, Line, Paragraph, Word, is_unspaced
 
@@ -14,7 +14,10 @@ from app.document import Box, Line, Paragraph, Word, is_unspaced
 _WORD_GAP = 1.0  # Pieces of one row that are nearer than this are one line.
 _PARAGRAPH_GAP = 0.9  # Lines further apart than this are two paragraphs.
 _INDENT = 1.2  # A line that begins this far to the right of its column begins a paragraph.
-_SHORT = 2.5  # A line that ends this far before its column does ends a paragraph.
+_SHORT = 1.5  # A line that could have held this and the next word too ends a paragraph.
+_GUTTER = 0.3  # Columns are at least this far apart,
+_NARROWEST = 7.0  # this wide,
+_FEWEST = 3  # and have at least this many lines (a number, not a height).
 _SIZE_RATIO = 1.5  # Lines whose heights differ more than this are different kinds of text.
 
 
@@ -73,74 +76,80 @@ def _frame(lines: Sequence[Line], width: float, height: float) -> _Frame:
 
 
 def _regions(items: list[_Item]) -> list[list[_Item]]:
-    """The items cut into columns and what spans them, in reading order."""
+    """The items cut into columns and what stands above, between and below them, in order."""
     cut = _gutter(items)
     if cut is None:
         return [items]
-    spanning = sorted((i for i in items if _side(i.box, cut) == 0), key=lambda i: i.box.top)
-    bounds = [i.box.top + i.box.height / 2 for i in spanning]
-    bands: list[tuple[list[_Item], list[_Item]]] = [([], []) for _ in range(len(spanning) + 1)]
-    for item in items:
-        side = _side(item.box, cut)
-        if side:
-            middle = item.box.top + item.box.height / 2
-            bands[int(np.searchsorted(bounds, middle))][side > 0].append(item)
     ordered: list[list[_Item]] = []
-    for n, (left, right) in enumerate(bands):
-        for column in (left, right):
-            if column:
-                ordered += _regions(column)
-        if n < len(spanning):
-            if ordered and ordered[-1] and n and not (left or right):
-                ordered[-1].append(spanning[n])  # A run of spanning lines stays one region.
-            else:
-                ordered.append([spanning[n]])
-    return ordered
+    flow: list[_Item] = []  # What spans the columns, or stands where there are none.
+    for left, right, spanning in _bands(items, cut):
+        if min(len(left), len(right)) < _FEWEST:
+            flow += left + right
+        else:
+            if flow:
+                ordered += _regions(flow)
+                flow = []
+            ordered += _regions(left) + _regions(right)
+        flow += spanning
+    return ordered + (_regions(flow) if flow else [])
+
+
+def _bands(
+    items: list[_Item], cut: float
+) -> Iterator[tuple[list[_Item], list[_Item], list[_Item]]]:
+    """From the top: what is left and right of the gutter, and the line across that follows."""
+    left: list[_Item] = []
+    right: list[_Item] = []
+    for item in sorted(items, key=lambda i: i.box.top + i.box.bottom):
+        if item.box.right <= cut:
+            left.append(item)
+        elif item.box.left >= cut:
+            right.append(item)
+        else:
+            yield left, right, [item]
+            left, right = [], []
+    yield left, right, []
 
 
 def _gutter(items: list[_Item]) -> float | None:
     """The x of the best gap between two columns of text, or None if there is one column."""
-    if len(items) < 6:
+    if len(items) < 2 * _FEWEST:
         return None
+    items = sorted(items, key=lambda i: i.box.top + i.box.bottom)
     lefts = np.array([i.box.left for i in items])
     rights = np.array([i.box.right for i in items])
-    tops = np.array([i.box.top for i in items])
-    bottoms = np.array([i.box.bottom for i in items])
-    size = float(np.median(bottoms - tops))
+    size = float(np.median([i.box.height for i in items]))
     best, best_score = None, 0.0
-    for x in np.unique(np.round(rights + size / 4)):
+    for x in np.unique(np.round(rights)) + 0.5:
         left, right = rights <= x, lefts >= x
-        crossing = len(items) - int(left.sum()) - int(right.sum())
-        fewer = min(int(left.sum()), int(right.sum()))
-        if fewer < 3 or crossing > fewer / 2:
-            continue
-        next_left = float(lefts[right].min())
-        if next_left - x < size / 4:
-            continue
-        if not (_is_text(lefts[left], rights[left]) and _is_text(lefts[right], rights[right])):
-            continue
-        shared = min(bottoms[left].max(), bottoms[right].max()) - max(
-            tops[left].min(), tops[right].min()
+        # The number of the band between two lines that cross, for each line.
+        band = np.cumsum(~(left | right))
+        count = band[-1] + 1
+        fewer = np.minimum(
+            np.bincount(band[left], minlength=count), np.bincount(band[right], minlength=count)
         )
-        least = min(
-            np.ptp(np.r_[tops[left], bottoms[left]]), np.ptp(np.r_[tops[right], bottoms[right]])
-        )
-        if shared < least / 2:
+        strong = fewer >= _FEWEST
+        score = float(fewer[strong].sum())
+        if score <= best_score:
             continue
-        score = fewer - 2 * crossing + min(next_left - float(x), 4 * size) / size
-        if score > best_score:
-            best, best_score = (float(x) + next_left) / 2, score
+        left, right = left & strong[band], right & strong[band]
+        gap = lefts[right].min() - rights[left].max()
+        if gap < _GUTTER * size:
+            continue
+        if _is_text(lefts[left], rights[left], size) and _is_text(
+            lefts[right], rights[right], size
+        ):
+            best, best_score = float(rights[left].max() + gap / 2), score
     return best
 
 
-def _is_text(lefts: np.ndarray, rights: np.ndarray) -> bool:  # type: ignore[type-arg]
-    """Whether lines fill their column as running text does; cells of a table do not."""
-    return bool(np.median(rights - lefts) > 0.6 * (rights.max() - lefts.min()))
+def _is_text(lefts: NDArray[np.float64], rights: NDArray[np.float64], size: float) -> bool:
+    """Whether lines fill a column as running text does; cells of a table do not.
 
-
-def _side(box: Box, x: float) -> int:
-    """-1 left of the gutter, 1 right of it, 0 across."""
-    return -1 if box.right <= x else 1 if box.left >= x else 0
+    The mean is weighted by width, so that a table below running text does not hide it.
+    """
+    width, widths = float(rights.max() - lefts.min()), rights - lefts
+    return width > _NARROWEST * size and bool(np.average(widths, weights=widths) > 0.6 * width)
 
 
 def _rows(items: list[_Item]) -> list[list[_Item]]:
@@ -189,20 +198,21 @@ def _concatenate(first: Line, second: Line) -> Line:
 
 def _split(rows: list[_Item]) -> list[list[_Item]]:
     """A region's lines, in reading order, grouped into paragraphs."""
-    left = min(i.box.left for i in rows)
     right = max(i.box.right for i in rows)
-    size = median(i.box.height for i in rows)
+    size = max(1.0, median(i.box.height for i in rows))
     groups = [rows[:1]]
-    for last, item in pairwise(rows):
+    for last, item, following in zip(rows, rows[1:], [*rows[2:], None], strict=False):
         gap = item.box.top - last.box.bottom
         low, high = sorted((max(1.0, last.box.height), max(1.0, item.box.height)))
-        begun_indented = len(groups[-1]) > 1 and groups[-1][-1].box.left > left + _INDENT * size
+        step = item.box.left - last.box.left
+        hanging = following is not None and abs(following.box.left - item.box.left) < size
         apart = (
             gap < -low / 2  # Beside it, or back at the top: not the next line.
             or gap > _PARAGRAPH_GAP * size
             or high > _SIZE_RATIO * low
-            or last.box.right < right - _SHORT * size
-            or (item.box.left > left + _INDENT * size and not begun_indented)
+            or last.box.right + _first_width(item, size) < right - _SHORT * size
+            or (step > _INDENT * size and not (hanging and len(groups[-1]) == 1))
+            or (step < -_INDENT * size and len(groups[-1]) > 1)
             or last.line.vertical != item.line.vertical
         )
         if apart:
@@ -210,3 +220,9 @@ def _split(rows: list[_Item]) -> list[list[_Item]]:
         else:
             groups[-1].append(item)
     return groups
+
+
+def _first_width(item: _Item, size: float) -> float:
+    """How wide the first word is: where it would have fitted, the line above ended early."""
+    word = item.line.words[0]
+    return size if is_unspaced(word.text[0]) else word.box.width

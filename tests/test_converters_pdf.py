@@ -1,0 +1,385 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pikepdf
+import PIL.Image
+import pytest
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
+
+from app.converters import poppler
+from app.converters.pdf import PdfConverter
+from app.errors import EncryptedDocument, InvalidFile, TooLarge
+from app.interfaces import Converter, SourcePage
+
+Draw = Callable[[Canvas], None]
+
+
+@pytest.fixture
+def converter() -> Converter:
+    return PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
+
+
+def make(path: Path, *pages: Draw, size: tuple[float, float] = (400, 300)) -> Path:
+    canvas = Canvas(str(path), pagesize=size)
+    for draw in pages:
+        draw(canvas)
+        canvas.showPage()
+    canvas.save()
+    return path
+
+
+def write(text: str, x: float = 50, y: float = 200, size: float = 12) -> Draw:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", size)
+        canvas.drawString(x, y, text)
+
+    return draw
+
+
+def scan(pixels: tuple[int, int] = (800, 600), text: str = "", *, hidden: bool = True) -> Draw:
+    """A page-wide picture, with a text layer as an earlier recognition leaves it."""
+
+    def draw(canvas: Canvas) -> None:
+        noise = np.random.default_rng(1).integers(0, 255, pixels[::-1], dtype=np.uint8)
+        canvas.drawImage(ImageReader(PIL.Image.fromarray(noise)), 0, 0, 400, 300)
+        layer = canvas.beginText(50, 200)
+        layer.setTextRenderMode(3 if hidden else 0)
+        layer.textLine(text)
+        canvas.drawText(layer)
+
+    return draw
+
+
+def open_pages(converter: Converter, path: Path, password: str | None = None) -> list[SourcePage]:
+    """All pages; each is rendered, and the document is closed again."""
+    with converter.open(path, path.parent, password) as source:
+        pages = list(source.pages())
+        assert source.page_count == len(pages)
+        for page in pages:
+            assert page.load().shape == (page.height, page.width, 3)
+    return pages
+
+
+def texts(page: SourcePage) -> list[str]:
+    assert page.lines is not None
+    return [line.text for line in page.lines]
+
+
+def ink(page: SourcePage, converter: Converter, path: Path) -> tuple[int, int, int, int]:
+    """The box of all that is dark on the rendered page."""
+    with converter.open(path, path.parent, None) as source:
+        dark = np.argwhere(next(source.pages()).load().max(axis=2) < 128)
+    (top, left), (bottom, right) = dark.min(axis=0), dark.max(axis=0)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def test_text_layer(converter: Converter, tmp_path: Path) -> None:
+    """A page with text needs no recognition: its lines and words are in the file."""
+
+    def draw(canvas: Canvas) -> None:
+        write("The quick brown fox", y=200)(canvas)
+        write("jumps over it.", y=180)(canvas)
+
+    path = make(tmp_path / "a.pdf", draw)
+
+    [page] = open_pages(converter, path)
+
+    assert texts(page) == ["The quick brown fox", "jumps over it."]
+    assert page.dpi == 200
+    assert (page.width, page.height) == (1111, 833)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_boxes_are_where_the_ink_is(converter: Converter, tmp_path: Path, rotation: int) -> None:
+    """That is so on rotated pages with a crop box too."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setPageRotation(rotation)
+        canvas.setCropBox((20, 40, 380, 280))
+        write("Somewhere on the page", x=60, y=200)(canvas)
+
+    path = make(tmp_path / "a.pdf", draw)
+
+    [page] = open_pages(converter, path)
+
+    [line] = page.lines or ()
+    left, top, right, bottom = ink(page, converter, path)
+    assert line.text == "Somewhere on the page"
+    assert line.box.left - 5 <= left
+    assert line.box.top - 5 <= top
+    assert right <= line.box.right + 5
+    assert bottom <= line.box.bottom + 5
+    assert line.box.width < right - left + 30
+    assert line.box.height < bottom - top + 30
+
+
+def test_columns_are_lines_of_their_own(converter: Converter, tmp_path: Path) -> None:
+    """Words far apart on one base line do not belong together."""
+
+    def draw(canvas: Canvas) -> None:
+        write("Left cell", x=50)(canvas)
+        write("right cell", x=200)(canvas)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["Left cell", "right cell"]
+
+
+@pytest.mark.parametrize("angle", [30, 90, 180, 270])
+def test_turned_text_is_not_lost(converter: Converter, tmp_path: Path, angle: int) -> None:
+    """Text that runs upwards or aslant stays together."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.translate(200, 150)
+        canvas.rotate(angle)
+        write("Turned around here", x=-60, y=0)(canvas)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["Turned around here"]
+
+
+def test_hyphens_at_the_end_of_lines(converter: Converter, tmp_path: Path) -> None:
+    """A divided word stays divided, with its hyphen."""
+
+    def draw(canvas: Canvas) -> None:
+        write("this is an exam-", y=200)(canvas)
+        write("ple of that", y=186)(canvas)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["this is an exam-", "ple of that"]
+
+
+def test_han_text_has_no_spaces(converter: Converter, tmp_path: Path) -> None:
+    """Characters set a little apart are still one text."""
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("STSong-Light", 12)
+        canvas.drawString(50, 200, "你好，世界。", charSpace=4)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["你好，世界。"]
+
+
+def test_form_values_are_text(converter: Converter, tmp_path: Path) -> None:
+    """What is filled in in a form is on the page, so it is in the layer."""
+
+    def draw(canvas: Canvas) -> None:
+        write("Name of the applicant:", y=200)(canvas)
+        canvas.acroForm.textfield(name="name", value="Alice Filled", x=50, y=150, width=150)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert "Alice Filled" in texts(page)
+
+
+def test_blank_page(converter: Converter, tmp_path: Path) -> None:
+    """A page with nothing on it has no text, and there is nothing to recognize."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFillGray(1)
+        canvas.rect(0, 0, 400, 300, stroke=0, fill=1)
+        write(" ")(canvas)
+
+    [empty, white] = open_pages(converter, make(tmp_path / "a.pdf", lambda canvas: None, draw))
+
+    assert empty.lines == ()
+    assert white.lines == ()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        scan(),
+        scan(text="What somebody else recognized here, with mistakes"),
+        scan(text="page 7", hidden=False),
+    ],
+    ids=["no text", "invisible text", "only a page number"],
+)
+def test_scans_are_recognized(converter: Converter, tmp_path: Path, draw: Draw) -> None:
+    """The layer of a scan is missing, another program's guess, or not what the page says."""
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert page.lines is None
+
+
+def test_text_on_a_background_picture_is_trusted(converter: Converter, tmp_path: Path) -> None:
+    """Slides have page-wide pictures behind text that can be seen."""
+    draw = scan(text="A slide with quite a lot of text on it", hidden=False)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["A slide with quite a lot of text on it"]
+
+
+def test_text_without_meaning_is_not_trusted(converter: Converter, tmp_path: Path) -> None:
+    """A font without names for its characters says nothing."""
+    path = make(tmp_path / "a.pdf", write("abcdefghij klmnopqrst"))
+    with pikepdf.open(path, allow_overwriting_input=True) as document:
+        font = next(iter(document.pages[0].Resources.Font.values()))
+        names = [pikepdf.Name(f"/g{number}") for number in range(26)]
+        font.Encoding = pikepdf.Dictionary(
+            Type=pikepdf.Name.Encoding, Differences=pikepdf.Array([97, *names])
+        )
+        document.save(path)
+
+    [page] = open_pages(converter, path)
+
+    assert page.lines is None
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"), [((1000, 750), 180), ((400, 300), 150), ((4000, 3000), 300)]
+)
+def test_a_scan_keeps_its_resolution(
+    converter: Converter, tmp_path: Path, pixels: tuple[int, int], expected: float
+) -> None:
+    """Within what is useful: 150 to 300 dots per inch."""
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", scan(pixels)))
+
+    assert page.dpi == pytest.approx(max(expected, 180), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [(14_400, 14_400), (14_400, 20), (3, 3), (0.5, 14_400)])
+def test_absurd_pages(converter: Converter, tmp_path: Path, size: tuple[float, float]) -> None:
+    """No page takes more pixels than a quarter of the limit, or more than 10,000 on a side."""
+    path = make(tmp_path / "a.pdf", lambda canvas: canvas.line(0, 0, *size), size=size)
+
+    [page] = open_pages(converter, path)
+
+    assert page.width * page.height <= 10_100_000
+    assert min(page.width, page.height) >= 1
+    assert max(page.width, page.height) <= 10_000
+
+
+@pytest.mark.parametrize("revision", [2, 3, 4, 6])
+@pytest.mark.parametrize("password", ["user", "owner"])
+def test_passwords(converter: Converter, tmp_path: Path, revision: int, password: str) -> None:
+    """Both passwords open the document, and a copy without them is made."""
+    path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), "user", revision)
+
+    with converter.open(path, tmp_path, password) as source:
+        assert [texts(page) for page in source.pages()] == [["Now it can be read"]]
+        original = source.original
+
+    assert original is not None
+    with pikepdf.open(original) as document:
+        assert not document.is_encrypted
+
+
+@pytest.mark.parametrize("password", ["пароль密码", "hôtel", "x" * 32])
+def test_passwords_beyond_ascii(converter: Converter, tmp_path: Path, password: str) -> None:
+    """Newer documents have passwords in any language."""
+    path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), password, 6)
+
+    assert len(open_pages(converter, path, password)) == 1
+
+
+def test_missing_and_wrong_password_are_told_apart(converter: Converter, tmp_path: Path) -> None:
+    """The caller learns what to do."""
+    path = protect(make(tmp_path / "a.pdf", write("secret")), "user", 6)
+
+    with pytest.raises(EncryptedDocument, match=r"^The document is protected: send its password"):
+        open_pages(converter, path)
+    with pytest.raises(EncryptedDocument, match=r"^The password is wrong"):
+        open_pages(converter, path, "guess")
+
+
+@pytest.mark.parametrize("password", [None, "", "not needed"])
+def test_protection_without_a_user_password(
+    converter: Converter, tmp_path: Path, password: str | None
+) -> None:
+    """What opens without a password opens with any."""
+    path = protect(make(tmp_path / "a.pdf", write("Only printing is forbidden")), "", 4)
+
+    assert len(open_pages(converter, path, password)) == 1
+
+
+def test_original_of_an_open_document(converter: Converter, tmp_path: Path) -> None:
+    """It is the source itself, byte for byte."""
+    path = make(tmp_path / "a.pdf", write("hello"))
+
+    with converter.open(path, tmp_path, "superfluous") as source:
+        assert source.original == path
+
+
+def test_too_many_pages(converter: Converter, tmp_path: Path) -> None:
+    """The number of pages is known before any is rendered."""
+    path = make(tmp_path / "a.pdf", *[write("x")] * 21)
+
+    with pytest.raises(TooLarge, match="21 pages"):
+        open_pages(converter, path)
+
+
+def test_no_pages(converter: Converter, tmp_path: Path) -> None:
+    """A document without pages is not one."""
+    path = tmp_path / "a.pdf"
+    with pikepdf.new() as document:
+        document.save(path)
+
+    with pytest.raises(InvalidFile):
+        open_pages(converter, path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"%PDF-", b"%PDF-1.7\n" + bytes(5000), b"%PDF-1.4\ntrailer<</Root 1 0 R>>"]
+)
+def test_garbage(converter: Converter, tmp_path: Path, content: bytes) -> None:
+    """A header makes no document."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidFile, match="damaged"):
+        open_pages(converter, path)
+
+
+@pytest.mark.parametrize("missing", [b"startxref", b"trailer"])
+def test_damaged_directory_is_repaired(
+    converter: Converter, tmp_path: Path, missing: bytes
+) -> None:
+    """A wrong table of contents does not matter if the objects are there."""
+    path = make(tmp_path / "a.pdf", write("Still to be read"))
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(missing)])
+
+    [page] = open_pages(converter, path)
+
+    assert texts(page) == ["Still to be read"]
+
+
+def test_poppler_rasterizes(tmp_path: Path) -> None:
+    """It stands in for a page that the first choice refuses."""
+    path = make(tmp_path / "a.pdf", write("One", size=40), write("Two"))
+
+    assert poppler.page_count(path, 30) == 2
+    image = poppler.rasterize(path, 1, 800, 30)
+    assert image.shape == (600, 800, 3)
+    assert image.min() < 50
+    with pytest.raises(InvalidFile, match="Page 7"):
+        poppler.rasterize(path, 7, 800, 30)
+
+
+def protect(path: Path, password: str, revision: int) -> Path:
+    """Encrypt in place; the owner's password is ``owner``."""
+    result = io.BytesIO()
+    with pikepdf.open(path) as document:
+        document.save(
+            result,
+            encryption=pikepdf.Encryption(
+                owner="owner",
+                user=password,
+                R=revision,  # type: ignore[arg-type]
+                aes=revision >= 4,
+                metadata=revision >= 4,
+            ),
+        )
+    path.write_bytes(result.getvalue())
+    return path

@@ -1,0 +1,184 @@
+"""The statements and the migrations, on SQLite and on PostgreSQL."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import delete
+from sqlalchemy.orm import Session, sessionmaker
+
+from app import db
+from app.db import Task, Token
+from app.errors import State
+from tests import services
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('db') / 'ocr.db'}"
+    elif services.missing("postgres") and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL is not installed")
+    else:
+        with services.postgresql() as address:
+            yield address.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
+    db.migrate(url, tmp_path)
+    sessions = db.connect(url)
+    with sessions.begin() as session:
+        session.execute(delete(Task))
+        session.execute(delete(Token))
+    yield sessions
+    sessions.kw["bind"].dispose()
+
+
+def _add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
+    row = {
+        "id": name,
+        "owner": "o",
+        "state": State.QUEUED,
+        "state_detail": "Queued",
+        "format": "txt",
+        "languages": "English",
+        "base_url": "",
+        "created_at": time.time(),
+    }
+    with sessions.begin() as session:
+        db.add(session, Task(**(row | values)))
+    return name
+
+
+def test_the_migrations_make_the_model(url: str, sessions: sessionmaker[Session]) -> None:
+    """The schema that the revisions build is the one that the classes describe."""
+    with sessions() as session:
+        context = MigrationContext.configure(session.connection())
+        assert compare_metadata(context, db.Base.metadata) == []
+
+
+def test_migrating_together(url: str, sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    """Processes that start at the same time take turns."""
+    failures: list[BaseException] = []
+
+    def migrate() -> None:
+        try:
+            db.migrate(url, tmp_path)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert failures == []
+
+
+def test_one_claim_wins(sessions: sessionmaker[Session]) -> None:
+    """Of many that try at once, exactly one gets the task."""
+    name = _add(sessions)
+    won: list[str] = []
+
+    def claim(worker: str) -> None:
+        with sessions.begin() as session:
+            if db.claim(session, name, worker, 60):
+                won.append(worker)
+
+    threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(won) == 1
+
+
+def test_only_the_holder_changes_a_task(sessions: sessionmaker[Session]) -> None:
+    """A worker that lost its lease can neither renew nor finish."""
+    name = _add(sessions)
+    with sessions.begin() as session:
+        assert db.claim(session, name, "first", 60)
+    with sessions.begin() as session:
+        (lost,) = db.orphans(session, "first")
+        assert db.requeue(session, lost, attempts=1)
+    with sessions.begin() as session:
+        assert db.claim(session, name, "second", 60)
+
+    with sessions.begin() as session:
+        assert not db.renew(session, name, "first", 60)
+        assert not db.finish(session, name, "first", state=State.COMPLETE)
+        assert db.renew(session, name, "second", 60, progress=50)
+        assert db.finish(session, name, "second", state=State.COMPLETE, state_detail="Complete")
+        assert not db.finish(session, name, "second", state=State.FAILED)
+
+
+def test_finished(sessions: sessionmaker[Session]) -> None:
+    """Final and deleted tasks are finished, others are not."""
+    _add(sessions, "going")
+    _add(sessions, "done", state=State.COMPLETE)
+    _add(sessions, "failed", state=State.INVALID_FILE)
+
+    with sessions() as session:
+        assert db.finished(session, ["going", "done", "failed", "gone"]) == {
+            "done",
+            "failed",
+            "gone",
+        }
+
+
+def test_orphans_by_their_lease(sessions: sessionmaker[Session]) -> None:
+    """Only a lease that ran out makes an orphan."""
+    for name, lease in (("late", -1), ("busy", 60)):
+        _add(sessions, name)
+        with sessions.begin() as session:
+            db.claim(session, name, f"worker of {name}", lease)
+
+    with sessions() as session:
+        assert [task.id for task in db.orphans(session)] == ["late"]
+        assert db.workers(session) == {"worker of late", "worker of busy"}
+        assert db.running(session) == {"late", "busy"}
+
+
+def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
+    """Waiting tasks come in the order of their submission."""
+    _add(sessions, "new", created_at=time.time())
+    _add(sessions, "old", created_at=time.time() - 100)
+
+    with sessions() as session:
+        assert list(db.queued(session)) == ["old", "new"]
+        assert list(db.queued(session, older_than_s=50)) == ["old"]
+
+
+def test_a_report_is_taken_once(sessions: sessionmaker[Session]) -> None:
+    """Two senders do not send the same report."""
+    _add(sessions, "going", callback_due=1.0)
+    _add(sessions, "done", state=State.COMPLETE, callback_due=1.0)
+
+    with sessions.begin() as session:
+        first = db.due_callback(session, time.time() + 60)
+    with sessions.begin() as session:
+        second = db.due_callback(session, time.time() + 60)
+
+    assert first is not None
+    assert first.id == "done"
+    assert second is None
+
+
+def test_token_names_are_unique(sessions: sessionmaker[Session]) -> None:
+    """A name stands for one token; revoking needs a valid one."""
+    for digest, new in (("1", True), ("2", False)):
+        with sessions.begin() as session:
+            assert db.add_token(session, Token(digest=digest, name="n", created_at=1.0)) is new
+
+    with sessions.begin() as session:
+        assert db.revoke_token(session, "n")
+        assert not db.revoke_token(session, "n")
+        assert [token.name for token in db.tokens(session)] == ["n"]
