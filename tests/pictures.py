@@ -38,5 +38,7 @@ def drawn(
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     for n, line in enumerate(text.split("\n")):
-        draw.text((40, 40 + n * points * 3 // 2), line, "black", ImageFont.truetype(font, points))
+        # The collection's first face has Japanese shapes, the third simplified Chinese ones.
+        face = ImageFont.truetype(font, points, index=2 if font == CJK else 0)
+        draw.text((40, 40 + n * points * 3 // 2), line, "black", face)
     return image
