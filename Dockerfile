@@ -8,12 +8,12 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir uv==0.13.9 \
     && python3 -m venv --without-pip /opt/ocr \
-    && /opt/build/bin/uv pip install --no-cache --python /opt/ocr/bin/python \
+    && /opt/build/bin/uv pip install --compile-bytecode --no-cache --python /opt/ocr/bin/python \
         --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY migrations migrations
-RUN /opt/build/bin/uv pip install --no-cache --no-deps --python /opt/ocr/bin/python .
+RUN /opt/build/bin/uv pip install --compile-bytecode --no-cache --no-deps --python /opt/ocr/bin/python .
 
 FROM ${BASE}
 # "tesseract-ocr-all" reads every language; name the ones you need for a smaller image.

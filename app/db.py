@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -108,6 +106,10 @@ def connect(url: str) -> sessionmaker[Session]:
 
 def migrate(url: str, folder: Path) -> None:
     """Bring the schema up to date; processes that start together take turns."""
+    # Here, because workers never migrate and start sooner without it.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_migrations()))
     engine = _engine(url)

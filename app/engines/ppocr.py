@@ -95,7 +95,7 @@ class _Models:
     def detect(self, image: Image) -> NDArray[np.float32]:
         """The logits of text; ``image`` has sides that are multiples of 32."""
         ((logits,),) = self._detector.run([image[None]])
-        return logits[0, 0]
+        return np.asarray(logits[0, 0])
 
     def read(self, strips: Iterable[Image]) -> list[Columns]:
         """The best character of each column of each strip of shape (1, 48, width, 3)."""

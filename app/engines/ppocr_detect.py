@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,7 +104,7 @@ def _tiles(length: int, longest: int) -> Iterator[tuple[slice, slice]]:
 
 def _paper(image: Image) -> NDArray[np.uint8]:
     edges = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    return np.median(edges, axis=0).astype(np.uint8)
+    return np.asarray(np.median(edges, axis=0), np.uint8)
 
 
 def _look(tile: Image, paper: NDArray[np.uint8], detector: Detector) -> Floats:
@@ -121,7 +122,7 @@ def _boxes(logits: Floats, limit: int) -> Floats:
     if not contours:
         return np.empty((0, 4, 2), np.float32)
     # Outer outlines only: the others are the holes in them.
-    outlines = [contours[n] for n in np.flatnonzero(tree[0, :, 3] < 0)]
+    outlines = [c for c, outer in zip(contours, tree[0, :, 3] < 0, strict=True) if outer]
     outlines = sorted(outlines, key=len, reverse=True)[:limit]
     kept = [outline for outline in outlines if _score(logits, outline) >= _BOX_THRESHOLD]
     if not kept:
@@ -139,7 +140,7 @@ def _boxes(logits: Floats, limit: int) -> Floats:
     return np.stack(corners, axis=1).astype(np.float32)
 
 
-def _score(logits: Floats, outline: NDArray[np.int32]) -> float:
+def _score(logits: Floats, outline: NDArray[Any]) -> float:
     """The mean probability of text inside ``outline``."""
     left, top, width, height = cv2.boundingRect(outline)
     if min(width, height) < 2:
@@ -150,7 +151,7 @@ def _score(logits: Floats, outline: NDArray[np.int32]) -> float:
     return float((1 / (1 + np.exp(-part))).mean())
 
 
-def _rectangles(outlines: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats, Floats]:
+def _rectangles(outlines: Sequence[NDArray[Any]]) -> tuple[Floats, Floats, Floats]:
     """Centres (n, 2), sizes (n, 2: along and across) and angles (n, within 45 degrees)."""
     tight = np.array([cv2.boxPoints(cv2.minAreaRect(outline)) for outline in outlines])
     centres = tight.mean(axis=1)
@@ -167,7 +168,7 @@ def _rectangles(outlines: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats, 
     long = sizes[:, 0] >= 5 * sizes[:, 1]
     skew = float(np.median(angles[long])) if long.any() else 0.0
     turn = np.array([[math.cos(skew), -math.sin(skew)], [math.sin(skew), math.cos(skew)]])
-    for n in np.flatnonzero((sizes[:, 0] < 4 * sizes[:, 1]) & (angles != skew)):
+    for n in np.flatnonzero((sizes[:, 0] < 4 * sizes[:, 1]) & (angles != skew)).tolist():
         points = outlines[n].reshape(-1, 2) @ turn
         low, high = points.min(axis=0), points.max(axis=0)
         size = high - low + 1

@@ -131,9 +131,7 @@ def _read(
         last = first + len(cut.parts)
         line = _line(piece, cut, columns[first:last], alphabet, page)
         first = last
-        if line and (
-            piece.number not in best or line.confidence > best[piece.number].confidence
-        ):
+        if line and (piece.number not in best or line.confidence > best[piece.number].confidence):
             best[piece.number] = line
     return best
 
@@ -278,7 +276,7 @@ def _lost_spaces(
         return np.zeros(len(gaps), bool)
     others = gaps[letters & spaced]
     least = 0.85 * float(np.median(others)) if len(others) else max(16.0, 5 * usual)
-    return letters & (gaps >= max(12.0, 4 * usual, least))
+    return np.asarray(letters & (gaps >= max(12.0, 4 * usual, least)))
 
 
 def _boxes(piece: _Piece, lefts: Floats, rights: Floats, page: Box) -> list[Box]:
