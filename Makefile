@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock system
+.PHONY: help run test lint fmt bench lock system system-test
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -41,14 +41,14 @@ $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock | system-test
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # The Debian packages; without root, the line that installs them.
-system:
+define install
 	@missing=""; \
-	for package in $$(cat debian-packages.txt); do \
+	for package in $$(cat $(1)); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" \
 			|| missing="$$missing $$package"; \
 	done; \
@@ -60,3 +60,10 @@ system:
 		echo "Debian packages are missing; install them and try again:"; \
 		echo "  sudo apt-get install --no-install-recommends$$missing"; exit 1; \
 	fi
+endef
+
+system: debian-packages.txt
+	$(call install,debian-packages.txt)
+
+system-test: debian-packages.txt debian-packages-test.txt
+	$(call install,debian-packages.txt debian-packages-test.txt)

@@ -57,16 +57,16 @@ def serve(settings: Settings, local_token: bool) -> None:
     try:
         if local_token:
             _greet(settings, listener)
-        uvicorn.Server(
-            uvicorn.Config(
-                create_app(settings, tasks, supervisor.warm),
-                log_config=None,
-                log_level=settings.log_level,
-                proxy_headers=False,  # app.api.proxies knows whom to believe.
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        ).run([listener])
+        config = uvicorn.Config(
+            create_app(settings, tasks, supervisor.warm, lambda: server.should_exit),
+            log_config=None,
+            log_level=settings.log_level,
+            proxy_headers=False,  # app.api.proxies knows whom to believe.
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        server = uvicorn.Server(config)
+        server.run([listener])
     finally:
         supervisor.stop()
 

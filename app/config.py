@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     tesseract_binding: Literal["tesserocr", "pytesseract"] = Field(
         "tesserocr", description="How Tesseract is called: in the process, or as a program."
     )
+    pdf_writer: Literal["own", "reportlab"] = Field(
+        "own", description="What makes a PDF of pictures."
+    )
     workers: int = Field(
         0, ge=0, description="Worker processes; 0: one for every two cores, at least one."
     )

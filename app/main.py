@@ -21,10 +21,16 @@ from app.tasks import Tasks
 
 
 def create_app(
-    settings: Settings, tasks: Tasks | None = None, warm: Callable[[], bool] = lambda: True
+    settings: Settings,
+    tasks: Tasks,
+    warm: Callable[[], bool] = lambda: True,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
-    """The application; ``warm`` says whether workers are ready for work."""
-    tasks = tasks or wiring.build(settings)
+    """The application.
+
+    ``warm`` says whether workers are ready for work, ``stopping`` whether waiting requests are to
+    be answered now, with what there is.
+    """
     app = FastAPI(
         title="OCR server",
         version=__version__,
@@ -35,7 +41,7 @@ def create_app(
     app.include_router(
         TaskRoutes(
             tasks,
-            Waiting(tasks),
+            Waiting(tasks, stopping),
             wiring.fetcher(settings),
             partial(wiring.check_languages, settings),
             wiring.staging(settings),

@@ -34,6 +34,7 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.converters.pdf import PdfConverter
     from app.writers.docx import DocxWriter
     from app.writers.pdf import PdfWriter
+    from app.writers.pdf_reportlab import ReportlabPdfWriter
     from app.writers.pptx import PptxWriter
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
@@ -48,7 +49,7 @@ def pipeline(settings: Settings) -> Pipeline:
         engines=engines(settings),
         writers={
             "txt": TextWriter(),
-            "pdf": PdfWriter(),
+            "pdf": PdfWriter() if settings.pdf_writer == "own" else ReportlabPdfWriter(),
             "docx": DocxWriter(),
             "xlsx": XlsxWriter(),
             "pptx": PptxWriter(),

@@ -79,6 +79,13 @@ def test_an_indent_begins_a_paragraph() -> None:
     assert [text[0] for text in texts] == ["一", "四"]
 
 
+def test_cells_stay_apart() -> None:
+    """The last cell of a row and the first of the next are not one paragraph."""
+    found = column("a", 100, 60, 100, 3) + column("b", 800, 60, 100, 3)
+
+    assert len(paragraphs(found, WIDTH, HEIGHT)) == 6
+
+
 def test_han_lines_join_without_spaces() -> None:
     """A paragraph's text has no space where a Chinese line broke."""
     found = [line("中文", 100, 100, 800), line("继续", 100, 126, 800)]

@@ -16,7 +16,9 @@ from PIL import Image
 
 from app.document import Box, Document, Line, Page, Paragraph, Word
 from app.errors import InvalidFile
+from app.interfaces import Writer
 from app.writers.pdf import PdfWriter
+from app.writers.pdf_reportlab import ReportlabPdfWriter
 
 WIDTH, HEIGHT, DPI = 1240, 1754, 150
 
@@ -141,16 +143,26 @@ BOXES = {
 }
 
 
-@pytest.fixture(params=[None, 0, 90, 180, 270], ids=["pictures", "0", "90", "180", "270"])
+WRITERS: dict[str, Writer] = {"own": PdfWriter(), "reportlab": ReportlabPdfWriter()}
+
+
+@pytest.fixture(params=WRITERS)
+def writer(request: pytest.FixtureRequest) -> Writer:
+    """Each writer that makes PDF from pictures."""
+    return WRITERS[request.param]
+
+
+@pytest.fixture(params=[*WRITERS, 0, 90, 180, 270], ids=str)
 def searchable(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A PDF with all the lines, made from nothing or put onto a page that is turned."""
     target = tmp_path / "out.pdf"
     original, turned = None, False
-    if request.param is not None:
+    if request.param not in WRITERS:
         original = blank(tmp_path / "in.pdf", request.param, BOXES["moved"], count=2)
         turned = request.param in (90, 270)
     pages = [page(LINES, 1, turned), page(RTL_LINES, 2, turned)]
-    PdfWriter().write(Document(iter(pages), original), target)
+    writer = WRITERS.get(request.param, PdfWriter())
+    writer.write(Document(iter(pages), original), target)
     return target
 
 
@@ -408,7 +420,7 @@ def test_png_goes_in_without_being_decoded(tmp_path: Path) -> None:
         assert pdf.pages[0].obj.Resources.XObject.Picture.read_raw_bytes() == packed
 
 
-def test_damaged_picture_is_the_callers_fault(tmp_path: Path) -> None:
+def test_damaged_picture_is_the_callers_fault(tmp_path: Path, writer: Writer) -> None:
     """A picture that must be decoded, and cannot be, gives an error that can be shown."""
     picture, target = tmp_path / "in.png", tmp_path / "out.pdf"
     Image.fromarray(PIXELS).save(picture)
@@ -417,21 +429,21 @@ def test_damaged_picture_is_the_callers_fault(tmp_path: Path) -> None:
     picture.write_bytes(data)
 
     with pytest.raises(InvalidFile):
-        PdfWriter().write(Document([page([], picture=picture)]), target)
+        writer.write(Document([page([], picture=picture)]), target)
 
 
-def test_absurdly_large_pages_shrink_to_the_limit(tmp_path: Path) -> None:
+def test_absurdly_large_pages_shrink_to_the_limit(tmp_path: Path, writer: Writer) -> None:
     """A page that would be larger than readers show keeps its proportions."""
     target = tmp_path / "out.pdf"
     huge = Page(1, 100_000, 50_000, 72, (), recognized=True)
 
-    PdfWriter().write(Document([huge]), target)
+    writer.write(Document([huge]), target)
 
     with pikepdf.open(target) as pdf:
         assert [float(side) for side in pdf.pages[0].mediabox] == [0, 0, 14_400, 7_200]
 
 
-def test_text_layer_stays_small(tmp_path: Path) -> None:
+def test_text_layer_stays_small(tmp_path: Path, writer: Writer) -> None:
     """Two thousand distinct characters take a few kilobytes, font and all."""
     characters = [chr(code) for code in range(0x4E00, 0x4E00 + 2000)]
     lines = [
@@ -440,12 +452,12 @@ def test_text_layer_stays_small(tmp_path: Path) -> None:
     ]
     target = tmp_path / "out.pdf"
 
-    PdfWriter().write(Document([page(lines)]), target)
+    writer.write(Document([page(lines)]), target)
 
     assert target.stat().st_size < 20_000
 
 
-def test_words_touching_each_other_stay_apart(tmp_path: Path) -> None:
+def test_words_touching_each_other_stay_apart(tmp_path: Path, writer: Writer) -> None:
     """Both readers see a space that is hardly there, and none where there is none."""
     target = tmp_path / "out.pdf"
     apart = ["Where", "words", "touch", "-", "still", "words"]
@@ -462,7 +474,7 @@ def test_words_touching_each_other_stay_apart(tmp_path: Path) -> None:
             at += 22 * len(text) + gap
         lines.append(Line(tuple(words), Box.around(word.box for word in words)))
 
-    PdfWriter().write(Document([page(lines)]), target)
+    writer.write(Document([page(lines)]), target)
 
     wanted = [one.text for one in lines]
     assert pdfium_text(target).splitlines() == wanted
@@ -470,7 +482,7 @@ def test_words_touching_each_other_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gap", [-4, 0, 3])
-def test_touching_words_that_run_left_stay_apart(gap: int, tmp_path: Path) -> None:
+def test_touching_words_that_run_left_stay_apart(gap: int, tmp_path: Path, writer: Writer) -> None:
     """The same holds where the words run from right to left."""
     target = tmp_path / "out.pdf"
     words, at = [], 900.0
@@ -479,12 +491,12 @@ def test_touching_words_that_run_left_stay_apart(gap: int, tmp_path: Path) -> No
         at -= 22 * len(text) + gap
     one = Line(tuple(words), Box.around(word.box for word in words))
 
-    PdfWriter().write(Document([page([one])]), target)
+    writer.write(Document([page([one])]), target)
 
     assert pdfium_text(target) == poppler_text(target).strip() == one.text
 
 
-def test_words_of_uneven_height_stay_on_their_line(tmp_path: Path) -> None:
+def test_words_of_uneven_height_stay_on_their_line(tmp_path: Path, writer: Writer) -> None:
     """On a page that lies slightly askew, boxes step down and differ in height."""
     target = tmp_path / "out.pdf"
     texts = ["a", "line", "that", "was", "scanned", "-", "a", "little", "askew", ".", "Yes"]
@@ -496,18 +508,18 @@ def test_words_of_uneven_height_stay_on_their_line(tmp_path: Path) -> None:
         at += 20 * len(text) + 14
     one = Line(tuple(words), Box.around(word.box for word in words))
 
-    PdfWriter().write(Document([page([one])]), target)
+    writer.write(Document([page([one])]), target)
 
     assert pdfium_text(target) == poppler_text(target).strip() == one.text
 
 
 @pytest.mark.parametrize("box", [Box(5, 5, 5, 5), Box(9, 9, 3, 3), Box(-50, -50, 9e6, 9e6)])
-def test_senseless_boxes_break_nothing(box: Box, tmp_path: Path) -> None:
+def test_senseless_boxes_break_nothing(box: Box, tmp_path: Path, writer: Writer) -> None:
     """A box without extent, or beyond the page, still makes a valid file."""
     target = tmp_path / "out.pdf"
     words = (Word("one", box), Word("two", box), Word("三", box, spaced=False))
 
-    PdfWriter().write(
+    writer.write(
         Document([page([Line(words, box), Line(words, box, vertical=True), Line((), box)])]), target
     )
 
@@ -516,19 +528,19 @@ def test_senseless_boxes_break_nothing(box: Box, tmp_path: Path) -> None:
         assert len(pikepdf.parse_content_stream(pdf.pages[0])) > 10
 
 
-def test_same_text_makes_the_same_file(tmp_path: Path) -> None:
+def test_same_text_makes_the_same_file(tmp_path: Path, writer: Writer) -> None:
     """Nothing in a file depends on when it was made."""
     for name in ("a.pdf", "b.pdf"):
-        PdfWriter().write(Document([page(LINES)]), tmp_path / name)
+        writer.write(Document([page(LINES)]), tmp_path / name)
 
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
 
 
-def test_a_file_of_no_pages_is_valid(tmp_path: Path) -> None:
+def test_a_file_of_no_pages_is_valid(tmp_path: Path, writer: Writer) -> None:
     """A document without pages still gives a file that opens."""
     target = tmp_path / "out.pdf"
 
-    PdfWriter().write(Document([]), target)
+    writer.write(Document([]), target)
 
     with pikepdf.open(io.BytesIO(target.read_bytes())) as pdf:
         assert len(pdf.pages) == 0

@@ -4,6 +4,7 @@ import ctypes
 import multiprocessing
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_a_stopping_server_finishes_its_task(server: Server) -> None:
     assert record["state"] == 1
     with sqlite3.connect(server.folder / "ocr.db") as database:
         assert database.execute("SELECT attempts FROM tasks").fetchall() == [(1,)]
+
+
+def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> None:
+    """It gets the unfinished record, not half an answer."""
+    found: list[dict[str, object]] = []
+    document = frames([f"PAGE {n}" for n in range(PAGES)])
+    thread = threading.Thread(target=lambda: found.append(server.post(document)))
+    thread.start()
+    server.until(lambda: list((server.folder / "work").glob("*-*")))
+
+    server.stop()
+    thread.join(60)
+
+    assert found[0]["state"] in (0, 2, 4)
 
 
 class _Hanging:

@@ -34,8 +34,7 @@ def paragraphs(lines: Sequence[Line], width: float, height: float) -> tuple[Para
     items = [_Item(line, frame(line.box)) for line in lines]
     found = []
     for region in _regions(items):
-        rows = [merged for row in _rows(region) for merged in _joined(row)]
-        found += _split(rows)
+        found += _split([_joined(row) for row in _rows(region)])
     return tuple(
         Paragraph(tuple(i.line for i in group), Box.around(i.line.box for i in group))
         for group in found
@@ -196,30 +195,43 @@ def _concatenate(first: Line, second: Line) -> Line:
     )
 
 
-def _split(rows: list[_Item]) -> list[list[_Item]]:
+def _split(rows: list[list[_Item]]) -> list[list[_Item]]:
     """A region's lines, in reading order, grouped into paragraphs."""
-    right = max(i.box.right for i in rows)
-    size = max(1.0, median(i.box.height for i in rows))
-    groups = [rows[:1]]
-    for last, item, following in zip(rows, rows[1:], [*rows[2:], None], strict=False):
-        gap = item.box.top - last.box.bottom
-        low, high = sorted((max(1.0, last.box.height), max(1.0, item.box.height)))
-        step = item.box.left - last.box.left
-        hanging = following is not None and abs(following.box.left - item.box.left) < size
-        apart = (
-            gap < -low / 2  # Beside it, or back at the top: not the next line.
-            or gap > _PARAGRAPH_GAP * size
-            or high > _SIZE_RATIO * low
-            or last.box.right + _first_width(item, size) < right - _SHORT * size
-            or (step > _INDENT * size and not (hanging and len(groups[-1]) == 1))
-            or (step < -_INDENT * size and len(groups[-1]) > 1)
-            or last.line.vertical != item.line.vertical
-        )
-        if apart:
-            groups.append([item])
+    items = [item for row in rows for item in row]
+    right = max(i.box.right for i in items)
+    size = max(1.0, median(i.box.height for i in items))
+    groups: list[list[_Item]] = []
+    growing = False  # Whether the last group may take the next line.
+    for row, after in zip(rows, [*rows[1:], []], strict=True):
+        # What stands side by side, such as the cells of a table, are paragraphs of their own.
+        following = after[0] if len(after) == 1 else None
+        if len(row) == 1 and growing and _continues(groups[-1], row[0], following, right, size):
+            groups[-1].append(row[0])
         else:
-            groups[-1].append(item)
+            groups += [[item] for item in row]
+        growing = len(row) == 1
     return groups
+
+
+def _continues(
+    group: list[_Item], item: _Item, following: _Item | None, right: float, size: float
+) -> bool:
+    """Whether ``item`` goes on with the paragraph ``group``."""
+    last = group[-1]
+    gap = item.box.top - last.box.bottom
+    low, high = sorted((max(1.0, last.box.height), max(1.0, item.box.height)))
+    step = item.box.left - last.box.left
+    hanging = following is not None and abs(following.box.left - item.box.left) < size
+    shared = min(last.box.right, item.box.right) - max(last.box.left, item.box.left)
+    return not (
+        shared < min(last.box.width, item.box.width) / 2
+        or gap > _PARAGRAPH_GAP * size
+        or high > _SIZE_RATIO * low
+        or last.box.right + _first_width(item, size) < right - _SHORT * size
+        or (step > _INDENT * size and not (hanging and len(group) == 1))
+        or (step < -_INDENT * size and len(group) > 1)
+        or last.line.vertical != item.line.vertical
+    )
 
 
 def _first_width(item: _Item, size: float) -> float:

@@ -32,6 +32,14 @@ class PdfWriter:
             _onto_original(document, document.original, target)
 
 
+def in_points(page: Page) -> tuple[float, float, str]:
+    """How wide and high ``page`` becomes, and the matrix that carries its pixels there."""
+    width, height = (max(side / page.dpi * 72, 1.0) for side in (page.width, page.height))
+    shrink = min(1.0, _LARGEST_POINTS / max(width, height))
+    width, height = width * shrink, height * shrink
+    return width, height, _matrix((0.0, 0.0, width, height), 0, page)
+
+
 _LARGEST_POINTS = 14_400  # The largest side of a page that readers promise to show.
 _DEFAULT_BOX = (0.0, 0.0, 612.0, 792.0)  # What PDFium takes where a page tells no size.
 
@@ -48,11 +56,9 @@ def _from_pictures(document: Document, target: Path) -> None:
 
 
 def _add_page(file: PdfFile, page: Page, layer: TextLayer, font: str) -> None:
-    width, height = (max(side / page.dpi * 72, 1.0) for side in (page.width, page.height))
-    shrink = min(1.0, _LARGEST_POINTS / max(width, height))
-    width, height = width * shrink, height * shrink
+    width, height, matrix = in_points(page)
     resources = f"/Font <</{FONT_NAME} {font}>>"
-    content = layer.content(page, _matrix((0.0, 0.0, width, height), 0, page))
+    content = layer.content(page, matrix)
     if page.picture is not None:
         picture = pdf_pictures.embed(file, page.picture)
         resources += f" /XObject <</Picture {picture}>>"
