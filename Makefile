@@ -29,6 +29,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 
 bench: $(VENV)/.dev ## Measure speed and accuracy
 	@$(BIN)/python -m benchmarks.latency
+	@$(BIN)/python -m benchmarks.queue
+	@$(BIN)/python -m benchmarks.tesseract_binding
+	@$(BIN)/python -m benchmarks.pdf_writer
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
