@@ -9,7 +9,7 @@ COPY requirements.lock ./
 RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir uv==0.13.9 \
     && python3 -m venv --without-pip /opt/ocr \
     && /opt/build/bin/uv pip install --compile-bytecode --no-cache --python /opt/ocr/bin/python \
-        --require-hashes -r requirements.lock
+        --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY migrations migrations

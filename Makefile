@@ -40,12 +40,12 @@ lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 
 $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv==$(UV_VERSION); }
-	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock | system-test
-	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # The Debian packages; without root, the line that installs them.

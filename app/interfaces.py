@@ -63,9 +63,6 @@ class Converter(Protocol):
 class Engine(Protocol):
     """Reads page images."""
 
-    def warm_up(self) -> None:
-        """Load the models, so that the first page is as quick as the second."""
-
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines found on ``image``, in any order, with boxes in its pixels.
 

@@ -14,7 +14,6 @@ def noise() -> Image:
 def test_the_same_image_gives_the_same_lines(noise: Image) -> None:
     """A developer can rely on the text; the language does not change it."""
     engine = StubEngine()
-    engine.warm_up()
 
     first = engine.recognize(noise, parse("English"), 300)
 

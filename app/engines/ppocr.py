@@ -16,14 +16,14 @@ from app.engines.ppocr_detect import LARGEST_TILE, find_text
 from app.engines.ppocr_read import LONGEST_STRIP, Alphabet, Columns, read_text
 from app.errors import InternalError
 from app.interfaces import Image
-from app.languages import Language
+from app.languages import Language, digits_only
 
 
 class PpocrEngine:
     """Finds lines with one network and reads them with another.
 
     ``threads`` bounds the cores that are used; compiled models are kept in ``cache_dir``. Nothing
-    is loaded before ``warm_up`` or the first page.
+    is loaded before the first page.
     """
 
     def __init__(self, threads: int, cache_dir: Path | None) -> None:
@@ -32,28 +32,19 @@ class PpocrEngine:
         self._lock = Lock()
         self._models: _Models | None = None
 
-    def warm_up(self) -> None:
-        """Load and compile the models."""
-        with self._lock:
-            self._load()
-
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``; a request for the language Digits alone gives only numbers."""
-        digits = {language.name for language in languages} == {"Digits"}
         with self._lock:
-            models = self._load()
+            if self._models is None:
+                self._models = _Models(self.threads, self.cache_dir)
+            models = self._models
             try:
                 quads = find_text(image, models.detect)
-                if digits:
+                if digits_only(languages):
                     return read_text(image, quads, models.read_digits, models.digits)
                 return read_text(image, quads, models.read, models.alphabet)
             except RuntimeError as error:  # What OpenVINO raises, whatever goes wrong.
                 raise InternalError("The page could not be read.") from error
-
-    def _load(self) -> _Models:
-        if self._models is None:
-            self._models = _Models(self.threads, self.cache_dir)
-        return self._models
 
 
 _DIGITS = "0123456789.,+-()%$#/: "

@@ -19,9 +19,6 @@ from app.languages import Language, digits_only
 class StubEngine:
     """Invents the same lines for the same image."""
 
-    def warm_up(self) -> None:
-        """Nothing to load."""
-
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """One to three lines, or none for an image without content."""
         height, width = image.shape[:2]

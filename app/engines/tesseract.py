@@ -27,7 +27,7 @@ from PIL import Image as Pictures
 from app.document import Box, Line, Word, is_unspaced
 from app.errors import InternalError, TimedOut
 from app.interfaces import Image
-from app.languages import Language, digits_only, models, parse
+from app.languages import Language, digits_only, models
 
 
 def tessdata_folder() -> Path:
@@ -72,11 +72,6 @@ class TesseractEngine:
     def installed(self) -> frozenset[str]:
         """The models that can be used."""
         return installed_models(self._folder)
-
-    def warm_up(self) -> None:
-        """Load the library and the English model, if there is one."""
-        if "eng" in self.installed:
-            self.recognize(np.full((32, 32, 3), 255, np.uint8), parse("English"), 300)
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines found on ``image``; all ``languages`` are looked for, the first with priority.
