@@ -292,7 +292,8 @@ def _lost_spaces(
         return np.zeros(len(gaps), bool)
     others = gaps[letters & spaced]
     least = 0.85 * float(np.median(others)) if len(others) else max(16.0, 5 * usual)
-    near = np.convolve(spaced, [1, 1, 1], "same") > 0
+    beside = np.pad(spaced, 1)
+    near = beside[:-2] | spaced | beside[2:]
     return np.asarray(letters & ~near & (gaps >= max(12.0, 4 * usual, least)))
 
 
