@@ -30,13 +30,13 @@ class PpocrEngine:
         self.threads = threads
         self.cache_dir = cache_dir
         self._lock = Lock()
-        self._models: _Models | None = None
+        self._models: Models | None = None
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``; a request for the language Digits alone gives only numbers."""
         with self._lock:
             if self._models is None:
-                self._models = _Models(self.threads, self.cache_dir)
+                self._models = Models(self.threads, self.cache_dir)
             models = self._models
             try:
                 quads = find_text(image, models.detect)
@@ -53,7 +53,7 @@ _DIGITS = "0123456789.,+-()%$#/: "
 _LEAST_DIGIT = 0.02
 
 
-class _Models:
+class Models:
     """The networks, compiled when they are first needed."""
 
     def __init__(self, threads: int, cache_dir: Path | None) -> None:
