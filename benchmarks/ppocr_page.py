@@ -68,11 +68,11 @@ def _measure(page: Image, models: Models, plain: Reader, repeat: int) -> None:
         found = find_text(page, detector)
         times["outlines"] = time.perf_counter() - began - times["detection network"]
         began = time.perf_counter()
-        lines = read_text(page, found, reader, models.alphabet)
+        lines = _read(read_text(page, found, reader, models.alphabet))
         times["words"] = time.perf_counter() - began - times["cutting and reading"]
         times["page"] = sum(times.values())
         began = time.perf_counter()
-        read_plainly = read_text(page, found, plain, models.alphabet)
+        read_plainly = _read(read_text(page, found, plain, models.alphabet))
         times["plain: lines alone"] = time.perf_counter() - began
         if turn:  # The first time shapes are new to the runtime.
             for step, seconds in times.items():
@@ -81,6 +81,10 @@ def _measure(page: Image, models: Models, plain: Reader, repeat: int) -> None:
         print(f"{step:24} {statistics.median(each):8.3f} s")
     same = len({line.text for line in lines} & {line.text for line in read_plainly})
     print(f"{'lines':24} {len(lines):8}   {same} read alike by both")
+
+
+def _read(lines: Iterable[Line | None]) -> list[Line]:
+    return [line for line in lines if line is not None]
 
 
 def _timed(step: str, function: Callable[_P, _T], times: dict[str, float]) -> Callable[_P, _T]:

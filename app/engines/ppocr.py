@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Line
-from app.engines.ppocr_detect import LARGEST_TILE, find_text
+from app.engines.ppocr_detect import LARGEST_TILE, Floats, find_text
 from app.engines.ppocr_read import LONGEST_STRIP, Alphabet, Columns, read_text
 from app.errors import InternalError
 from app.interfaces import Image
@@ -34,17 +35,37 @@ class PpocrEngine:
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``; a request for the language Digits alone gives only numbers."""
-        with self._lock:
-            if self._models is None:
-                self._models = Models(self.threads, self.cache_dir)
-            models = self._models
-            try:
-                quads = find_text(image, models.detect)
-                if digits_only(languages):
-                    return read_text(image, quads, models.read_digits, models.digits)
-                return read_text(image, quads, models.read, models.alphabet)
-            except RuntimeError as error:  # What OpenVINO raises, whatever goes wrong.
-                raise InternalError("The page could not be read.") from error
+        corners = self.find(image)
+        return [line for line in self.read(image, corners, languages) if line is not None]
+
+    def find(self, image: Image) -> Floats:
+        """The corners of each piece of text, shape (n, 4, 2); see ``find_text``."""
+        with self._lock, _translated():
+            return find_text(image, self._loaded().detect)
+
+    def read(
+        self, image: Image, corners: Floats, languages: Sequence[Language]
+    ) -> list[Line | None]:
+        """What stands at each of ``corners``; None where nothing could be read."""
+        with self._lock, _translated():
+            models = self._loaded()
+            if digits_only(languages):
+                return read_text(image, corners, models.read_digits, models.digits)
+            return read_text(image, corners, models.read, models.alphabet)
+
+    def _loaded(self) -> Models:
+        if self._models is None:
+            self._models = Models(self.threads, self.cache_dir)
+        return self._models
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What OpenVINO raises, whatever goes wrong, as an error of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise InternalError("The page could not be read.") from error
 
 
 _DIGITS = "0123456789.,+-()%$#/: "

@@ -46,14 +46,20 @@ class Alphabet:
         self.least_confidence = least_confidence  # Characters below it are left out.
 
 
-def read_text(image: Image, corners: Floats, reader: Reader, alphabet: Alphabet) -> list[Line]:
-    """The lines at ``corners``, shape (n, 4, 2), as ``find_text`` gives them."""
+def read_text(
+    image: Image, corners: Floats, reader: Reader, alphabet: Alphabet
+) -> list[Line | None]:
+    """The line at each of ``corners``, shape (n, 4, 2), as ``find_text`` gives them.
+
+    None stands where nothing could be read.
+    """
     best = _read(image, _first_ways(corners), reader, alphabet)
     doubtful = _other_ways(corners, best)
     for number, line in _read(image, doubtful, reader, alphabet).items():
         if number not in best or line.confidence > best[number].confidence:
             best[number] = line
-    return [line for line in best.values() if line.confidence >= _LEAST_CONFIDENCE]
+    lines = [best.get(number) for number in range(len(corners))]
+    return [line if line and line.confidence >= _LEAST_CONFIDENCE else None for line in lines]
 
 
 _HEIGHT = 48  # Of a strip, in pixels; what the network was trained on.
