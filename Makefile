@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
+PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock system system-test
+.PHONY: help run test lint fmt bench lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,7 +28,8 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure speed and accuracy
+bench: $(VENV)/.dev $(PEERS)/.bench ## Measure speed and accuracy, also of other OCR programs
+	@$(BIN)/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.latency
 	@$(BIN)/python -m benchmarks.queue
 	@$(BIN)/python -m benchmarks.tesseract_binding
@@ -37,6 +39,7 @@ lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
 	@$(UV) pip compile -q -U --extra scale --group dev pyproject.toml --universal --generate-hashes --no-header \
 		-c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile -q -U --group peers --universal --generate-hashes --no-header -o requirements-peers.lock
 
 $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv==$(UV_VERSION); }
@@ -46,6 +49,11 @@ $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock | system-test
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(PEERS)/.bench: requirements-peers.lock | $(VENV)/.dev system-bench
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv --without-pip $(PEERS)
+	@$(UV) pip install -q --compile-bytecode --python $(PEERS)/bin/python --no-deps --require-hashes -r $<
 	@touch $@
 
 # The Debian packages; without root, the line that installs them.
@@ -70,3 +78,6 @@ system: debian-packages.txt
 
 system-test: debian-packages.txt debian-packages-test.txt
 	$(call install,debian-packages.txt debian-packages-test.txt)
+
+system-bench: debian-packages-bench.txt
+	$(call install,debian-packages-bench.txt)

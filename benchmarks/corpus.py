@@ -1,0 +1,53 @@
+"""Files with ground truth, as a folder's ``manifest.jsonl`` lists them.
+
+Each line is an object with ``file``, ``category``, ``lang`` (as a client names it), ``gt_file``,
+``gt_kind`` (``fulltext`` or ``lines``; others are passed over) and ``password``.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pypdfium2
+
+from app import media
+from benchmarks.samples import Sample
+
+_DPI = 300
+
+
+def samples(corpus: Path, folder: Path, categories: Sequence[str] = ()) -> Iterator[Sample]:
+    """The pictures and PDF files of ``categories``, or of all; page pictures go to ``folder``."""
+    for line in (corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
+        item = json.loads(line)
+        if item["gt_kind"] not in ("fulltext", "lines"):
+            continue
+        if categories and item["category"] not in categories:
+            continue
+        path = corpus / item["file"]
+        kind = media.detect(path)
+        if kind == media.PDF:
+            pictures = tuple(_rasterized(path, item["password"], folder))
+        elif kind.startswith("image/"):
+            pictures = (path,)
+        else:
+            continue  # An Office file, which none of the peers reads.
+        yield Sample(
+            item["category"],
+            item["file"],
+            item["lang"],
+            (corpus / item["gt_file"]).read_text(encoding="utf-8", errors="replace"),
+            path,
+            pictures,
+            item["password"],
+        )
+
+
+def _rasterized(path: Path, password: str | None, folder: Path) -> Iterator[Path]:
+    with pypdfium2.PdfDocument(path, password=password) as pdf:
+        pdf.init_forms()
+        for number, page in enumerate(pdf):
+            picture = folder / f"{path.parent.name}-{path.name}-{number + 1}.png"
+            image = page.render(scale=_DPI / 72).to_pil().convert("RGB")
+            image.save(picture, dpi=(_DPI, _DPI), compress_level=1)
+            yield picture
