@@ -40,11 +40,7 @@ class Run:
 
 def measure(system: System, samples: Sequence[Sample], waited_for: int) -> Run:
     """Read ``samples``; then again the first ``waited_for`` of them, one after another."""
-    jobs = [
-        Job(sample, file)
-        for sample in samples
-        for file in ((sample.original,) if system.whole_files else sample.pictures)
-    ]
+    jobs = [Job(sample, file) for sample in samples for file in _files(system, sample)]
     with processes.watched(system.pids) as memory:
         worked, began = system.cpu_seconds(), time.perf_counter()
         with ThreadPoolExecutor(system.width) as clients:
@@ -53,8 +49,9 @@ def measure(system: System, samples: Sequence[Sample], waited_for: int) -> Run:
         waiting: list[float] = []
         for sample in samples[:waited_for]:
             if len(sample.pictures) == 1:
+                job = Job(sample, _files(system, sample)[0])
                 start = time.perf_counter()
-                _read(system, Job(sample, sample.pictures[0]), True)
+                _read(system, job, True)
                 waiting.append(time.perf_counter() - start)
     busy_s = [answer.busy_s for answer in answers if isinstance(answer, Reading) and answer.busy_s]
     return Run(
@@ -68,6 +65,10 @@ def measure(system: System, samples: Sequence[Sample], waited_for: int) -> Run:
         memory.peaks_bytes,
         tuple(_scored(sample, jobs, answers) for sample in dict.fromkeys(samples)),
     )
+
+
+def _files(system: System, sample: Sample) -> tuple[Path, ...]:
+    return (sample.original,) if system.whole_files else sample.pictures
 
 
 def _read(system: System, job: Job, alone: bool) -> Reading | str:

@@ -5,11 +5,12 @@ Usage: python -P benchmarks/plot.py RESULTS.json
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 _LOOKS = {  # Colour and marker; the colours stay apart for colour-blind readers.
     "ocr-server": ("#d55e00", "o"),
@@ -36,7 +37,9 @@ def main() -> None:
     for panel in panels.flat[len(groups) :]:
         panel.set_visible(False)
     figure.supxlabel("pages per second, queue full (faster →)")
-    figure.supylabel("character error rate, % (fewer errors ↓)")
+    figure.supylabel(
+        f"character error rate, % (fewer errors ↓; none: drawn at {100 * _LEAST_CER:g})"
+    )
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
@@ -63,8 +66,14 @@ def _draw(panel: Any, group: str, rows: list[dict[str, Any]]) -> None:
     panel.grid(which="both", color="#e5e5e5", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(labelbottom=True, labelleft=True)
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    for axis, scale in ((panel.xaxis, 1), (panel.yaxis, 100)):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(partial(_number, scale)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _number(scale: float, value: float, _: int) -> str:
+    return f"{scale * value:g}"
 
 
 if __name__ == "__main__":

@@ -44,13 +44,13 @@ class Memory:
 
 @contextmanager
 def watched(pids: Callable[[], Sequence[int]]) -> Iterator[Memory]:
-    """Look at the processes that ``pids`` names, twice a second until the block ends."""
+    """Look at the processes that ``pids`` names, once a second until the block ends."""
     memory, ended = Memory(), Event()
 
     def watch() -> None:
         while True:
             _look(memory, pids())
-            if ended.wait(0.5):
+            if ended.wait(1):
                 return
 
     thread = Thread(target=watch)
@@ -65,6 +65,8 @@ def watched(pids: Callable[[], Sequence[int]]) -> Iterator[Memory]:
 def _look(memory: Memory, pids: Sequence[int]) -> None:
     total = 0
     for pid in pids:
+        if _read(pid, "cmdline") == _read(os.getpid(), "cmdline"):
+            continue  # A child between fork and exec, which still has our memory.
         total += _kilobytes(pid, "smaps_rollup", "Pss:")
         name, peak = _name(pid), _kilobytes(pid, "status", "VmHWM:")
         if peak:

@@ -65,6 +65,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[Runner]:
             stdout=subprocess.PIPE,
             stderr=complaints,
             encoding="utf-8",
+            start_new_session=True,
         ) as process,
     ):
         try:

@@ -162,7 +162,10 @@ def _our_server(folder: Path, whole_files: bool) -> Iterator[_OurServer]:
     command = [str(Path(sys.executable).with_name("ocr-server")), "serve"]
     with (
         (folder / "server.log").open("ab") as log,
-        subprocess.Popen(command, env=environment, stderr=log, stdout=log) as server,
+        # A session of its own, like those of the programs: the kernel shares cores by session.
+        subprocess.Popen(
+            command, env=environment, stderr=log, stdout=log, start_new_session=True
+        ) as server,
         httpx2.Client(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {_TOKEN}"},
