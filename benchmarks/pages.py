@@ -157,7 +157,7 @@ def _set(
 
 # A word or one character, with the marks that may not be parted from it by a line's end.
 _UNITS = re.compile(
-    r"\s+|[「『（《〈【“‘(\[]*(?:[!-~\u00a1-\u024f]+|\S)[、。，．；：？！）」』】》〉”’…ー々ぁ-ぉっゃゅょァ-ォッャュョ]*"
+    r"\s+|[「『（《〈【“‘(\[]*(?:[!-~\u00a1-\u024f]+|\S)[、。，．；：？！）」』】》〉”’…ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ]*"
 )
 
 

@@ -3,18 +3,20 @@
 import gzip
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from app.document import is_unspaced
 
 
-def collections(tag: str) -> list[list[str]]:
+@cache
+def collections(tag: str) -> tuple[tuple[str, ...], ...]:
     """The paragraphs of each work in the language ``tag``: zh, zh-Hant, ja or en."""
     reference = gzip.decompress(_REFERENCES[tag].read_bytes()).decode().replace("\xa0", " ")
     works = [_prose(tag, _indented(reference))]
     if tag == "zh":
         works.append(_prose(tag, _sayings(_SAYINGS.read_text(encoding="utf-8"))))
-    return works
+    return tuple(map(tuple, works))
 
 
 _FOLDER = Path("/usr/share/debian-reference")
