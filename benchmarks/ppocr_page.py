@@ -24,8 +24,9 @@ from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
 from app.document import Line
-from app.engines.ppocr import Models
-from app.engines.ppocr_detect import Floats, find_text
+from app.engines.ppocr_cascade import Cascade
+from app.engines.ppocr_detect import GLANCE, Floats, find_text
+from app.engines.ppocr_networks import Networks
 from app.engines.ppocr_read import Columns, Reader, read_text
 from app.interfaces import Image
 
@@ -44,35 +45,44 @@ def main() -> None:
     arguments = parser.parse_args()
 
     began = time.perf_counter()
-    models = Models(arguments.threads, None)
+    networks = Networks(arguments.threads, None)
     print(f"{'load, no cache':24} {time.perf_counter() - began:8.3f} s")
     plain = _plain_reader(arguments.threads)
     pages = {path.name: _opened(path) for path in arguments.pictures} or {"drawn page": _drawn()}
     for name, page in pages.items():
         print(f"\n{name}, {page.shape[1]} x {page.shape[0]} pixels")
-        _measure(page, models, plain, arguments.repeat)
+        _measure(page, networks, plain, arguments.repeat)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n{'peak memory':24} {peak:8.0f} MB, both ways loaded")
 
 
-def _measure(page: Image, models: Models, plain: Reader, repeat: int) -> None:
+def _measure(page: Image, networks: Networks, plain: Reader, repeat: int) -> None:
     steps: dict[str, list[float]] = {}
     found: Floats = np.empty(0, np.float32)
     lines: list[Line] = []
     read_plainly: list[Line] = []
     for turn in range(1 + repeat):
         times: dict[str, float] = {}
-        detector = _timed("detection network", models.detect, times)
-        reader = _timed("cutting and reading", models.read, times)
+        detector = _timed("detection network", networks.glance, times)
+        draft = _timed("cutting and drafting", networks.draft, times)
+        careful = _timed("reading again", networks.read, times)
         began = time.perf_counter()
-        found = find_text(page, detector)
+        found = find_text(page, detector, GLANCE)
         times["outlines"] = time.perf_counter() - began - times["detection network"]
         began = time.perf_counter()
-        lines = _read(read_text(page, found, reader, models.alphabet))
-        times["words"] = time.perf_counter() - began - times["cutting and reading"]
+        lines = _read(
+            read_text(
+                page,
+                found,
+                Cascade(draft, careful, networks.alphabet.space, None),
+                networks.alphabet,
+            )
+        )
+        read = times["cutting and drafting"] + times.get("reading again", 0)
+        times["words"] = time.perf_counter() - began - read
         times["page"] = sum(times.values())
         began = time.perf_counter()
-        read_plainly = _read(read_text(page, found, plain, models.alphabet))
+        read_plainly = _read(read_text(page, found, plain, networks.alphabet))
         times["plain: lines alone"] = time.perf_counter() - began
         if turn:  # The first time shapes are new to the runtime.
             for step, seconds in times.items():
@@ -131,7 +141,9 @@ def _six(network: openvino.CompiledModel, strips: list[Image]) -> Iterator[Colum
     chances = network([batch])[0]
     for n, strip in enumerate(strips):
         columns = chances[n, : strip.shape[2] // 8]
-        yield Columns(columns.argmax(axis=1).astype(np.int32), columns.max(axis=1))
+        likeliest = columns.argsort(axis=1)[:, -2:].astype(np.int32)
+        second, best = np.take_along_axis(columns, likeliest, axis=1).T
+        yield Columns(likeliest[:, 1], likeliest[:, 0], np.log(best / np.maximum(second, 1e-9)))
 
 
 def _opened(path: Path) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -21,7 +22,23 @@ LARGEST_TILE = (768, 1536)
 """Height and width; no larger area is given to a detector, which needs 190 bytes a pixel."""
 
 
-def find_text(image: Image, detector: Detector) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How closely a page is looked at."""
+
+    longest: int  # Pixels of the longer side of the page as it is shrunk.
+    least: float  # Height of lines, as the network sees them; below it another look is taken.
+    wanted: float  # Height of lines that the other look enlarges them to, at most twofold.
+
+
+GLANCE = Look(960, 11.0, 16.0)
+"""Enough for the lines of a page of a book or letter: they are 13 pixels high then."""
+
+CLOSE = Look(1952, 11.0, 22.0)
+"""For what a glance does not see well; the training pictures were of this order."""
+
+
+def find_text(image: Image, detector: Detector, look: Look) -> Floats:
     """The corners of each piece of text, in pixels of ``image``.
 
     Shape (n, 4, 2): x and y of top left, top right, bottom right, bottom left. The top edge is the
@@ -32,9 +49,9 @@ def find_text(image: Image, detector: Detector) -> Floats:
         return np.empty((0, 4, 2), np.float32)
     # A page twice as long as wide is the longest that is shrunk as a whole: text on a long strip
     # is as large as on the page it was cut from, or on the screen that was scrolled.
-    scale = min(1.0, _MAX_SIDE / min(max(height, width), 2 * min(height, width)))
+    scale = min(1.0, look.longest / min(max(height, width), 2 * min(height, width)))
     found = _find_at(image, scale, detector)
-    finer = min(_finer(found * scale, max(height, width) * scale) * scale, _MAX_ENLARGED)
+    finer = min(_finer(found * scale, max(height, width) * scale, look) * scale, _MAX_ENLARGED)
     if finer > scale:
         again = _find_at(image, finer, detector)
         # The second look only replaces the first where it does see more.
@@ -42,10 +59,9 @@ def find_text(image: Image, detector: Detector) -> Floats:
     return found
 
 
-_MAX_SIDE = 1952  # Of the shrunk page; the training pictures were of this order.
 _MIN_TEXT = 5  # Text below this height in pixels cannot be read by anybody.
-_SMALL_TEXT = 11.0  # Lines below this height, as the network sees them, are missed now and then.
 _MAX_ENLARGED = 2.0
+_WIDEST = 1952  # Of a tile; text is found less surely near the edges of narrow ones.
 _MARGIN = 16  # Text that touches the edge of a picture is not found.
 _OVERLAP = 128  # Between tiles; more than a line's height.
 _PADDING = 2 * _MARGIN + 32
@@ -59,14 +75,14 @@ _UNCLIP = 1.4
 _MAX_CANDIDATES = 3000
 
 
-def _finer(found: Floats, longest: float) -> float:
+def _finer(found: Floats, longest: float, look: Look) -> float:
     """How much to enlarge the page for a second look; 1 where the first one will do."""
     if not len(found):
-        return 2.0 if longest <= _MAX_SIDE / 2 else 1.0
+        return 2.0 if longest <= look.longest else 1.0
     sides = np.linalg.norm(found[:, 1:3] - found[:, 0:2], axis=2).min(axis=1)
     # A fifth of the lines decides: the small print of a page, not a single speck.
     small = float(np.quantile(sides, 0.2))
-    return 2.0 if small < _SMALL_TEXT else 1.0
+    return min(2.0, look.wanted / small) if small < look.least else 1.0
 
 
 def _find_at(image: Image, scale: float, detector: Detector) -> Floats:
@@ -77,7 +93,7 @@ def _find_at(image: Image, scale: float, detector: Detector) -> Floats:
     paper = _paper(image)
     logits = np.empty((height, width), np.float32)
     tiles = 0
-    widest = min(width, _MAX_SIDE)
+    widest = min(width, _WIDEST)
     highest = max(_TILE_AREA // (widest + _PADDING), 2 * _OVERLAP) - _PADDING
     for rows, inner_rows in _tiles(height, highest):
         for columns, inner_columns in _tiles(width, widest):

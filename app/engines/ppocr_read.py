@@ -20,20 +20,34 @@ class Columns:
     """What a network saw in each column of a strip, from left to right."""
 
     best: NDArray[np.int32]  # The number of the likeliest character; 0 is none.
-    confidence: Floats
+    second: NDArray[np.int32]  # The next likely one.
+    margin: Floats  # The logarithm of how much likelier the first is.
+
+    @property
+    def confidence(self) -> Floats:
+        """The probability of the first, if it is one of the two."""
+        return np.asarray(1 / (1 + np.exp(-self.margin)), np.float32)
 
 
 Reader = Callable[[Iterable[Image]], Sequence[Columns]]
 """From strips of shape (1, 48, width, 3) to their columns."""
 
 LONGEST_STRIP = 2400  # Pixels; lines longer than this are read in parts.
+COLUMN = 8  # Pixels of a strip behind each column of a network's output.
+
+
+def bucket(width: int) -> int:
+    """The width to which a strip is filled up: each new one costs the runtime tens of ms."""
+    step = 32 if width <= 256 else 64 if width <= 768 else 160
+    return math.ceil(width / step) * step
 
 
 class Alphabet:
     """The characters behind the numbers 1, 2, ... in ``Columns``, the space among them."""
 
-    def __init__(self, characters: Sequence[str], least_confidence: float = 0.0) -> None:
+    def __init__(self, characters: Sequence[str]) -> None:
         self.characters = np.array(["", *characters])
+        self.space = 1 + list(characters).index(" ")
         self.spaces = np.array([not character.strip() for character in self.characters])
         self.unspaced = np.array([bool(c) and is_unspaced(c) for c in self.characters])
         self.kinds = np.array(
@@ -43,19 +57,18 @@ class Alphabet:
             ],
             np.int8,
         )
-        self.least_confidence = least_confidence  # Characters below it are left out.
 
 
 def read_text(
-    image: Image, corners: Floats, reader: Reader, alphabet: Alphabet
+    image: Image, corners: Floats, reader: Reader, alphabet: Alphabet, least: float = 0.0
 ) -> list[Line | None]:
     """The line at each of ``corners``, shape (n, 4, 2), as ``find_text`` gives them.
 
-    None stands where nothing could be read.
+    None stands where nothing could be read; characters less confident than ``least`` are left out.
     """
-    best = _read(image, _first_ways(corners), reader, alphabet)
+    best = _read(image, _first_ways(corners), reader, alphabet, least)
     doubtful = _other_ways(corners, best)
-    for number, line in _read(image, doubtful, reader, alphabet).items():
+    for number, line in _read(image, doubtful, reader, alphabet, least).items():
         if number not in best or line.confidence > best[number].confidence:
             best[number] = line
     lines = [best.get(number) for number in range(len(corners))]
@@ -124,7 +137,7 @@ def _piece(number: int, quad: Floats, first: int) -> _Piece:
 
 
 def _read(
-    image: Image, pieces: Iterable[_Piece], reader: Reader, alphabet: Alphabet
+    image: Image, pieces: Iterable[_Piece], reader: Reader, alphabet: Alphabet, least: float
 ) -> dict[int, Line]:
     """The most confident line for each piece of which anything could be read."""
     # Long ones first: at the end no core waits long for the others.
@@ -136,7 +149,7 @@ def _read(
     first = 0
     for piece, cut in zip(ordered, cuts, strict=True):
         last = first + len(cut.parts)
-        line = _line(piece, cut, columns[first:last], alphabet, page)
+        line = _line(piece, cut, columns[first:last], alphabet, least, page)
         first = last
         if line and (piece.number not in best or line.confidence > best[piece.number].confidence):
             best[piece.number] = line
@@ -151,10 +164,8 @@ def _strips(image: Image, pieces: Sequence[_Piece], cuts: list[_Cut]) -> Iterato
         cuts.append(_Cut(parts, gaps))
         for part in parts:
             width = part.stop - part.start
-            # Grey, the network's zero, fills up to one of few widths: each new one costs the
-            # runtime tens of milliseconds.
-            step = 32 if width <= 256 else 64 if width <= 768 else 160
-            padded = np.full((1, _HEIGHT, math.ceil(width / step) * step, 3), 127, np.uint8)
+            # Grey is the network's zero.
+            padded = np.full((1, _HEIGHT, bucket(width), 3), 127, np.uint8)
             padded[0, :, :width] = strip[:, part]
             yield padded
 
@@ -205,9 +216,14 @@ def _parts(length: int, gaps: NDArray[np.int64]) -> Iterator[slice]:
 
 
 def _line(
-    piece: _Piece, cut: _Cut, parts: Sequence[Columns], alphabet: Alphabet, page: Box
+    piece: _Piece,
+    cut: _Cut,
+    parts: Sequence[Columns],
+    alphabet: Alphabet,
+    least: float,
+    page: Box,
 ) -> Line | None:
-    numbers, confidences, centres = _characters(cut, parts, alphabet.least_confidence)
+    numbers, confidences, centres = _characters(cut, parts, least)
     spaces = alphabet.spaces[numbers]
     seen = np.flatnonzero(~spaces)
     if not len(seen):
@@ -241,10 +257,10 @@ def _characters(
         best = columns.best
         starts = np.flatnonzero(np.diff(best, prepend=0) != 0)
         stops = np.append(starts[1:], len(best))
-        # Eight pixels make a column; the network speaks up a little after a character's middle.
-        middle = (starts + stops) / 2 * 8 - _LAG
+        # The network speaks up a little after a character's middle.
+        middle = (starts + stops) / 2 * COLUMN - _LAG
         confidence = np.maximum.reduceat(columns.confidence, starts) if len(starts) else _NONE
-        real = (best[starts] != 0) & (middle < width + 8) & (confidence >= least)
+        real = (best[starts] != 0) & (middle < width + COLUMN) & (confidence >= least)
         numbers.append(best[starts][real])
         confidences.append(confidence[real])
         centres.append(np.minimum(middle[real], width) + part.start)

@@ -1,0 +1,166 @@
+"""A cascade of readers: a quick one drafts, a careful one reads again what the draft doubts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engines.ppocr_read import COLUMN, Columns, Reader, bucket
+from app.interfaces import Image
+
+Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Cascade:
+    """Reads strips, as a ``Reader``; ``draft`` may be None where a quick reader is of no use.
+
+    ``foreign`` flags the characters that are not written in the languages asked for. Where one of
+    two likely characters is foreign, the other is preferred, and a foreign one in a draft is
+    always doubted; unless so many are that the page is written in another language after all.
+    """
+
+    def __init__(
+        self, draft: Reader | None, careful: Reader, space: int, foreign: Flags | None
+    ) -> None:
+        """``space`` is the number of the space among the characters."""
+        self._draft = draft
+        self._careful = careful
+        self._space = space
+        self._foreign = foreign
+
+    def __call__(self, strips: Iterable[Image]) -> Sequence[Columns]:
+        """The columns of each of ``strips``, shape (1, 48, width, 3)."""
+        if self._draft is None:
+            columns = self._careful(strips)
+            foreign = self._foreign_to(columns)
+            return [_preferred(each, foreign) for each in columns]
+        kept = list(strips)
+        columns = self._draft(kept)
+        foreign = self._foreign_to(columns)
+        columns = [_preferred(each, foreign) for each in columns]
+        again = [_doubtful(each, self._space, foreign) for each in columns]
+        total = sum(len(each.best) for each in columns)
+        if sum(window.stop - window.start for each in again for window in each) > _LOST * total:
+            again = [[slice(0, len(each.best))] for each in columns]
+        windows = sorted(
+            (
+                (number, window, _seen(window, kept[number].shape[2]))
+                for number, each in enumerate(again)
+                for window in each
+            ),
+            key=lambda item: item[2].start - item[2].stop,  # Long ones first, for even ends.
+        )
+        found = self._careful(np.ascontiguousarray(kept[n][:, :, seen]) for n, _, seen in windows)
+        for (number, window, seen), better in zip(windows, found, strict=True):
+            offset = seen.start // COLUMN
+            _take_over(columns[number], window, _preferred(better, foreign), offset)
+        return columns
+
+    def _foreign_to(self, columns: Sequence[Columns]) -> Flags | None:
+        """The flags, unless the page is full of what they call foreign."""
+        if self._foreign is None or not columns:
+            return None
+        best = np.concatenate([each.best for each in columns])
+        best = best[best > 0]
+        return self._foreign if self._foreign[best].sum() <= _FEW * len(best) else None
+
+
+_DOUBT = math.log(0.9 / 0.1)  # Margin below which a drafted character is read again.
+_PREFERENCE = 4.0  # How much likelier, as a logarithm, a foreign character has to be.
+_FEW = 0.15  # Of a page's characters; of a text in the other Chinese script it is a third.
+_MARGIN = 4  # Columns on each side that are seen, but not taken over.
+_JOINED = 8  # Windows nearer than this many columns are one.
+_MOST = 0.6  # Of a strip; where more is doubtful, all of it is read again.
+_LOST = 0.5  # Of a page; where more is doubtful, all of it is read again.
+
+
+def _preferred(columns: Columns, foreign: Flags | None) -> Columns:
+    if foreign is None:
+        return columns
+    margin = columns.margin + _PREFERENCE * (
+        foreign[columns.second].astype(np.float32) - foreign[columns.best]
+    )
+    swapped = margin < 0
+    return Columns(
+        np.where(swapped, columns.second, columns.best),
+        np.where(swapped, columns.best, columns.second),
+        np.abs(margin),
+    )
+
+
+def _doubtful(columns: Columns, space: int, foreign: Flags | None) -> list[slice]:
+    """Runs of columns to be read again; they begin and end between characters."""
+    best = columns.best
+    starts = np.flatnonzero(np.diff(best, prepend=-1) != 0)
+    real = np.flatnonzero(best[starts] != 0)
+    if not len(real):
+        return []
+    bad = np.maximum.reduceat(columns.margin, starts)[real] < _DOUBT
+    if foreign is not None:
+        bad |= foreign[best[starts[real]]]
+    # Where there may be a space, both its neighbours are doubtful.
+    after = np.searchsorted(starts[real], _lost_spaces(columns, space))
+    bad[after[after < len(bad)]] = True
+    bad[after[after > 0] - 1] = True
+    if not bad.any():
+        return []
+    cuts = _cuts(len(best), starts, real)
+    cell_of = np.searchsorted(cuts, starts[real], side="right") - 1
+    again = np.zeros(len(cuts) - 1, bool)
+    again[cell_of[bad]] = True
+    windows = list(_joined(cuts, again))
+    if sum(window.stop - window.start for window in windows) > _MOST * len(best):
+        return [slice(0, len(best))]
+    return windows
+
+
+def _lost_spaces(columns: Columns, space: int) -> Numbers:
+    """Columns that are empty, but nearly were a space, far from any that is one."""
+    near = np.pad(columns.best == space, 1)
+    near = near[:-2] | near[1:-1] | near[2:]
+    nearly = (columns.best == 0) & (columns.second == space) & (columns.margin < _DOUBT)
+    return np.flatnonzero(nearly & ~near)
+
+
+def _cuts(length: int, starts: Numbers, real: Numbers) -> Numbers:
+    """Columns in the middle of gaps between characters, the ends of the strip included."""
+    stops = np.append(starts[1:], length)
+    ends, begins = stops[real[:-1]], starts[real[1:]]
+    # Letters of one word stand so close that no column is surely between them.
+    wide = begins - ends >= 2
+    return np.concatenate([[0], ((ends + begins) // 2)[wide], [length]])
+
+
+def _joined(cuts: Numbers, again: Flags) -> Iterator[slice]:
+    start = stop = -_JOINED
+    for cell in np.flatnonzero(again).tolist():
+        first, last = int(cuts[cell]), int(cuts[cell + 1])
+        if first - stop >= _JOINED:
+            if stop > start:
+                yield slice(start, stop)
+            start = first
+        stop = last
+    yield slice(start, stop)
+
+
+def _seen(window: slice, width: int) -> slice:
+    """The pixels that are looked at for ``window``: a margin on each side, as wide as a bucket."""
+    start = max(0, (window.start - _MARGIN) * COLUMN)
+    stop = min(width, (window.stop + _MARGIN) * COLUMN)
+    wanted = min(bucket(stop - start), width)
+    start = max(0, min(start - (wanted - (stop - start)) // 2, width - wanted))
+    start -= start % COLUMN
+    return slice(start, start + wanted)
+
+
+def _take_over(old: Columns, window: slice, new: Columns, offset: int) -> None:
+    """Put ``window`` of ``new``, which begins at the column ``offset`` of ``old``, in its place."""
+    stop = min(window.stop, offset + len(new.best), len(old.best))
+    inner = slice(window.start - offset, stop - offset)
+    old.best[window.start : stop] = new.best[inner]
+    old.second[window.start : stop] = new.second[inner]
+    old.margin[window.start : stop] = new.margin[inner]
