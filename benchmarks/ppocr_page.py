@@ -74,7 +74,7 @@ def _measure(page: Image, networks: Networks, plain: Reader, repeat: int) -> Non
             read_text(
                 page,
                 found,
-                Cascade(draft, careful, networks.alphabet.space, None),
+                Cascade(draft, careful, networks.alphabet, None),
                 networks.alphabet,
             )
         )

@@ -61,7 +61,7 @@ class PpocrEngine:
                 return read_text(image, corners, networks.read_digits, alphabet, _LEAST_DIGIT)
             scripts = frozenset(language.script for language in languages)
             draft = None if scripts & _NOT_DRAFTED else networks.draft
-            reader = Cascade(draft, networks.read, alphabet.space, self._foreign(scripts))
+            reader = Cascade(draft, networks.read, alphabet, self._foreign(scripts))
             return read_text(image, corners, reader, alphabet)
 
     def _recognized(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engines.ppocr_read import COLUMN, Columns, Reader, bucket
+from app.engines.ppocr_read import COLUMN, Alphabet, Columns, Reader, bucket
 from app.interfaces import Image
 
 Numbers = NDArray[np.int64]
@@ -24,12 +24,11 @@ class Cascade:
     """
 
     def __init__(
-        self, draft: Reader | None, careful: Reader, space: int, foreign: Flags | None
+        self, draft: Reader | None, careful: Reader, alphabet: Alphabet, foreign: Flags | None
     ) -> None:
-        """``space`` is the number of the space among the characters."""
         self._draft = draft
         self._careful = careful
-        self._space = space
+        self._alphabet = alphabet
         self._foreign = foreign
 
     def __call__(self, strips: Iterable[Image]) -> Sequence[Columns]:
@@ -42,7 +41,7 @@ class Cascade:
         columns = self._draft(kept)
         foreign = self._foreign_to(columns)
         columns = [_preferred(each, foreign) for each in columns]
-        again = [_doubtful(each, self._space, foreign) for each in columns]
+        again = [_doubtful(each, self._alphabet, foreign) for each in columns]
         total = sum(len(each.best) for each in columns)
         if sum(window.stop - window.start for each in again for window in each) > _LOST * total:
             again = [[slice(0, len(each.best))] for each in columns]
@@ -70,6 +69,7 @@ class Cascade:
 
 
 _DOUBT = math.log(0.9 / 0.1)  # Margin below which a drafted character is read again.
+_NEARLY = 1.5  # Margin of an empty column over a space; of few others it is below 3.
 _PREFERENCE = 4.0  # How much likelier, as a logarithm, a foreign character has to be.
 _FEW = 0.15  # Of a page's characters; of a text in the other Chinese script it is a third.
 _MARGIN = 4  # Columns on each side that are seen, but not taken over.
@@ -92,7 +92,7 @@ def _preferred(columns: Columns, foreign: Flags | None) -> Columns:
     )
 
 
-def _doubtful(columns: Columns, space: int, foreign: Flags | None) -> list[slice]:
+def _doubtful(columns: Columns, alphabet: Alphabet, foreign: Flags | None) -> list[slice]:
     """Runs of columns to be read again; they begin and end between characters."""
     best = columns.best
     starts = np.flatnonzero(np.diff(best, prepend=-1) != 0)
@@ -102,10 +102,12 @@ def _doubtful(columns: Columns, space: int, foreign: Flags | None) -> list[slice
     bad = np.maximum.reduceat(columns.margin, starts)[real] < _DOUBT
     if foreign is not None:
         bad |= foreign[best[starts[real]]]
-    # Where there may be a space, both its neighbours are doubtful.
-    after = np.searchsorted(starts[real], _lost_spaces(columns, space))
-    bad[after[after < len(bad)]] = True
-    bad[after[after > 0] - 1] = True
+    # Where there may be a space beside a letter or digit, both neighbours are doubtful.
+    spaced = alphabet.kinds[best[starts[real]]] > 0
+    after = np.searchsorted(starts[real], _lost_spaces(columns, alphabet.space))
+    after = after[(after > 0) & (after < len(bad))]
+    after = after[spaced[after] | spaced[after - 1]]
+    bad[after] = bad[after - 1] = True
     if not bad.any():
         return []
     cuts = _cuts(len(best), starts, real)
@@ -122,7 +124,7 @@ def _lost_spaces(columns: Columns, space: int) -> Numbers:
     """Columns that are empty, but nearly were a space, far from any that is one."""
     near = np.pad(columns.best == space, 1)
     near = near[:-2] | near[1:-1] | near[2:]
-    nearly = (columns.best == 0) & (columns.second == space) & (columns.margin < _DOUBT)
+    nearly = (columns.best == 0) & (columns.second == space) & (columns.margin < _NEARLY)
     return np.flatnonzero(nearly & ~near)
 
 

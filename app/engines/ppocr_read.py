@@ -235,6 +235,12 @@ def _line(
     edges = _edges(centres, cut.gaps, piece.length)
     _settle(edges, spaced)
     spaced[1:] |= _lost_spaces(edges, alphabet.kinds[numbers], spaced[1:])
+    # A long line is cut in its widest gaps, where the network does not see them from both sides.
+    for part in cut.parts[1:]:
+        place = int(np.searchsorted(centres, part.start))
+        if 0 < place < len(spaced) and not unspaced[place - 1 : place + 1].any():
+            starts, stops = cut.gaps.T
+            spaced[place] |= ((starts < part.start) & (stops > part.start)).any()
     starts = np.flatnonzero(spaced | np.concatenate([[True], unspaced[1:] != unspaced[:-1]]))
     stops = np.append(starts[1:], len(seen))
     boxes = _boxes(piece, edges[starts, 1], edges[stops, 0], page)
