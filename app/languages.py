@@ -41,9 +41,19 @@ def parse(text: str) -> tuple[Language, ...]:
     return tuple(languages) or (_find(DEFAULT),)
 
 
-def choose(languages: Sequence[Language]) -> str:
-    """The engine that reads all ``languages``; one that only Tesseract reads decides."""
-    return "ppocr" if all(language.engine == "ppocr" for language in languages) else "tesseract"
+def for_tesseract(languages: Sequence[Language]) -> tuple[Language, ...]:
+    """What Tesseract shall look for on a page; nothing, if ppocr reads all ``languages`` best.
+
+    Beside its own these are those in Latin letters: which script a word like "cop" is in is best
+    told by one engine that knows both.
+    """
+    if all(language.engine == "ppocr" for language in languages):
+        return ()
+    return tuple(
+        language
+        for language in languages
+        if language.engine == "tesseract" or language.script == "Latn"
+    )
 
 
 def models(languages: Sequence[Language]) -> tuple[str, ...]:
