@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.document import Line
-from app.engines.mixing import Taste, mix
+from app.engines.mixing import Corners, Taste, doubtful, mix
 from app.interfaces import Engine, Image
 from app.languages import Language, for_tesseract
-
-Corners = NDArray[np.float32]
 
 
 class LineReader(Protocol):
@@ -53,9 +50,13 @@ class AutoEngine:
         corners = self._ppocr.find(image)
         lines = self._tesseract.read(image, corners, tesseract_reads)
         taste = Taste.of(languages)
-        doubtful = [n for n, line in enumerate(lines) if taste.doubts(line)]
-        if doubtful:
-            others = self._ppocr.read(image, corners[doubtful], languages)
-            for n, other in zip(doubtful, others, strict=True):
-                lines[n] = mix(lines[n], other, taste)
+        parts = [
+            (n, part) for n, line in enumerate(lines) for part in doubtful(line, corners[n], taste)
+        ]
+        if parts:
+            quads = np.stack([part for _, part in parts])
+            others: list[list[Line | None]] = [[] for _ in lines]
+            for (n, _), other in zip(parts, self._ppocr.read(image, quads, languages), strict=True):
+                others[n].append(other)
+            lines = [mix(*both, taste) for both in zip(lines, others, strict=True)]
         return [line for line in lines if line is not None]

@@ -1,12 +1,19 @@
-"""One line of two readings: Tesseract's, with those words that PP-OCR reads better."""
+"""One line of two readings: Tesseract's, and PP-OCR's of those parts of it that are in doubt."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.document import Box, Line, Word, is_unspaced
 from app.languages import Language
+
+Corners = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,71 +30,205 @@ class Taste:
         others = {language.script for language in languages if language.engine == "ppocr"}
         return Taste(own.isdisjoint({"Latn", "Latf"}), not others.isdisjoint(_HAN_SCRIPTS))
 
-    def doubts(self, line: Line | None) -> bool:
-        """Whether PP-OCR might read some of Tesseract's ``line`` better."""
-        if line is None or self.han:
+    def doubts(self, word: Word) -> bool:
+        """Whether PP-OCR might read a word of Tesseract's better."""
+        if word.confidence < (_DOUBTFUL_BESIDE_HAN if self.han else _DOUBTFUL):
             return True
-        return any(
-            word.confidence < _DOUBTFUL or (_has_sense(word.text) and not _is_native(word.text))
-            for word in line.words
-        )
+        return self.latin and _has_sense([word]) and not self.is_native(word)
 
-    def likes(self, word: Word) -> bool:
-        """Whether a word of PP-OCR's can be right."""
+    def likes(self, words: Sequence[Word]) -> bool:
+        """Whether words of PP-OCR's can be right."""
+        letters = [c for word in words for c in word.text if c.isalpha()]
+        latin = self.latin or any(map(_is_han, letters))  # A name in Chinese text is no Czech.
         return (
-            word.confidence >= _SURE
-            and _has_sense(word.text)
-            and not _is_native(word.text)
-            and all(self.latin or not c.isalpha() or _is_han(c) for c in word.text)
-            and all(self.han or not _is_han(c) for c in word.text if c.isalpha())
+            _has_sense(words)
+            and _confidence(words) >= _SURE
+            and all(self.han if _is_han(c) else latin and _is_latin(c) for c in letters)
+        )
+
+    def is_native(self, word: Word) -> bool:
+        """Whether it has letters that only Tesseract is believed."""
+        return any(
+            c.isalpha() and not _is_han(c) and not _is_jamo(c) and not (self.latin and _is_latin(c))
+            for c in word.text
         )
 
 
-def mix(line: Line | None, other: Line | None, taste: Taste) -> Line | None:
-    """Tesseract's ``line`` with words of PP-OCR's ``other`` where these are likelier right."""
-    if other is None:
-        return line
-    words = [word for word in other.words if taste.likes(word)]
+def doubtful(line: Line | None, corners: Corners, taste: Taste) -> list[Corners]:
+    """The parts of the piece of text at ``corners``, shape (4, 2), that PP-OCR shall read, too.
+
+    ``line`` is what Tesseract read there.
+    """
     if line is None:
-        return _line(words, other) if words else None
-    result = list(line.words)
-    for group, places in _groups(words, line.words):
-        ours = [line.words[n] for n in places]
-        if not _is_better(group, ours):
+        return [corners]
+    along = corners[1] - corners[0]
+    length = math.hypot(*along.tolist())
+    least = math.dist(corners[0], corners[3]) / length  # A gap that may hold text.
+    ends = [
+        (*_ends(word.box, corners[0], along / length**2), taste.doubts(word)) for word in line.words
+    ]
+    parts: list[tuple[float, float]] = []
+    start, open_since = 0.0, False
+    for left, right, doubted in [*sorted(ends), (1.0, 1.0, False)]:
+        if doubted:
+            open_since = True
+            continue
+        if open_since or left - start > least:
+            parts.append((start, left))
+        start, open_since = max(start, right), False
+    if sum(stop - begin for begin, stop in parts) > _MOST:
+        return [corners]
+    return [_part(corners, begin, stop) for begin, stop in parts]
+
+
+def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line | None:
+    """Tesseract's ``line`` with those words of PP-OCR's ``others`` that are likelier right."""
+    runs = [run for other in others if other for run in _runs(other) if taste.likes(run)]
+    words = list(line.words) if line else []
+    leftward = len(words) > 1 and words[0].box.left > words[-1].box.left
+    taken: list[Word] = []
+    for run, ours in _groups(runs, words):
+        if not _is_better(run, ours, taste):
             continue
         if ours:
-            group = [replace(group[0], spaced=ours[0].spaced), *group[1:]]
-            at = next(n for n, word in enumerate(result) if word is ours[0])
-            result = [word for word in result if not any(word is one for one in ours)]
-        else:
-            at = _place(group[0], result)
-        result[at:at] = group
-    return _line(result, line)
+            run = [replace(run[0], spaced=ours[0].spaced), *run[1:]]
+        at = words.index(ours[0]) if ours else _place(run[0], words, leftward)
+        words = [word for word in words if word not in ours]
+        words[at:at] = run
+        taken += run
+    if not words:
+        return None
+    if leftward:  # What PP-OCR reads runs to the right, within a line to the left, too.
+        stretches = groupby(words, key=lambda word: word in taken)
+        words = [
+            word
+            for theirs, stretch in stretches
+            for word in (sorted(stretch, key=lambda one: one.box.left) if theirs else stretch)
+        ]
+    return Line(tuple(words), Box.around(word.box for word in words), bool(line and line.vertical))
+
+
+_HAN_SCRIPTS))
+
+    def doubts(self, word: Word) -> bool:
+        """Whether PP-OCR might read a word of Tesseract's better."""
+        if word.confidence < (_DOUBTFUL_BESIDE_HAN if self.han else _DOUBTFUL):
+            return True
+        return self.latin and _has_sense([word]) and not self.is_native(word)
+
+    def likes(self, words: Sequence[Word]) -> bool:
+        """Whether words of PP-OCR's can be right."""
+        letters = [c for word in words for c in word.text if c.isalpha()]
+        latin = self.latin or any(map(_is_han, letters))  # A name in Chinese text is no Czech.
+        return (
+            _has_sense(words)
+            and _confidence(words) >= _SURE
+            and all(self.han if _is_han(c) else latin and _is_latin(c) for c in letters)
+        )
+
+    def is_native(self, word: Word) -> bool:
+        """Whether it has letters that only Tesseract is believed."""
+        return any(
+            c.isalpha() and not _is_han(c) and not _is_jamo(c) and not (self.latin and _is_latin(c))
+            for c in word.text
+        )
+
+
+def doubtful(line: Line | None, corners: Corners, taste: Taste) -> list[Corners]:
+    """The parts of the piece of text at ``corners``, shape (4, 2), that PP-OCR shall read, too.
+
+    ``line`` is what Tesseract read there.
+    """
+    if line is None:
+        return [corners]
+    along = corners[1] - corners[0]
+    length = math.hypot(*along.tolist())
+    least = math.dist(corners[0], corners[3]) / length  # A gap that may hold text.
+    ends = [
+        (*_ends(word.box, corners[0], along / length**2), taste.doubts(word)) for word in line.words
+    ]
+    parts: list[tuple[float, float]] = []
+    start, open_since = 0.0, False
+    for left, right, doubted in [*sorted(ends), (1.0, 1.0, False)]:
+        if doubted:
+            open_since = True
+            continue
+        if open_since or left - start > least:
+            parts.append((start, left))
+        start, open_since = max(start, right), False
+    if sum(stop - begin for begin, stop in parts) > _MOST:
+        return [corners]
+    return [_part(corners, begin, stop) for begin, stop in parts]
+
+
+def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line | None:
+    """Tesseract's ``line`` with those words of PP-OCR's ``others`` that are likelier right."""
+    runs = [run for other in others if other for run in _runs(other) if taste.likes(run)]
+    words = list(line.words) if line else []
+    for run, ours in _groups(runs, words):
+        if not _is_better(run, ours):
+            continue
+        if ours:
+            run = [replace(run[0], spaced=ours[0].spaced), *run[1:]]
+        at = words.index(ours[0]) if ours else _place(run[0], words)
+        words = [word for word in words if word not in ours]
+        words[at:at] = run
+    if not words:
+        return None
+    return Line(tuple(words), Box.around(word.box for word in words), bool(line and line.vertical))
 
 
 _HAN_SCRIPTS = frozenset({"Hans", "Hant", "Jpan"})
 _DOUBTFUL = 0.85  # A word of Tesseract's below this is looked at again.
-_SURE = 0.9  # PP-OCR's right words are above this, its wrong ones in foreign scripts below.
+_DOUBTFUL_BESIDE_HAN = 0.93  # The same, where it may have taken Han for Hangul.
+_SURE = 0.9  # PP-OCR's right words are above this, what it sees in foreign scripts is below.
 _CLEARLY = 0.1  # How much surer PP-OCR must be where Tesseract read letters of its own script.
+_MOST = 0.7  # Of a piece; if more of it is in doubt, all of it is read again.
 
 
-def _line(words: Sequence[Word], like: Line) -> Line:
-    return Line(tuple(words), Box.around(word.box for word in words), like.vertical)
+def _ends(box: Box, origin: Corners, along: Corners) -> tuple[float, float]:
+    """Where a word begins and ends on the way from ``origin``; the piece's end is at 1."""
+    middle = (box.top + box.bottom) / 2
+    left, right = (
+        float((np.array([x, middle], np.float32) - origin) @ along) for x in (box.left, box.right)
+    )
+    return left, right
 
 
-def _groups(words: Sequence[Word], ours: Sequence[Word]) -> Iterator[tuple[list[Word], list[int]]]:
-    """Words that stand in the same places: of ``words``, and the numbers of those of ``ours``."""
+def _part(corners: Corners, begin: float, stop: float) -> Corners:
+    shares = np.array([begin, stop], np.float32)[:, None]
+    top = corners[0] + shares * (corners[1] - corners[0])
+    bottom = corners[3] + shares * (corners[2] - corners[3])
+    return np.stack([top[0], top[1], bottom[1], bottom[0]])
+
+
+def _runs(line: Line) -> Iterator[list[Word]]:
+    """The words of a line that have no spaces between them."""
+    run: list[Word] = []
+    for word in line.words:
+        if run and word.spaced:
+            yield run
+            run = []
+        run.append(word)
+    yield run
+
+
+def _groups(
+    runs: Sequence[list[Word]], words: Sequence[Word]
+) -> Iterator[tuple[list[Word], list[Word]]]:
+    """Words that stand in the same places: of ``runs``, and of ``words``."""
     group: list[Word] = []
-    places: list[int] = []
-    for word in words:
-        same = [n for n, one in enumerate(ours) if _overlap(word.box, one.box)]
-        if group and not set(same) & set(places):
-            yield group, places
-            group, places = [], []
-        group.append(word)
-        places += [n for n in same if n not in places]
+    same: list[Word] = []
+    for run in runs:
+        box = Box.around(word.box for word in run)
+        under = [word for word in words if _overlap(box, word.box)]
+        if group and not any(word in same for word in under):
+            yield group, same
+            group, same = [], []
+        group = [*group, *run]
+        same = [word for word in words if word in same or word in under]
     if group:
-        yield group, sorted(places)
+        yield group, same
 
 
 def _overlap(one: Box, other: Box) -> bool:
@@ -95,11 +236,10 @@ def _overlap(one: Box, other: Box) -> bool:
     return shared > 0.4 * min(one.width, other.width)
 
 
-def _is_better(theirs: Sequence[Word], ours: Sequence[Word]) -> bool:
-    if not ours:
+def _is_better(theirs: Sequence[Word], ours: Sequence[Word], taste: Taste) -> bool:
+    if not any(map(taste.is_native, ours)):
         return True
-    least = _CLEARLY if any(_is_native(word.text) for word in ours) else -1.0
-    return _confidence(theirs) - _confidence(ours) >= least
+    return _confidence(theirs) >= _confidence(ours) + _CLEARLY
 
 
 def _confidence(words: Sequence[Word]) -> float:
@@ -107,21 +247,15 @@ def _confidence(words: Sequence[Word]) -> float:
     return sum(word.confidence * len(word.text) for word in words) / letters
 
 
-def _place(word: Word, words: Sequence[Word]) -> int:
-    """Where among ``words``, which run to the left or to the right, ``word`` belongs."""
-    middles = [(one.box.left + one.box.right) / 2 for one in words]
+def _place(word: Word, words: Sequence[Word], leftward: bool) -> int:
+    """Where among ``words`` ``word`` belongs."""
     middle = (word.box.left + word.box.right) / 2
-    leftward = len(middles) > 1 and middles[0] > middles[-1]
+    middles = [(one.box.left + one.box.right) / 2 for one in words]
     return sum((one > middle) if leftward else (one < middle) for one in middles)
 
 
-def _has_sense(text: str) -> bool:
-    return any(character.isalnum() for character in text)
-
-
-def _is_native(text: str) -> bool:
-    """Whether a letter is in it that is neither Latin nor Han."""
-    return any(c.isalpha() and not _is_latin(c) and not _is_han(c) for c in text)
+def _has_sense(words: Sequence[Word]) -> bool:
+    return any(character.isalnum() for word in words for character in word.text)
 
 
 def _is_latin(character: str) -> bool:
@@ -130,3 +264,8 @@ def _is_latin(character: str) -> bool:
 
 def _is_han(character: str) -> bool:
     return character >= "\u2e80" and is_unspaced(character)
+
+
+def _is_jamo(character: str) -> bool:
+    """Whether it is a part of a Hangul syllable, which in print seldom stands alone."""
+    return "\u3131" <= character <= "\u318e"

@@ -18,7 +18,7 @@ import shlex
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -201,7 +201,8 @@ class _Tesserocr:
         if left_s <= 0:
             raise TimeoutError
         height, width = image.shape[:2]
-        api.SetImageBytes(image.tobytes(), width, height, 3, 3 * width)
+        depth = image.size // (height * width)
+        api.SetImageBytes(image.tobytes(), width, height, depth, depth * width)
         api.SetSourceResolution(dpi)
         if api.Recognize(max(1, round(left_s * 1000))):
             return str(api.GetTSVText(0))
@@ -245,7 +246,8 @@ class _Pytesseract:
             for picture, image in zip(pictures, images, strict=True):
                 # A PPM is the bare pixels; pytesseract itself would compress them to a PNG.
                 with picture.open("wb") as file:
-                    file.write(b"P6 %d %d 255\n" % (image.shape[1], image.shape[0]))
+                    kind = b"P5" if image.ndim == 2 else b"P6"
+                    file.write(b"%s %d %d 255\n" % (kind, image.shape[1], image.shape[0]))
                     file.write(image.tobytes())
             listing = Path(name, "pictures.txt")
             listing.write_text("\n".join(map(str, pictures)), encoding="utf-8")
@@ -343,18 +345,37 @@ class _Strip:
         )
         if shrink > 1:  # Interpolation alone would skip pixels; area averaging comes second.
             strip = cv2.resize(strip, (self._length, self._height), interpolation=cv2.INTER_AREA)
-        paper = np.median(strip.reshape(-1, 3), axis=0).tolist()
-        margin = [self._margin] * 4
-        return np.asarray(cv2.copyMakeBorder(strip, *margin, cv2.BORDER_CONSTANT, value=paper))
+        strip = _even(cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY))
+        height, width = strip.shape[:2]
+        framed = np.full((height + 2 * self._margin, width + 2 * self._margin), 255, np.uint8)
+        framed[self._margin : -self._margin, self._margin : -self._margin] = strip
+        return framed
 
     def line(self, table: str) -> Line | None:
         """The line of Tesseract's ``table`` for this strip, in pixels of the page."""
-        words = [
-            Word(word.text, self._on_page(word.box), word.confidence)
-            for row in _rows(table)
-            for word in row
+        words = [word for row in _rows(table) for word in row]
+        gaps = self._gaps() + self._margin
+        boxes = [word.box for word in words]
+        for n in range(1, len(boxes)):
+            boxes[n - 1], boxes[n] = _parted(boxes[n - 1], boxes[n], gaps)
+        found = [
+            Word(word.text, self._on_page(box), word.confidence)
+            for word, box in zip(words, boxes, strict=True)
         ]
-        return _line(words) if words else None
+        return _line(found, self._least_space(gaps)) if found else None
+
+    def _least_space(self, gaps: NDArray[np.int64]) -> float:
+        """How wide a space between syllables is at least, as a part of a word's height."""
+        widths = (gaps[:, 1] - gaps[:, 0])[1:-1]
+        usual = float(np.median(widths)) / self._height if len(widths) else 0.0
+        return min(usual + _SPACE_BEYOND_USUAL, _LEAST_HANGUL_GAP)
+
+    def _gaps(self) -> NDArray[np.int64]:
+        """Runs of columns that look like paper, shape (n, 2)."""
+        ink = 255 - self.pixels[self._margin : -self._margin].mean(axis=0)
+        low, high = np.quantile(ink, (0.02, 0.95))
+        flat = np.concatenate([[False], ink <= low + 0.2 * (high - low), [False]])
+        return np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
 
     def _on_page(self, box: Box) -> Box:
         corners = np.array(
@@ -367,6 +388,33 @@ class _Strip:
         low = np.clip(corners.min(axis=0), 0, (self._page.right, self._page.bottom))
         high = np.clip(corners.max(axis=0), 0, (self._page.right, self._page.bottom))
         return Box(*low.tolist(), *high.tolist())
+
+
+def _even(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Takes away light and shade that change along the line; what is paper becomes white."""
+    height = strip.shape[0]
+    grey = strip.astype(np.float32)
+    low, high = np.quantile(grey, (0.02, 0.98), axis=0)
+    reach = 2 * (2 * height) + 1  # As far as several letters.
+    size = (reach, 1)
+    low = cv2.blur(cv2.erode(low[None], np.ones((1, reach), np.uint8)), size)[0]
+    high = cv2.blur(cv2.dilate(high[None], np.ones((1, reach), np.uint8)), size)[0]
+    if np.median(grey) < (low.mean() + high.mean()) / 2:  # Light letters on a dark ground.
+        grey, low, high = 255 - grey, 255 - high, 255 - low
+    contrast = np.maximum(high - low, max(8.0, 0.5 * float((high - low).max())))
+    return np.clip(255 - (high - grey) * (255 / contrast), 0, 255).astype(np.uint8)
+
+
+def _parted(left: Box, right: Box, gaps: NDArray[np.int64]) -> tuple[Box, Box]:
+    """Two neighbours with their border moved into the widest of ``gaps`` there."""
+    if left.left > right.left:
+        return tuple(reversed(_parted(right, left, gaps)))
+    first, last = (left.left + left.right) / 2, (right.left + right.right) / 2
+    between = gaps[(gaps[:, 0] > first) & (gaps[:, 1] < last)]
+    if not len(between):
+        return left, right
+    start, stop = between[np.argmax(between[:, 1] - between[:, 0])].tolist()
+    return replace(left, right=start), replace(right, left=stop)
 
 
 # Marks that say where right-to-left text begins and ends; the order of the words says it, too.
@@ -399,26 +447,27 @@ def _rows(table: str, factor: int = 1) -> list[list[Word]]:
     return list(found.values())
 
 
-def _line(words: list[Word]) -> Line:
+def _line(words: list[Word], least_space: float | None = None) -> Line:
     box = Box.around(word.box for word in words)
     text = "".join(word.text for word in words)
     if sum(map(_is_han, text)) >= 2:
         vertical = box.height > box.width
     else:  # Rotated by a quarter turn; a few tall letters such as "Il" are not.
         vertical = len(text) >= 4 and box.height > 2 * box.width
-    return Line(tuple(_spaced(words, vertical)), box, vertical)
+    least = _LEAST_HANGUL_GAP if least_space is None else least_space
+    return Line(tuple(_spaced(words, vertical, least)), box, vertical)
 
 
-def _spaced(words: Iterable[Word], vertical: bool) -> Iterable[Word]:
+def _spaced(words: Iterable[Word], vertical: bool, least_space: float) -> Iterable[Word]:
     """The words, without the spaces that Tesseract sees between East Asian characters."""
     before: Word | None = None
     for word in words:
-        spaced = before is None or _is_space(before, word, vertical)
+        spaced = before is None or _is_space(before, word, vertical, least_space)
         yield Word(word.text, word.box, word.confidence, spaced)
         before = word
 
 
-def _is_space(before: Word, after: Word, vertical: bool) -> bool:
+def _is_space(before: Word, after: Word, vertical: bool, least_space: float) -> bool:
     """Whether a space stands between two words that Tesseract set apart.
 
     Its models for Chinese, Japanese and Korean set apart nearly every character.
@@ -427,7 +476,7 @@ def _is_space(before: Word, after: Word, vertical: bool) -> bool:
     if _is_han(last) and _is_han(first):
         return False
     if _is_hangul(last) and _is_hangul(first):
-        least = _LEAST_HANGUL_GAP
+        least = least_space
     elif _is_han(last) != _is_han(first) and not (first if _is_han(last) else last).isalpha():
         least = _LEAST_HAN_GAP  # Digits and punctuation beside Han characters.
     else:
@@ -443,6 +492,9 @@ def _is_space(before: Word, after: Word, vertical: bool) -> bool:
 # spaces were wrong without a limit, 3 to 7 are with 0.3; on a scan the limit is good, too.
 _LEAST_HANGUL_GAP = 0.3
 _LEAST_HAN_GAP = 0.4
+# In a strip the gaps are measured, and what is usual between letters is known: 18 of 337 places
+# between words and syllables on a drawn page and its photograph are then taken for the other.
+_SPACE_BEYOND_USUAL = 0.13
 
 
 def _is_han(character: str) -> bool:
