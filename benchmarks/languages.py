@@ -8,9 +8,10 @@ askew, shaded, blurred and noisy. ``DIR`` holds pages of others: its ``manifest.
 with ``file``, ``lang``, ``gt_file`` and ``gt_kind`` ("fulltext" or "lines") for each.
 
 "both" is the engine "auto" as it reads a language that is recorded as Tesseract's: PP-OCR finds
-the lines, Tesseract reads them. CER is the rate of wrong characters, without spaces, in reading order; F1 counts right words in any
-order, characters where a script sets no spaces. ``app/languages.tsv`` records the better of
-"ppocr" and "both", and "ppocr", which is faster, where there is little in it.
+the lines, Tesseract reads them. CER is the rate of wrong characters, without spaces, in reading
+order; F1 counts right words in any order, characters where a script sets no spaces; seconds come
+last. ``app/languages.tsv`` records the better of "ppocr" and "both", and "ppocr", which is faster,
+where there is little in it.
 """
 
 from __future__ import annotations

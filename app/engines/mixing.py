@@ -18,14 +18,14 @@ Corners = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """Which letters PP-OCR is believed."""
+    """What PP-OCR is believed in a request."""
 
-    latin: bool
+    latin: bool  # Words in Latin letters: no language in these is Tesseract's.
     han: bool
 
     @staticmethod
     def of(languages: Sequence[Language]) -> Taste:
-        """For a request; where a language in Latin letters is Tesseract's, so are all of them."""
+        """For a request for ``languages``."""
         own = {language.script for language in languages if language.engine == "tesseract"}
         others = {language.script for language in languages if language.engine == "ppocr"}
         return Taste(own.isdisjoint({"Latn", "Latf"}), not others.isdisjoint(_HAN_SCRIPTS))
@@ -39,12 +39,19 @@ class Taste:
     def likes(self, words: Sequence[Word]) -> bool:
         """Whether words of PP-OCR's can be right."""
         letters = [c for word in words for c in word.text if c.isalpha()]
-        latin = self.latin or any(map(_is_han, letters))  # A name in Chinese text is no Czech.
         return (
             _has_sense(words)
             and _confidence(words) >= _SURE
-            and all(self.han if _is_han(c) else latin and _is_latin(c) for c in letters)
+            and all(self.han if _is_han(c) else _is_latin(c) for c in letters)
         )
+
+    def prefers(self, theirs: Sequence[Word], ours: Sequence[Word]) -> bool:
+        """Whether PP-OCR's words are likelier right than Tesseract's in the same place."""
+        if not any(map(self.is_native, ours)):
+            return True
+        han = any(_is_han(c) for word in theirs for c in word.text)
+        least = _CLEARLY if self.latin or han else _FAR
+        return _confidence(theirs) >= _confidence(ours) + least
 
     def is_native(self, word: Word) -> bool:
         """Whether it has letters that only Tesseract is believed."""
@@ -88,7 +95,7 @@ def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line 
     leftward = len(words) > 1 and words[0].box.left > words[-1].box.left
     taken: list[Word] = []
     for run, ours in _groups(runs, words):
-        if not _is_better(run, ours, taste):
+        if not taste.prefers(run, ours):
             continue
         if ours:
             run = [replace(run[0], spaced=ours[0].spaced), *run[1:]]
@@ -108,81 +115,12 @@ def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line 
     return Line(tuple(words), Box.around(word.box for word in words), bool(line and line.vertical))
 
 
-_HAN_SCRIPTS))
-
-    def doubts(self, word: Word) -> bool:
-        """Whether PP-OCR might read a word of Tesseract's better."""
-        if word.confidence < (_DOUBTFUL_BESIDE_HAN if self.han else _DOUBTFUL):
-            return True
-        return self.latin and _has_sense([word]) and not self.is_native(word)
-
-    def likes(self, words: Sequence[Word]) -> bool:
-        """Whether words of PP-OCR's can be right."""
-        letters = [c for word in words for c in word.text if c.isalpha()]
-        latin = self.latin or any(map(_is_han, letters))  # A name in Chinese text is no Czech.
-        return (
-            _has_sense(words)
-            and _confidence(words) >= _SURE
-            and all(self.han if _is_han(c) else latin and _is_latin(c) for c in letters)
-        )
-
-    def is_native(self, word: Word) -> bool:
-        """Whether it has letters that only Tesseract is believed."""
-        return any(
-            c.isalpha() and not _is_han(c) and not _is_jamo(c) and not (self.latin and _is_latin(c))
-            for c in word.text
-        )
-
-
-def doubtful(line: Line | None, corners: Corners, taste: Taste) -> list[Corners]:
-    """The parts of the piece of text at ``corners``, shape (4, 2), that PP-OCR shall read, too.
-
-    ``line`` is what Tesseract read there.
-    """
-    if line is None:
-        return [corners]
-    along = corners[1] - corners[0]
-    length = math.hypot(*along.tolist())
-    least = math.dist(corners[0], corners[3]) / length  # A gap that may hold text.
-    ends = [
-        (*_ends(word.box, corners[0], along / length**2), taste.doubts(word)) for word in line.words
-    ]
-    parts: list[tuple[float, float]] = []
-    start, open_since = 0.0, False
-    for left, right, doubted in [*sorted(ends), (1.0, 1.0, False)]:
-        if doubted:
-            open_since = True
-            continue
-        if open_since or left - start > least:
-            parts.append((start, left))
-        start, open_since = max(start, right), False
-    if sum(stop - begin for begin, stop in parts) > _MOST:
-        return [corners]
-    return [_part(corners, begin, stop) for begin, stop in parts]
-
-
-def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line | None:
-    """Tesseract's ``line`` with those words of PP-OCR's ``others`` that are likelier right."""
-    runs = [run for other in others if other for run in _runs(other) if taste.likes(run)]
-    words = list(line.words) if line else []
-    for run, ours in _groups(runs, words):
-        if not _is_better(run, ours):
-            continue
-        if ours:
-            run = [replace(run[0], spaced=ours[0].spaced), *run[1:]]
-        at = words.index(ours[0]) if ours else _place(run[0], words)
-        words = [word for word in words if word not in ours]
-        words[at:at] = run
-    if not words:
-        return None
-    return Line(tuple(words), Box.around(word.box for word in words), bool(line and line.vertical))
-
-
 _HAN_SCRIPTS = frozenset({"Hans", "Hant", "Jpan"})
 _DOUBTFUL = 0.85  # A word of Tesseract's below this is looked at again.
 _DOUBTFUL_BESIDE_HAN = 0.93  # The same, where it may have taken Han for Hangul.
 _SURE = 0.9  # PP-OCR's right words are above this, what it sees in foreign scripts is below.
 _CLEARLY = 0.1  # How much surer PP-OCR must be where Tesseract read letters of its own script.
+_FAR = 0.35  # The same where it may have left out letters, such as those of Vietnamese.
 _MOST = 0.7  # Of a piece; if more of it is in doubt, all of it is read again.
 
 
@@ -234,12 +172,6 @@ def _groups(
 def _overlap(one: Box, other: Box) -> bool:
     shared = min(one.right, other.right) - max(one.left, other.left)
     return shared > 0.4 * min(one.width, other.width)
-
-
-def _is_better(theirs: Sequence[Word], ours: Sequence[Word], taste: Taste) -> bool:
-    if not any(map(taste.is_native, ours)):
-        return True
-    return _confidence(theirs) >= _confidence(ours) + _CLEARLY
 
 
 def _confidence(words: Sequence[Word]) -> float:

@@ -18,18 +18,18 @@ import shlex
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from app.document import Box, Line, Word, is_unspaced
+from app.engines.strip import Strip
 from app.errors import InternalError, TimedOut
 from app.interfaces import Image
 from app.languages import Language, digits_only, models
@@ -115,14 +115,17 @@ class TesseractEngine:
         """
         until = time.monotonic() + self._timeout_s
         lines: list[Line | None] = [None] * len(corners)
-        for way in _WAYS:
-            doubtful = [n for n, line in enumerate(lines) if not _is_certain(line)]
-            strips = [_Strip(image, corners[n], way) for n in doubtful if _is_flat(corners[n])]
-            doubtful = [n for n in doubtful if _is_flat(corners[n])]
+        flat = [n for n, quad in enumerate(corners) if _is_flat(quad)]
+        for height, margin, layout in _WAYS:
+            doubtful = [n for n in flat if not _is_certain(lines[n])]
+            strips = [Strip(image, corners[n], height, margin) for n in doubtful]
             pictures = [strip.pixels for strip in strips]
-            tables = self._tables(pictures, languages, _STRIP_DPI, way.layout, until)
+            tables = self._tables(pictures, languages, _STRIP_DPI, layout, until)
             for n, strip, table in zip(doubtful, strips, tables, strict=True):
-                lines[n] = max(lines[n], strip.line(table), key=_confident)
+                words = strip.on_page([word for row in _rows(table) for word in row])
+                if words:
+                    least = min(strip.usual_gap + _SPACE_BEYOND_USUAL, _LEAST_HANGUL_GAP)
+                    lines[n] = max(lines[n], _line(words, least), key=_confident)
         return lines
 
     def _tables(
@@ -288,20 +291,11 @@ _EAST_ASIAN = frozenset({"chi_sim", "chi_tra", "jpn", "kor"})
 _MOST_APIS = 2  # One with models takes 10 to 100 MB.
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """A way to cut a line out of the page and to read it."""
-
-    height: int  # Pixels of the line; the networks shrink or enlarge it to 36 or 48.
-    margin: int  # Pixels of paper around it.
-    layout: int
-
-
 # Of 36 languages' lines on drawn pages and photographs of them 3.9 and 5.0 % of the characters are
 # wrong, with the first alone 8.0 and 8.7 %: it looks for the line in the strip, and when it takes
 # the dots of Arabic for a line of their own, or shadows for letters, all is lost. The other takes
 # the strip as it is; alone it has 5.3 and 6.0 % wrong, as it sees the size of letters less well.
-_WAYS = (_Way(36, 8, _ONE_LINE), _Way(40, 4, _RAW_LINE))
+_WAYS = ((36, 8, _ONE_LINE), (40, 4, _RAW_LINE))  # Height, margin, layout.
 _LEAST_CERTAIN = 0.7  # A line's confidence from which on no other way is tried.
 
 
@@ -313,108 +307,7 @@ def _is_flat(corners: NDArray[np.float32]) -> bool:
     """Whether a line runs along the top edge of its ``corners``."""
     top_left, top_right, _, bottom_left = corners
     width, height = math.dist(top_left, top_right), math.dist(top_left, bottom_left)
-    return min(width, height) >= _LEAST_PIXELS and height < _TALL * width
-
-
-class _Strip:
-    """A line cut out of a page, upright, with paper around it."""
-
-    def __init__(self, image: Image, corners: NDArray[np.float32], way: _Way) -> None:
-        top_left, top_right, _, bottom_left = corners
-        self._height, self._margin = way.height, way.margin
-        self._scale = way.height / math.dist(top_left, bottom_left)
-        self._length = max(1, round(math.dist(top_left, top_right) * self._scale))
-        self._page = Box(0, 0, image.shape[1], image.shape[0])
-        self._along = (top_right - top_left) / self._length
-        self._down = (bottom_left - top_left) / self._height
-        self._origin = top_left
-        self.pixels = self._cut(image)
-
-    def _cut(self, image: Image) -> Image:
-        shrink = max(1.0, 1 / self._scale)
-        size = (round(self._length * shrink), round(self._height * shrink))
-        across, down = self._along * (self._length / size[0]), self._down * (self._height / size[1])
-        # Pixel centres are at halves on both sides.
-        origin = self._origin + (across + down) / 2 - 0.5
-        strip = cv2.warpAffine(
-            image,
-            np.stack([across, down, origin], axis=1),
-            size,
-            flags=(cv2.INTER_LINEAR if shrink > 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        if shrink > 1:  # Interpolation alone would skip pixels; area averaging comes second.
-            strip = cv2.resize(strip, (self._length, self._height), interpolation=cv2.INTER_AREA)
-        strip = _even(cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY))
-        height, width = strip.shape[:2]
-        framed = np.full((height + 2 * self._margin, width + 2 * self._margin), 255, np.uint8)
-        framed[self._margin : -self._margin, self._margin : -self._margin] = strip
-        return framed
-
-    def line(self, table: str) -> Line | None:
-        """The line of Tesseract's ``table`` for this strip, in pixels of the page."""
-        words = [word for row in _rows(table) for word in row]
-        gaps = self._gaps() + self._margin
-        boxes = [word.box for word in words]
-        for n in range(1, len(boxes)):
-            boxes[n - 1], boxes[n] = _parted(boxes[n - 1], boxes[n], gaps)
-        found = [
-            Word(word.text, self._on_page(box), word.confidence)
-            for word, box in zip(words, boxes, strict=True)
-        ]
-        return _line(found, self._least_space(gaps)) if found else None
-
-    def _least_space(self, gaps: NDArray[np.int64]) -> float:
-        """How wide a space between syllables is at least, as a part of a word's height."""
-        widths = (gaps[:, 1] - gaps[:, 0])[1:-1]
-        usual = float(np.median(widths)) / self._height if len(widths) else 0.0
-        return min(usual + _SPACE_BEYOND_USUAL, _LEAST_HANGUL_GAP)
-
-    def _gaps(self) -> NDArray[np.int64]:
-        """Runs of columns that look like paper, shape (n, 2)."""
-        ink = 255 - self.pixels[self._margin : -self._margin].mean(axis=0)
-        low, high = np.quantile(ink, (0.02, 0.95))
-        flat = np.concatenate([[False], ink <= low + 0.2 * (high - low), [False]])
-        return np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
-
-    def _on_page(self, box: Box) -> Box:
-        corners = np.array(
-            [
-                self._origin + (x - self._margin) * self._along + (y - self._margin) * self._down
-                for x in (box.left, box.right)
-                for y in (box.top, box.bottom)
-            ]
-        )
-        low = np.clip(corners.min(axis=0), 0, (self._page.right, self._page.bottom))
-        high = np.clip(corners.max(axis=0), 0, (self._page.right, self._page.bottom))
-        return Box(*low.tolist(), *high.tolist())
-
-
-def _even(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Takes away light and shade that change along the line; what is paper becomes white."""
-    height = strip.shape[0]
-    grey = strip.astype(np.float32)
-    low, high = np.quantile(grey, (0.02, 0.98), axis=0)
-    reach = 2 * (2 * height) + 1  # As far as several letters.
-    size = (reach, 1)
-    low = cv2.blur(cv2.erode(low[None], np.ones((1, reach), np.uint8)), size)[0]
-    high = cv2.blur(cv2.dilate(high[None], np.ones((1, reach), np.uint8)), size)[0]
-    if np.median(grey) < (low.mean() + high.mean()) / 2:  # Light letters on a dark ground.
-        grey, low, high = 255 - grey, 255 - high, 255 - low
-    contrast = np.maximum(high - low, max(8.0, 0.5 * float((high - low).max())))
-    return np.clip(255 - (high - grey) * (255 / contrast), 0, 255).astype(np.uint8)
-
-
-def _parted(left: Box, right: Box, gaps: NDArray[np.int64]) -> tuple[Box, Box]:
-    """Two neighbours with their border moved into the widest of ``gaps`` there."""
-    if left.left > right.left:
-        return tuple(reversed(_parted(right, left, gaps)))
-    first, last = (left.left + left.right) / 2, (right.left + right.right) / 2
-    between = gaps[(gaps[:, 0] > first) & (gaps[:, 1] < last)]
-    if not len(between):
-        return left, right
-    start, stop = between[np.argmax(between[:, 1] - between[:, 0])].tolist()
-    return replace(left, right=start), replace(right, left=stop)
+    return height >= _LEAST_PIXELS and height / _TALL < width < _MOST_PIXELS
 
 
 # Marks that say where right-to-left text begins and ends; the order of the words says it, too.
@@ -447,7 +340,7 @@ def _rows(table: str, factor: int = 1) -> list[list[Word]]:
     return list(found.values())
 
 
-def _line(words: list[Word], least_space: float | None = None) -> Line:
+def _line(words: Sequence[Word], least_space: float | None = None) -> Line:
     box = Box.around(word.box for word in words)
     text = "".join(word.text for word in words)
     if sum(map(_is_han, text)) >= 2:
