@@ -1,11 +1,11 @@
 """Measures which engine reads each language best.
 
-Usage: python -m benchmarks.languages [--corpus DIR] [--engine NAME ...] [LANGUAGE ...]
+Usage: python -m benchmarks.languages [--corpus DIR] [--pages N] [--engine NAME ...] [LANGUAGE ...]
 
-For each language two pages are drawn, with sentences from the translations of GLib, GTK and
-iso-codes (``debian-packages-bench.txt``): one as a printer would, one as a telephone would see it:
-askew, shaded, blurred and noisy. ``DIR`` holds pages of others: its ``manifest.jsonl`` has a line
-with ``file``, ``lang``, ``gt_file`` and ``gt_kind`` ("fulltext" or "lines") for each.
+For each language 2 N pages are drawn, with sentences from the translations of GLib, GTK and
+iso-codes (``debian-packages-bench.txt``): half of them as a printer would, half as a telephone
+would see them: askew, shaded, blurred and noisy. ``DIR`` holds pages of others: a line of its
+``manifest.jsonl`` has ``file``, ``lang``, ``gt_file`` and ``gt_kind`` ("fulltext" or "lines").
 
 "both" is the engine "auto" as it reads a language that is recorded as Tesseract's: PP-OCR finds
 the lines, Tesseract reads them. CER is the rate of wrong characters, without spaces, in reading
@@ -56,6 +56,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="LANGUAGE")
     parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--pages", type=int, default=1, help="to draw of each kind; default 1")
     parser.add_argument("--engine", nargs="+", default=["ppocr", "tesseract", "both"])
     arguments = parser.parse_args()
 
@@ -66,7 +67,7 @@ def main() -> None:
         chosen = {name: known[name] for name in arguments.engine}
         print("language                kind  engine    " + "".join(f"{n:>12}" for n in chosen))
         best: Counter[str] = Counter()
-        pages: Iterator[_Page] = _drawn(arguments.names)
+        pages: Iterator[_Page] = _drawn(arguments.names, arguments.pages)
         if arguments.corpus:
             pages = _corpus(arguments.corpus, arguments.names)
         rows: dict[tuple[str, str, str], list[dict[str, _Score]]] = defaultdict(list)
@@ -79,7 +80,7 @@ def main() -> None:
         print()
         for key, group in rows.items():
             means = {name: _mean([scores[name] for scores in group]) for name in chosen}
-            if arguments.corpus:
+            if len(group) > 1:
                 _print(*key, means)
             best[min(means, key=lambda name: means[name].cer)] += 1
         _print(
@@ -222,15 +223,16 @@ def _corpus(folder: Path, names: Sequence[str]) -> Iterator[_Page]:
 _MOST_PAGES = 5
 
 
-def _drawn(names: Sequence[str]) -> Iterator[_Page]:
+def _drawn(names: Sequence[str], pages: int) -> Iterator[_Page]:
     for name in names or [*_readable(), *_TOGETHER]:
         wanted = languages.parse(name)
         texts = [_drawable_sentences(language) for language in wanted]
         if not all(texts):
             continue
-        for kind, half in (("print", 0), ("photo", 1)):
+        for number in range(2 * pages):
+            kind, half = ("print", "photo")[number % 2], number % 2
             faces = [_FACES[language.script][-half] for language in wanted]
-            rows = _rows([text[half::2] for text in texts], faces)
+            rows = _rows([text[number :: 2 * pages] for text in texts], faces)
             image = _draw(rows)
             text = "\n".join(" ".join(words for words, _ in row) for row in rows)
             yield _Page(wanted, kind, [_photographed(image) if half else image], 200, text)

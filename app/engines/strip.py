@@ -81,9 +81,9 @@ class Strip:
 
     @property
     def usual_gap(self) -> float:
-        """How wide the usual gap between letters is, as a part of the strip's height."""
+        """How wide the usual gap between letters is, in pixels of the page."""
         widths = (self._gaps[:, 1] - self._gaps[:, 0])[1:-1]
-        return float(np.median(widths)) / self._height if len(widths) else 0.0
+        return float(np.median(widths)) / self._scale if len(widths) else 0.0
 
     @cached_property
     def _gaps(self) -> NDArray[np.int64]:
