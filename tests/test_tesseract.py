@@ -14,6 +14,7 @@ from app.languages import parse
 
 LATIN = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 CJK = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
+THAI = "/usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf"
 BINDINGS = ["tesserocr", "pytesseract"]
 
 
@@ -392,3 +393,17 @@ def test_spaces_between_syllables_are_told_by_their_width() -> None:
     read = line.text.split()
     assert len(set(read) & set(printed)) >= 4
     assert len(read) <= 6
+
+
+def test_thai_letters_are_not_set_apart() -> None:
+    """Tesseract sees a space at almost every letter; spaces stand between phrases."""
+    needs("tha")
+    image = drawn("แสดงรายชื่อทรัพยากร", font=THAI)
+
+    (line,) = TesseractEngine(30).read(
+        image, found((30, 10, image.shape[1] - 30, 100)), parse("Thai")
+    )
+
+    assert line
+    assert line.text.replace(" ", "") == "แสดงรายชื่อทรัพยากร"
+    assert line.text.count(" ") <= 2
