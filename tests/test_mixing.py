@@ -110,7 +110,9 @@ def test_a_gap_is_looked_at() -> None:
     (part,) = doubtful(ours, QUAD, taste("Korean"))
 
     assert part.tolist() == pytest.approx(np.array([[100, 0], [200, 0], [200, 30], [100, 30]]))
-    assert doubtful(line(word("모든", 10, 190), word("a.", 210, 390)), QUAD, taste("Vietnamese")) == []
+    assert (
+        doubtful(line(word("모든", 10, 190), word("a.", 210, 390)), QUAD, taste("Vietnamese")) == []
+    )
 
 
 def test_a_line_mostly_in_doubt_is_read_as_a_whole() -> None:
