@@ -41,9 +41,19 @@ def parse(text: str) -> tuple[Language, ...]:
     return tuple(languages) or (_find(DEFAULT),)
 
 
-def choose(languages: Sequence[Language]) -> str:
-    """The engine that reads all ``languages``; one that only Tesseract reads decides."""
-    return "ppocr" if all(language.engine == "ppocr" for language in languages) else "tesseract"
+def for_tesseract(languages: Sequence[Language]) -> tuple[Language, ...]:
+    """What Tesseract shall look for on a page; nothing, if ppocr reads all ``languages`` best.
+
+    Beside scripts that look like Latin these are all languages in Latin letters, too: what a word
+    such as "cop" is, one model that knows the one alphabet and one for the other tell best.
+    """
+    own = [language for language in languages if language.engine == "tesseract"]
+    alike = not _LIKE_LATIN.isdisjoint(language.script for language in own)
+    return tuple(
+        language
+        for language in languages
+        if language in own or (alike and language.script == "Latn")
+    )
 
 
 def models(languages: Sequence[Language]) -> tuple[str, ...]:
@@ -74,6 +84,7 @@ def names() -> tuple[str, ...]:
     return tuple(_table())
 
 
+_LIKE_LATIN = frozenset({"Latn", "Latf", "Cyrl", "Cyrs", "Grek"})
 _TABLE = Path(__file__).with_name("languages.tsv")
 _DIGITS = "Digits"
 _NO_OP = "Symbols"  # Accepted because clients send it; every model reads symbols anyway.

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.document import Document, Page
 from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Source, SourcePage, Writer
-from app.languages import Language, choose
+from app.languages import Language
 from app.layout.order import paragraphs
 from app.media import detect
 
@@ -66,7 +66,7 @@ class Pipeline:
         converter = self._converters.get(kind)
         if converter is None:
             raise InvalidFile(f"Files of the type {kind} cannot be read.")
-        engine = self._engines[choose(order.languages) if self._engine == "auto" else self._engine]
+        engine = self._engines[self._engine]
         writer = self._writers[order.format]
         with converter.open(source, work, order.password) as opened:
             reading = _Reading(opened, engine, order.languages, progress)

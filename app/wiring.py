@@ -60,15 +60,19 @@ def pipeline(settings: Settings) -> Pipeline:
 
 def engines(settings: Settings) -> dict[str, Engine]:
     """The engines by name; each loads its models when it is first used."""
+    from app.engines.auto import AutoEngine
     from app.engines.ppocr import PpocrEngine
     from app.engines.stub import StubEngine
     from app.engines.tesseract import TesseractEngine
 
+    ppocr = PpocrEngine(settings.worker_threads, settings.data_dir / "models")
+    tesseract = TesseractEngine(
+        timeout_s=settings.page_timeout_s, binding=settings.tesseract_binding
+    )
     return {
-        "ppocr": PpocrEngine(settings.worker_threads, settings.data_dir / "models"),
-        "tesseract": TesseractEngine(
-            timeout_s=settings.page_timeout_s, binding=settings.tesseract_binding
-        ),
+        "auto": AutoEngine(ppocr, tesseract),
+        "ppocr": ppocr,
+        "tesseract": tesseract,
         "stub": StubEngine(),
     }
 
@@ -87,8 +91,9 @@ def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
     """Raise BadRequest unless the models for ``wanted`` are installed."""
     from app.engines.tesseract import installed_models
 
-    engine = languages.choose(wanted) if settings.engine == "auto" else settings.engine
-    if engine == "tesseract":
+    if settings.engine == "auto":
+        wanted = languages.for_tesseract(wanted)
+    if wanted and settings.engine in ("auto", "tesseract"):
         languages.require_models(wanted, installed_models())
 
 

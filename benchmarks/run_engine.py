@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from app.config import Settings
-from app.languages import choose, parse
+from app.languages import parse
 from app.wiring import engines
 from benchmarks.runner import serve
 
@@ -26,7 +26,7 @@ def main() -> None:
             pixels = np.asarray(picture.convert("RGB"))
         languages = parse(language)
         began = time.perf_counter()
-        lines = found[choose(languages)].recognize(pixels, languages, dpi)
+        lines = found["auto"].recognize(pixels, languages, dpi)
         return "\n".join(line.text for line in lines), time.perf_counter() - began
 
     serve(read)

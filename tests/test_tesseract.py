@@ -14,6 +14,7 @@ from app.languages import parse
 
 LATIN = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 CJK = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
+THAI = "/usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf"
 BINDINGS = ["tesserocr", "pytesseract"]
 
 
@@ -285,3 +286,124 @@ def _draws_bidi() -> bool:
     from PIL import features
 
     return bool(features.check("raqm"))
+
+
+def found(*lines: tuple[float, float, float, float]) -> np.ndarray:
+    """The corners of upright pieces from their left, top, right and bottom."""
+    corners = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)] for x0, y0, x1, y1 in lines]
+    return np.array(corners, np.float32).reshape(-1, 4, 2)
+
+
+def test_found_lines_are_read(engine: TesseractEngine) -> None:
+    """One entry for each piece, with boxes on the page; None where there is no text."""
+    needs("eng")
+    image = drawn("The quick brown fox", "jumps over 13 lazy dogs.")
+    width = image.shape[1]
+
+    first, blank, second = engine.read(
+        image,
+        found((30, 15, width - 30, 90), (30, 96, width - 30, 116), (30, 110, width - 30, 190)),
+        parse("English"),
+    )
+
+    assert first
+    assert second
+    assert blank is None
+    assert (first.text, second.text) == ("The quick brown fox", "jumps over 13 lazy dogs.")
+    assert all(0.8 < word.confidence <= 1 for line in (first, second) for word in line.words)
+    boxes = [word.box for word in second.words]
+    assert boxes == sorted(boxes, key=lambda box: box.left)
+    ink = np.flatnonzero((image[110:190] < 128).all(axis=2).any(axis=0))
+    assert boxes[0].left == pytest.approx(ink[0], abs=12)
+    assert boxes[-1].right == pytest.approx(ink[-1], abs=12)
+    assert all(110 <= box.top < box.bottom <= 190 for box in boxes)
+
+
+def test_a_slanting_line_in_the_shade_is_read(engine: TesseractEngine) -> None:
+    """It is cut out upright, and the light evened."""
+    needs("eng")
+    straight = Pictures.fromarray(drawn("The quick brown fox jumps over lazy dogs"))
+    turned = straight.rotate(
+        8, expand=True, fillcolor="white", resample=Pictures.Resampling.BICUBIC
+    )
+    light = np.linspace(1, 0.25, turned.width)[None, :, None]
+    image = (np.asarray(turned) * light).astype(np.uint8)
+    middle = np.array([turned.width / 2, turned.height / 2])
+    turn = np.radians(8)
+    along = np.array([np.cos(turn), -np.sin(turn)]) * straight.width / 2
+    down = np.array([np.sin(turn), np.cos(turn)]) * 40
+    corners = np.array(
+        [middle - along - down, middle + along - down, middle + along + down, middle - along + down]
+    )
+
+    (line,) = engine.read(image, corners[None].astype(np.float32), parse("English"))
+
+    assert line
+    assert line.text == "The quick brown fox jumps over lazy dogs"
+    assert line.words[0].box.top > line.words[-1].box.top + 50
+
+
+def test_light_letters_on_a_dark_ground_are_read(engine: TesseractEngine) -> None:
+    """As on signs and in the heads of tables."""
+    needs("eng")
+    image = 255 - drawn("The quick brown fox")
+
+    (line,) = engine.read(image, found((30, 15, image.shape[1] - 30, 90)), parse("English"))
+
+    assert line
+    assert line.text == "The quick brown fox"
+
+
+def test_pieces_of_odd_shapes_are_left_alone(engine: TesseractEngine) -> None:
+    """Columns and slivers are no lines of Tesseract's; the others are read all the same."""
+    needs("eng")
+    image = drawn("Hello there")
+    text = (30, 15, image.shape[1] - 30, 90)
+
+    lines = engine.read(
+        image, found((0, 0, 20, 90), (5, 5, 90, 6), text, (3, 3, 3, 3)), parse("English")
+    )
+
+    assert [line and line.text for line in lines] == [None, None, "Hello there", None]
+    assert engine.read(image, found(), parse("English")) == []
+
+
+@pytest.mark.parametrize("binding", BINDINGS)
+def test_slow_lines_are_ended(binding: str) -> None:
+    """The limit of a page is that of all its lines."""
+    needs("eng")
+    image = drawn("A line of words that takes its time")
+    corners = found(*[(30, 15, image.shape[1] - 30, 90)] * 500)
+
+    with pytest.raises(TimedOut):
+        TesseractEngine(0.2, binding).read(image, corners, parse("English"))
+
+
+def test_spaces_between_syllables_are_told_by_their_width() -> None:
+    """In a strip the usual gap is known, whatever the type face."""
+    needs("kor")
+    printed = ["대한민국은", "민주공화국이다.", "모든", "권력은", "나온다."]
+    image = drawn(" ".join(printed), font=CJK, index=1)
+
+    (line,) = TesseractEngine(30).read(
+        image, found((30, 10, image.shape[1] - 30, 100)), parse("Korean")
+    )
+
+    assert line
+    read = line.text.split()
+    assert len(set(read) & set(printed)) >= 4
+    assert len(read) <= 6
+
+
+def test_thai_letters_are_not_set_apart() -> None:
+    """Tesseract sees a space at almost every letter; spaces stand between phrases."""
+    needs("tha")
+    image = drawn("แสดงรายชื่อทรัพยากร", font=THAI)
+
+    (line,) = TesseractEngine(30).read(
+        image, found((30, 10, image.shape[1] - 30, 100)), parse("Thai")
+    )
+
+    assert line
+    assert line.text.replace(" ", "") == "แสดงรายชื่อทรัพยากร"
+    assert line.text.count(" ") <= 2

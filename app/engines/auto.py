@@ -1,0 +1,62 @@
+"""The engine for every request: PP-OCR where it can read the language, else both, line by line.
+
+PP-OCR finds the text. Whatever it has no letters for it leaves out, and is sure of the rest: in
+Russian or Korean it reads the figures and the Latin words, right and with high confidence, and
+nothing else. Tesseract reads the line as a whole, but takes foreign words for its own, with low
+confidence. So a line in such a language is Tesseract's, with PP-OCR's words in the place of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from app.document import Line
+from app.engines.mixing import Corners, Taste, doubtful, mix
+from app.interfaces import Engine, Image
+from app.languages import Language, for_tesseract
+
+
+class LineReader(Protocol):
+    """Reads what a detector found."""
+
+    def read(
+        self, image: Image, corners: Corners, languages: Sequence[Language]
+    ) -> list[Line | None]:
+        """What stands at each of ``corners``, shape (n, 4, 2); None where nothing could be read."""
+
+
+class Finder(LineReader, Engine, Protocol):
+    """Finds text, too."""
+
+    def find(self, image: Image) -> Corners:
+        """The corners of each piece of text, shape (n, 4, 2)."""
+
+
+class AutoEngine:
+    """Chooses between PP-OCR and Tesseract."""
+
+    def __init__(self, ppocr: Finder, tesseract: LineReader) -> None:
+        self._ppocr = ppocr
+        self._tesseract = tesseract
+
+    def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
+        """The lines on ``image``. Raises TimedOut, InternalError."""
+        tesseract_reads = for_tesseract(languages)
+        if not tesseract_reads:
+            return self._ppocr.recognize(image, languages, dpi)
+        corners = self._ppocr.find(image)
+        lines = self._tesseract.read(image, corners, tesseract_reads)
+        taste = Taste.of(languages)
+        parts = [
+            (n, part) for n, line in enumerate(lines) for part in doubtful(line, corners[n], taste)
+        ]
+        if parts:
+            quads = np.stack([part for _, part in parts])
+            others: list[list[Line | None]] = [[] for _ in lines]
+            for (n, _), other in zip(parts, self._ppocr.read(image, quads, languages), strict=True):
+                others[n].append(other)
+            lines = [mix(*both, taste) for both in zip(lines, others, strict=True)]
+        return [line for line in lines if line is not None]
