@@ -47,6 +47,7 @@ class Alphabet:
 
     def __init__(self, characters: Sequence[str]) -> None:
         self.characters = np.array(["", *characters])
+        self.wide = np.isin(self.characters, list("mwMW@%&"))
         self.space = 1 + list(characters).index(" ")
         self.spaces = np.array([not character.strip() for character in self.characters])
         self.unspaced = np.array([bool(c) and is_unspaced(c) for c in self.characters])
