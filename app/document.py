@@ -92,12 +92,13 @@ class Page:
     """One page of a document."""
 
     number: int  # From 1.
-    width: float  # Pixels at ``dpi``, of the page as it is looked at (after any rotation).
+    width: float  # Pixels at ``dpi``, of the page as it is read: set upright.
     height: float
     dpi: float
     paragraphs: tuple[Paragraph, ...]  # In reading order.
     recognized: bool  # Whether recognition ran; a text layer that was used counts as not.
     picture: Path | None = None  # The page as an image file, where the source was an image.
+    turns: int = 0  # Quarter turns to the left that set it upright; the picture is not turned.
 
     @property
     def lines(self) -> tuple[Line, ...]:

@@ -63,8 +63,14 @@ class Converter(Protocol):
 class Engine(Protocol):
     """Reads page images."""
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        """How many quarter turns to the left set the page upright: 0 to 3.
+
+        0 where it cannot be told. Raises InternalError.
+        """
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
-        """The lines found on ``image``, in any order, with boxes in its pixels.
+        """The lines found on the upright ``image``, in any order, with boxes in its pixels.
 
         An image without text gives an empty list. Raises TimedOut, InternalError.
         """

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from app.document import Document, Page
 from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Source, SourcePage, Writer
@@ -101,18 +103,25 @@ class _Reading:
             self._progress(self.done, total, self.recognized)
 
     def _read(self, page: SourcePage) -> Page:
-        lines = page.lines
+        lines, turns = page.lines, 0
         if lines is None:
-            lines = tuple(self._engine.recognize(page.load(), self._languages, page.dpi))
+            image = page.load()
+            turns = self._engine.turns(image, self._languages)
+            image = np.ascontiguousarray(np.rot90(image, turns))
+            lines = tuple(self._engine.recognize(image, self._languages, page.dpi))
             self.recognized += 1
+        width, height = page.width, page.height
+        if turns % 2:
+            width, height = height, width
         return Page(
             number=page.number,
-            width=page.width,
-            height=page.height,
+            width=width,
+            height=height,
             dpi=page.dpi,
-            paragraphs=paragraphs(lines, page.width, page.height),
+            paragraphs=paragraphs(lines, width, height),
             recognized=page.lines is None,
             picture=page.picture,
+            turns=turns,
         )
 
 

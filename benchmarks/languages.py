@@ -101,6 +101,9 @@ class _Both:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        return self._engine.turns(image, languages)
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         taken = [replace(language, engine="tesseract") for language in languages]
         return self._engine.recognize(image, taken, dpi)

@@ -30,10 +30,13 @@ class FakePpocr:
         self.lines = list(lines)
         self.asked: list[list[list[float]]] = []
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        return 0
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         return [line(word("whole page", 0, 400))]
 
-    def find(self, image: Image) -> Corners:
+    def find(self, image: Image, *, careful: bool = False) -> Corners:
         return np.array(self.found, np.float32).reshape(-1, 4, 2)
 
     def read(

@@ -31,7 +31,7 @@ class LineReader(Protocol):
 class Finder(LineReader, Engine, Protocol):
     """Finds text, too."""
 
-    def find(self, image: Image) -> Corners:
+    def find(self, image: Image, *, careful: bool = False) -> Corners:
         """The corners of each piece of text, shape (n, 4, 2)."""
 
 
@@ -42,12 +42,17 @@ class AutoEngine:
         self._ppocr = ppocr
         self._tesseract = tesseract
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        """How many quarter turns to the left set the page upright."""
+        return self._ppocr.turns(image, languages)
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``. Raises TimedOut, InternalError."""
         tesseract_reads = for_tesseract(languages)
         if not tesseract_reads:
             return self._ppocr.recognize(image, languages, dpi)
-        corners = self._ppocr.find(image)
+        # Beside the time that Tesseract takes, a close look costs little.
+        corners = self._ppocr.find(image, careful=True)
         lines = self._tesseract.read(image, corners, tesseract_reads)
         taste = Taste.of(languages)
         parts = [

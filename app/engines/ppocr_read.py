@@ -76,6 +76,32 @@ def read_text(
     return [line if line and line.confidence >= _LEAST_CONFIDENCE else None for line in lines]
 
 
+def sample_text(
+    image: Image, corners: Floats, first: int, reader: Reader, alphabet: Alphabet
+) -> tuple[float, float]:
+    """How well pieces read when their strips begin at the corner ``first``.
+
+    Gives the mean confidence of the characters, 0 where there are none, and the share of those
+    that are letters or digits of scripts that put spaces between words.
+    """
+    pieces = [_piece(number, quad, first) for number, quad in enumerate(corners)]
+    numbers: list[NDArray[np.int32]] = []
+    confidences: list[Floats] = []
+    cuts: list[_Cut] = []
+    columns = reader(_strips(image, pieces, cuts))
+    done = 0
+    for cut in cuts:
+        parts = columns[done : done + len(cut.parts)]
+        done += len(cut.parts)
+        found, confidence, _ = _characters(cut, parts, 0.0)
+        numbers.append(found)
+        confidences.append(confidence)
+    if not sum(map(len, numbers)):
+        return 0.0, 0.0
+    letters = alphabet.kinds[np.concatenate(numbers)] > 0
+    return float(np.concatenate(confidences).mean()), float(letters.mean())
+
+
 _HEIGHT = 48  # Of a strip, in pixels; what the network was trained on.
 _LEAST_CONFIDENCE = 0.5
 _LETTER = 2  # In ``Alphabet.kinds``: 1 is a digit, 0 anything else.

@@ -19,6 +19,10 @@ from app.languages import Language, digits_only
 class StubEngine:
     """Invents the same lines for the same image."""
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        """0: noise has no upside."""
+        return 0
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """One to three lines, or none for an image without content."""
         height, width = image.shape[:2]

@@ -78,6 +78,10 @@ class TesseractEngine:
         """The models that can be used."""
         return installed_models(self._folder)
 
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        """0: Tesseract's own guess needs a model for each script, and takes as long as reading."""
+        return 0
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines found on ``image``; all ``languages`` are looked for, the first with priority.
 

@@ -33,11 +33,15 @@ class PdfWriter:
 
 
 def in_points(page: Page) -> tuple[float, float, str]:
-    """How wide and high ``page`` becomes, and the matrix that carries its pixels there."""
-    width, height = (max(side / page.dpi * 72, 1.0) for side in (page.width, page.height))
+    """How wide and high ``page`` becomes, and the matrix that carries its pixels there.
+
+    The page is as it was, not set upright.
+    """
+    sides = (page.width, page.height) if page.turns % 2 == 0 else (page.height, page.width)
+    width, height = (max(side / page.dpi * 72, 1.0) for side in sides)
     shrink = min(1.0, _LARGEST_POINTS / max(width, height))
     width, height = width * shrink, height * shrink
-    return width, height, _matrix((0.0, 0.0, width, height), 0, page)
+    return width, height, _matrix((0.0, 0.0, width, height), -page.turns % 4, page)
 
 
 _LARGEST_POINTS = 14_400  # The largest side of a page that readers promise to show.
@@ -103,7 +107,9 @@ def _onto_original(document: Document, original: Path, target: Path) -> None:
 def _add_text(pdf: pikepdf.Pdf, page: Page, layer: TextLayer, resources: "_Resources") -> None:
     target = pdf.pages[page.number - 1].obj
     name = resources.add(target)
-    content = layer.content(page, _matrix(_box(target), _turns(target), page), name)
+    content = layer.content(
+        page, _matrix(_box(target), (_turns(target) - page.turns) % 4, page), name
+    )
     packed = pikepdf.Stream(pdf, zlib.compress(content), Filter=pikepdf.Name.FlateDecode)
     contents = target.get("/Contents")
     parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
