@@ -52,6 +52,7 @@ class Line:
     words: tuple[Word, ...]
     box: Box
     vertical: bool = False  # Characters run from top to bottom.
+    slope: float = 0.0  # Pixels that a horizontal line falls with each pixel to the right.
 
     @property
     def text(self) -> str:

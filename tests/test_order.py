@@ -139,3 +139,21 @@ def test_paragraphs_hold_their_lines(found: list[Line]) -> None:
         for found_line in paragraph.lines:
             assert paragraph.box.left <= found_line.box.left
             assert paragraph.box.bottom >= found_line.box.bottom
+
+
+def test_skewed_pages_are_read_along_their_lines() -> None:
+    """On a page that leans, what stands on one printed line is one row."""
+    slope = 0.04  # Over the page's width two lines' heights.
+
+    def leaning(text: str, left: float, top: float) -> Line:
+        width = 60
+        box = Box(left, top + slope * left, left + width, top + slope * (left + width) + 20)
+        return Line((Word(text, box),), box, slope=slope)
+
+    found = [
+        leaning(f"{name}{n}", left, 100 + 26 * n)
+        for n in range(4)
+        for name, left in (("a", 50), ("b", 600))
+    ]
+
+    assert order(found[::-1]).split() == ["a0", "b0", "a1", "b1", "a2", "b2", "a3", "b3"]

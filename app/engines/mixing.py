@@ -112,7 +112,9 @@ def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line 
             for theirs, stretch in stretches
             for word in (sorted(stretch, key=lambda one: one.box.left) if theirs else stretch)
         ]
-    return Line(tuple(words), Box.around(word.box for word in words), bool(line and line.vertical))
+    box = Box.around(word.box for word in words)
+    like = line or next(other for other in others if other)
+    return Line(tuple(words), box, like.vertical, like.slope)
 
 
 _HAN_SCRIPTS = frozenset({"Hans", "Hant", "Jpan"})

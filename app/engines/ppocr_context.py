@@ -39,6 +39,7 @@ _INNER_ONE = re.compile(r"(?<=[a-z])1{1,2}(?=[a-z])")
 _INNER = re.compile(r"(?<=[a-z])[1I|]{1,2}(?=[a-z])")
 _LAST = re.compile(r"(?<=[a-z]{2})1{1,2}(?![A-Za-z0-9])")
 _FIRST = re.compile(r"(?<![A-Za-z0-9.,])1(?=[a-z]{2})(?!st\b)")
+_OTHER_DIGIT = re.compile("[02-9]")
 _ROUND = re.compile(r"(?<=[a-z])0(?=[a-z])")
 _ZERO = re.compile(r"(?<=\d)[Oo](?=\d)")
 _WORD = re.compile(r"[A-Za-z0-9|]+")
@@ -47,9 +48,10 @@ _WORD = re.compile(r"[A-Za-z0-9|]+")
 def _latin(text: str, lookalike: bool) -> str:
     if not _WORD.search(text):
         return text
-    text = _INNER.sub(_ells, text)
-    if lookalike:
-        text = _FIRST.sub("l", _LAST.sub(_ells, text))
+    if not _OTHER_DIGIT.search(text):  # With other digits in it, it is a number or a code.
+        text = _INNER.sub(_ells, text)
+        if lookalike:
+            text = _FIRST.sub("l", _LAST.sub(_ells, text))
     return _ZERO.sub("0", _WORD.sub(_rounded, text))
 
 
@@ -59,7 +61,6 @@ def _ells(found: re.Match[str]) -> str:
 
 def _rounded(found: re.Match[str]) -> str:
     word = found[0]
-    # With other digits in it, it is a number or a code.
     return _ROUND.sub("o", word) if sum(map(str.isdigit, word)) == 1 else word
 
 

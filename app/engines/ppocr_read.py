@@ -277,7 +277,8 @@ def _line(
         Word("".join(characters[start:stop]), box, float(mean), bool(spaced[start]) or not start)
         for start, stop, box, mean in zip(starts, stops, boxes, means, strict=True)
     )
-    return Line(words, Box.around(boxes), piece.vertical)
+    slope = 0.0 if piece.vertical else float(piece.along[1] / piece.along[0])
+    return Line(words, Box.around(boxes), piece.vertical, slope)
 
 
 def _characters(

@@ -68,6 +68,11 @@ class Strip:
         framed[self._margin : -self._margin, self._margin : -self._margin] = strip
         return framed
 
+    @property
+    def slope(self) -> float:
+        """Pixels that the line falls with each pixel to the right."""
+        return float(self._along[1] / self._along[0])
+
     def on_page(self, words: Sequence[Word]) -> list[Word]:
         """Words whose boxes are in pixels of the strip, with boxes in pixels of the page.
 

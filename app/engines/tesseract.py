@@ -131,7 +131,8 @@ class TesseractEngine:
                     usual = strip.usual_gap / max(word.box.height for word in words)
                     least = min(usual + _SPACE_BEYOND_USUAL, _LEAST_HANGUL_GAP)
                     # None comes first: what has no confidence at all was read on bare paper.
-                    lines[n] = max(lines[n], _line(words, least), key=_confident)
+                    line = replace(_line(words, least), slope=strip.slope)
+                    lines[n] = max(lines[n], line, key=_confident)
         return lines
 
     def _tables(

@@ -18,6 +18,7 @@ _SHORT = 1.5  # A line that could have held this and the next word too ends a pa
 _GUTTER = 0.3  # Columns are at least this far apart,
 _NARROWEST = 7.0  # this wide,
 _FEWEST = 3  # and have at least this many lines (a number, not a height).
+_LEVEL = 0.002  # The least slope that counts: a sixth of a line on the width of a page.
 _SIZE_RATIO = 1.5  # Lines whose heights differ more than this are different kinds of text.
 
 
@@ -31,7 +32,8 @@ def paragraphs(lines: Sequence[Line], width: float, height: float) -> tuple[Para
     if not lines:
         return ()
     frame = _frame(lines, width, height)
-    items = [_Item(line, frame(line.box)) for line in lines]
+    slope = _slope(lines)
+    items = [_Item(line, frame(_level(line.box, slope))) for line in lines]
     found = []
     for region in _regions(items):
         found += _split([_joined(row) for row in _rows(region)])
@@ -72,6 +74,26 @@ def _frame(lines: Sequence[Line], width: float, height: float) -> _Frame:
     strong = [unicodedata.bidirectional(c) for c in text if c.isalpha()]
     rightwards = sum(kind in ("R", "AL") for kind in strong)
     return _Frame(vertical, not vertical and rightwards * 2 > len(strong), width)
+
+
+def _slope(lines: Sequence[Line]) -> float:
+    """How much the page's lines fall to the right; 0 where they do not to speak of."""
+    horizontal = [line for line in lines if not line.vertical]
+    if len(horizontal) < _FEWEST:
+        return 0.0
+    # Long lines tell it best.
+    horizontal.sort(key=lambda line: -line.box.width)
+    slope = median(line.slope for line in horizontal[: max(_FEWEST, len(horizontal) // 2)])
+    return slope if abs(slope) >= _LEVEL else 0.0
+
+
+def _level(box: Box, slope: float) -> Box:
+    """Where ``box`` would stand if the page were not skewed."""
+    if not slope:
+        return box
+    fall = slope * (box.left + box.right) / 2
+    lean = min(abs(slope) * box.width, 0.7 * box.height) / 2
+    return Box(box.left, box.top - fall + lean, box.right, box.bottom - fall - lean)
 
 
 def _regions(items: list[_Item]) -> list[list[_Item]]:
@@ -192,6 +214,7 @@ def _concatenate(first: Line, second: Line) -> Line:
         (*first.words, head, *second.words[1:]),
         Box.around((first.box, second.box)),
         first.vertical,
+        first.slope,
     )
 
 
