@@ -29,6 +29,7 @@ _HOUSEKEEPING_S = 5.0
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def work(
@@ -40,6 +41,7 @@ def work(
     seconds ends the process with SIGALRM.
     """
     parent = _die_with_parent()
+    _give_memory_back()
     stopping = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
@@ -226,6 +228,18 @@ def _die_with_parent() -> int:
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     return parent
+
+
+def _give_memory_back() -> None:
+    """Have large blocks returned to the system as soon as they are free.
+
+    glibc would come to keep them, in pieces that fit nothing: hundreds of megabytes after some
+    mixed pages. Elsewhere there is no such switch, and none is needed.
+    """
+    with contextlib.suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 2**21)
 
 
 def _has_spoken(pipe: int) -> bool:

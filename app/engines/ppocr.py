@@ -62,7 +62,9 @@ class PpocrEngine:
         with self._lock, _translated():
             networks = self._loaded()
             if careful:
-                return find_text(image, networks.look, CLOSE)
+                found = find_text(image, networks.look, CLOSE)
+                networks.rest()
+                return found
             return find_text(image, networks.glance, GLANCE)
 
     def read(
@@ -73,7 +75,12 @@ class PpocrEngine:
             networks = self._loaded()
             alphabet = networks.alphabet
             if digits_only(languages):
-                return read_text(image, corners, networks.read_digits, alphabet, _LEAST_DIGIT)
+                # So few characters are told apart that both networks can be asked.
+                readings = [
+                    read_text(image, corners, reader, alphabet, _LEAST_DIGIT)
+                    for reader in (networks.draft_digits, networks.read_digits)
+                ]
+                return [max(both, key=_confidence) for both in zip(*readings, strict=True)]
             scripts = frozenset(language.script for language in languages)
             draft = None if scripts & _NOT_DRAFTED else networks.draft
             reader = Cascade(draft, networks.read, alphabet, self._foreign(scripts))
@@ -113,6 +120,10 @@ def _doubtful(lines: Sequence[Line]) -> bool:
     characters = sum(len(line.text) for line in lines)
     doubtful = sum(len(line.text) for line in lines if line.confidence < _CERTAIN)
     return doubtful >= _MOST_DOUBTFUL * characters
+
+
+def _confidence(line: Line | None) -> float:
+    return line.confidence if line else 0.0
 
 
 def _certain(lines: Sequence[Line]) -> float:

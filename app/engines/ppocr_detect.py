@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 Detector = Callable[[Image], Floats]
 """From pixels whose sides are multiples of 32 to the logit of "text" at each of them."""
 
-LARGEST_TILE = (768, 1536)
+LARGEST_TILE = (768, 1088)
 """Height and width; no larger area is given to a detector, which needs 190 bytes a pixel."""
 
 
@@ -61,7 +61,7 @@ def find_text(image: Image, detector: Detector, look: Look) -> Floats:
 
 _MIN_TEXT = 5  # Text below this height in pixels cannot be read by anybody.
 _MAX_ENLARGED = 2.0
-_WIDEST = 1952  # Of a tile; text is found less surely near the edges of narrow ones.
+_WIDEST = 1024  # Of a tile, without its margin.
 _MARGIN = 16  # Text that touches the edge of a picture is not found.
 _OVERLAP = 128  # Between tiles; more than a line's height.
 _PADDING = 2 * _MARGIN + 32
