@@ -38,8 +38,8 @@ class Cascade:
             columns = self._careful(strips)
             foreign = self._foreign_to(columns)
             return [_preferred(each, foreign) for each in columns]
-        kept = list(strips)
-        columns = self._draft(kept)
+        kept: list[Image] = []
+        columns = self._draft(_keeping(strips, kept))
         foreign = self._foreign_to(columns)
         columns = [_preferred(each, foreign) for each in columns]
         judged = [_Judged.of(each, self._alphabet, foreign) for each in columns]
@@ -89,6 +89,13 @@ _MOST = 0.6  # Of a strip; where more is doubtful, all of it is read again.
 _LOST_LETTERS, _LOST_OTHERS = 0.02, 0.12
 _TOO_FEW = 20
 _WIDE = 1.9  # Steps between narrow letters wider than this, in usual ones.
+
+
+def _keeping(strips: Iterable[Image], kept: list[Image]) -> Iterator[Image]:
+    """The strips, each also put into ``kept``: one is cut out while others are read."""
+    for strip in strips:
+        kept.append(strip)
+        yield strip
 
 
 def _preferred(columns: Columns, foreign: Flags | None) -> Columns:
