@@ -25,12 +25,19 @@ class Cascade:
     """
 
     def __init__(
-        self, draft: Reader | None, careful: Reader, alphabet: Alphabet, foreign: Flags | None
+        self,
+        draft: Reader | None,
+        careful: Reader,
+        alphabet: Alphabet,
+        foreign: Flags | None,
+        trusted: float = 0.9,
     ) -> None:
+        """``trusted`` is the confidence from which on a drafted character is not doubted."""
         self._draft = draft
         self._careful = careful
         self._alphabet = alphabet
         self._foreign = foreign
+        self._trusted = math.log(trusted / (1 - trusted))  # As a margin.
 
     def __call__(self, strips: Iterable[Image]) -> Sequence[Columns]:
         """The columns of each of ``strips``, shape (1, 48, width, 3)."""
@@ -42,7 +49,7 @@ class Cascade:
         columns = self._draft(_keeping(strips, kept))
         foreign = self._foreign_to(columns)
         columns = [_preferred(each, foreign) for each in columns]
-        judged = [_Judged.of(each, self._alphabet, foreign) for each in columns]
+        judged = [_Judged.of(each, self._alphabet, foreign, self._trusted) for each in columns]
         letters, others = (
             _share([each.unsure[each.letters == kind] for each in judged]) for kind in (True, False)
         )
@@ -76,7 +83,6 @@ class Cascade:
         return self._foreign if self._foreign[best].sum() <= _FEW * len(best) else None
 
 
-_DOUBT = math.log(0.9 / 0.1)  # Margin below which a drafted character is read again.
 _NEARLY = 1.5  # Margin of an empty column over a space; of few others it is below 3.
 _PREFERENCE = 4.0  # How much likelier, as a logarithm, a foreign character has to be.
 _FEW = 0.15  # Of a page's characters; of a text in the other Chinese script it is a third.
@@ -124,7 +130,7 @@ class _Judged:
     bad: Flags  # These, and others that are to be read again.
 
     @staticmethod
-    def of(columns: Columns, alphabet: Alphabet, foreign: Flags | None) -> _Judged:
+    def of(columns: Columns, alphabet: Alphabet, foreign: Flags | None, trusted: float) -> _Judged:
         best = columns.best
         runs = np.flatnonzero(np.diff(best, prepend=-1) != 0)
         real = np.flatnonzero((best[runs] != 0) & (best[runs] != alphabet.space))
@@ -133,7 +139,7 @@ class _Judged:
         letters = alphabet.kinds[numbers] > 0
         if not len(real):
             return _Judged(len(best), starts, stops, letters, letters, letters)
-        unsure = np.maximum.reduceat(columns.margin, runs)[real] < _DOUBT
+        unsure = np.maximum.reduceat(columns.margin, runs)[real] < trusted
         bad = unsure.copy()
         if foreign is not None:
             bad |= foreign[numbers]
