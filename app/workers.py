@@ -238,8 +238,8 @@ def _give_memory_back() -> None:
     """
     with contextlib.suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**24)
-        mallopt(_M_TRIM_THRESHOLD, 2**25)
+        mallopt(_M_MMAP_THRESHOLD, 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 2**21)
 
 
 def _has_spoken(pipe: int) -> bool:
