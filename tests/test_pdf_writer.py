@@ -237,6 +237,34 @@ def test_text_lies_on_what_is_seen(box: str, rotation: int, tmp_path: Path) -> N
     assert overlap(next(selections(target, [word])), ink_box) > 0.95
 
 
+def turned_left(box: Box, turns: int) -> Box:
+    """Where ``box`` of a page of WIDTH x HEIGHT stands after so many quarter turns to the left."""
+    width, height = WIDTH, HEIGHT
+    for _ in range(turns):
+        box = Box(box.top, width - box.right, box.bottom, width - box.left)
+        width, height = height, width
+    return box
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("pdf", [True, False])
+def test_text_of_pages_set_upright_lies_on_the_page_as_it_was(
+    pdf: bool, turns: int, tmp_path: Path, writer: Writer
+) -> None:
+    """The page is not turned, but its text is where it was read."""
+    shown = Box(300, 500, 420, 900) if turns % 2 else Box(300, 500, 700, 620)
+    word = Word("turned", turned_left(shown, turns))
+    one = page([Line((word,), word.box)], turned=turns % 2 == 1, turns=turns)
+    original = blank(tmp_path / "in.pdf") if pdf else None
+    target = tmp_path / "out.pdf"
+
+    writer.write(Document([one], original), target)
+
+    with pypdfium2.PdfDocument(target) as made:
+        assert made[0].get_size() == pytest.approx((W, H), abs=0.1)
+    assert overlap(next(selections(target, [word])), shown) > 0.9
+
+
 def test_crop_box_is_what_counts(tmp_path: Path) -> None:
     """Pixels count from the corner of the part that is shown, which may stick out of the page."""
     crop = pikepdf.Array([100, -50, 100 + W, H + 900])
