@@ -43,6 +43,11 @@ def test_straight_quotes() -> None:
     assert read("他说“你好”。") == ["他说“你好”。"]
 
 
+def test_quotes_of_a_pair_are_alike() -> None:
+    """The first of two quotes tells how the second was set."""
+    assert read('使用"m”命令 “a" “b”') == ['使用"m"命令 “a” “b”']
+
+
 @pytest.mark.parametrize(
     ("seen", "meant"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from app.document import Line, Word
 
@@ -29,9 +30,24 @@ def in_context(lines: Sequence[Line]) -> list[Line]:
             text = _katakana(text)
         return word if text == word.text else replace(word, text=text)
 
-    return [replace(line, words=tuple(mended(word) for word in line.words)) for line in lines]
+    return [replace(line, words=_paired([mended(word) for word in line.words])) for line in lines]
 
 
+def _paired(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words of a line with quotes that are a pair made alike: the first of two decides."""
+    text = "".join(word.text for word in words)
+    paired = _CURLED.sub(r"“\1”", _STRAIGHT.sub(r'"\1"', text))
+    if paired == text:
+        return tuple(words)
+    ends = list(accumulate(len(word.text) for word in words))
+    return tuple(
+        replace(word, text=paired[end - len(word.text) : end])
+        for word, end in zip(words, ends, strict=True)
+    )
+
+
+_STRAIGHT = re.compile('"([^"“”]{1,40})”')
+_CURLED = re.compile('“([^"“”]{1,40})"')
 _FEW = 0.3
 
 # An l, alone or doubled, read as a 1, a capital I or a bar between two small letters.
