@@ -116,7 +116,7 @@ _MOST_DOUBTFUL = 0.1  # and of how many characters the lines may be below it.
 
 
 def _doubtful(lines: Sequence[Line]) -> bool:
-    """Whether a page read so badly that a closer look may help."""
+    """Whether a page read so badly, or as empty, that a closer look may help."""
     characters = sum(len(line.text) for line in lines)
     doubtful = sum(len(line.text) for line in lines if line.confidence < _CERTAIN)
     return doubtful >= _MOST_DOUBTFUL * characters

@@ -19,7 +19,7 @@ Detector = Callable[[Image], Floats]
 """From pixels whose sides are multiples of 32 to the logit of "text" at each of them."""
 
 LARGEST_TILE = (768, 1088)
-"""Height and width; no larger area is given to a detector, which needs 190 bytes a pixel."""
+"""Height and width; no larger area is given to a detector, which needs 180 to 280 bytes a pixel."""
 
 
 @dataclass(frozen=True, slots=True)

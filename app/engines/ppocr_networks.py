@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,9 +51,8 @@ class Networks:
         numbers = {character: number for number, character in enumerate(characters, 1)}
         tiny = [numbers[character] for character in self._characters("ppocrv6_tiny_dict.txt")]
         self._tiny_numbers = np.array([0, *tiny], np.int32)
-        self._digits = np.array([0, *(numbers[digit] for digit in DIGITS)], np.int32)
+        self._digits = np.array([0, *(numbers[digit] for digit in _DIGITS)], np.int32)
         self._glance = self._compile(self._detection("tiny"), streams=1)
-        self._look = self._compile(self._detection("small"), streams=1)
         self._orientation = self._compile(self._upright(), streams=1)
         self._tiny = self._compile(self._recognition("tiny"), streams=threads)
         self._small = self._compile(self._recognition("small"), streams=threads)
@@ -70,12 +70,17 @@ class Networks:
 
     def look(self, image: Image) -> Floats:
         """Where the small network sees text, at three times the cost."""
-        logits: list[Floats] = self._look.run([image[None]], lambda found: found[0, 0].copy())
+        logits: list[Floats] = self._closely.run([image[None]], lambda found: found[0, 0].copy())
         return logits[0]
 
     def rest(self) -> None:
         """Give back the memory that ``look`` worked in: few pages need it, and it is a third."""
-        self._look.release()
+        self._closely.release()
+
+    @cached_property
+    def _closely(self) -> _Network:
+        """Compiled when it is first needed, which most servers will not notice."""
+        return self._compile(self._detection("small"), streams=1)
 
     def turns(self, image: Image) -> Floats:
         """The probabilities of 0 to 3 quarter turns to the left that set ``image`` upright.
@@ -160,7 +165,7 @@ class Networks:
         return steps.build()
 
 
-DIGITS = "0123456789.,+-()%$#/: "
+_DIGITS = "0123456789.,+-()%$#/: "
 
 
 class _Network:
