@@ -45,11 +45,12 @@ def quantize(openvino: Any, model: Any, ranges: Ranges) -> None:
         low, high = ranges[node.get_friendly_name()]
         # What GELU lets through has a short tail below zero. Moved up by that, it fills all
         # 256 levels instead of half of them; the bias then takes it away again.
-        moved = max(0.0, -low) if -low < _SHORT_TAIL * high else 0.0
+        positive = -low < _SHORT_TAIL * high
+        moved = max(0.0, -low) if positive else 0.0
         source = node.input_value(0)
         key = source.get_node().get_friendly_name(), source.get_index()
         if key not in inputs:
-            bounds = (0.0, high + moved) if -low < _SHORT_TAIL * high else (-high * 128 / 127, high)
+            bounds = (0.0, high + moved) if positive else (-high * 128 / 127, high)
             plane = ops.add(source, _constant(ops, moved)).output(0) if moved else source
             inputs[key] = _rounded(ops, plane, *bounds, levels=256)
         node.input(0).replace_source_output(inputs[key])
