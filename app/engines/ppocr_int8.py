@@ -77,7 +77,8 @@ def _safe(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """The largest weight of each output, as the integer 127 stands for it.
 
     Without VNNI a processor adds two products, of inputs side by side, in 16 bits: 255 * 128 is
-    the most these hold, so no two weights may come to more than 128 together.
+    the most these hold, so no two weights may come to more than 128 together. Rounding may make
+    it 129: where both inputs are at their highest, 0.4 % of the sum is then cut off.
     """
     sizes = np.abs(weights).reshape(len(weights), weights.shape[1] // 2, 2)
     pairs = sizes.sum(axis=2).max(axis=1) * 127 / 128
