@@ -150,10 +150,18 @@ class _OurServer:
 
 @contextmanager
 def _our_server(folder: Path, whole_files: bool) -> Iterator[_OurServer]:
-    """``ocr-server serve`` on a new data folder, with the settings it comes with."""
+    """``ocr-server serve`` on a new data folder, with the settings it comes with.
+
+    Only the numbers of workers and threads are taken from the environment.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "OCR_"} | {
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name[:4] != "OCR_" or name in ("OCR_WORKERS", "OCR_THREADS")
+    }
+    environment = kept | {
         "OCR_DATA_DIR": str(folder / "server"),
         "OCR_PORT": str(port),
         "OCR_TOKENS": _TOKEN,

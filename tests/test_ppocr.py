@@ -1,5 +1,8 @@
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -55,6 +58,29 @@ def overlap(one: Box, other: Box) -> float:
     height = min(one.bottom, other.bottom) - max(one.top, other.top)
     both = max(0.0, width) * max(0.0, height)
     return both / (one.width * one.height + other.width * other.height - both)
+
+
+def test_threads_may_run_on_any_core_while_they_work(engine: Engine) -> None:
+    # Bound to cores, the threads of several workers would crowd on the same first ones.
+    cores, done = set[frozenset[int]](), Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):
+                    cores.add(frozenset(os.sched_getaffinity(int(thread.name))))
+
+    watching = Thread(target=watch)
+    watching.start()
+    try:
+        page = drawn(
+            (900, 600), [(20, top, "Any core may read this") for top in range(20, 560, 40)]
+        )
+        assert len(read(engine, page)) == 14
+    finally:
+        done.set()
+        watching.join()
+    assert cores == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_reads_an_english_line(engine: Engine) -> None:

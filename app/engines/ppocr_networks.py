@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engines.ppocr_cache import with_cache
 from app.engines.ppocr_detect import LARGEST_TILE
 from app.engines.ppocr_int8 import quantize, ranges_of
 from app.engines.ppocr_read import LONGEST_STRIP, Alphabet, Columns
@@ -52,9 +53,10 @@ class Networks:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": precision,
+            # Each process would bind its threads to the same first cores.
+            "ENABLE_CPU_PINNING": False,
         }
-        if cache_dir is not None:
-            self._settings["CACHE_DIR"] = str(cache_dir)
+        self._cache_dir = cache_dir
         characters = self._characters("ppocrv6_dict.txt")
         self.alphabet = Alphabet(characters)
         numbers = {character: number for number, character in enumerate(characters, 1)}
@@ -123,7 +125,10 @@ class Networks:
 
     def _compile(self, model: Any, streams: int) -> _Network:
         settings = {**self._settings, "NUM_STREAMS": streams}
-        compiled = self._core.compile_model(model, "CPU", settings)
+        compiled = with_cache(
+            self._cache_dir,
+            lambda cached: self._core.compile_model(model, "CPU", {**settings, **cached}),
+        )
         return _Network(self._ov, compiled, streams)
 
     def _characters(self, file: str) -> list[str]:
