@@ -58,10 +58,15 @@ class Settings(BaseSettings):
         "own", description="What makes a PDF of pictures."
     )
     workers: int = Field(
-        0, ge=0, description="Worker processes; 0: one for every two cores, at least one."
+        0,
+        ge=0,
+        description="Worker processes; 0: half as many as cores and one more, "
+        "one for every 1.5 GB of memory at most.",
     )
     threads: int = Field(
-        0, ge=0, description="Threads of one worker; 0: the cores shared among the workers."
+        0,
+        ge=0,
+        description="Threads of one worker; 0: two, or more where workers are few for the cores.",
     )
     max_attempts: int = Field(
         2, gt=0, description="How often a task is begun when its worker dies under it."
@@ -114,13 +119,21 @@ class Settings(BaseSettings):
 
     @property
     def worker_count(self) -> int:
-        """The number of worker processes."""
-        return self.workers or max(1, _cores() // 2)
+        """The number of worker processes.
+
+        Two threads keep 1.75 cores busy: one worker more than pairs of cores fills the rest.
+        """
+        if self.workers:
+            return self.workers
+        cores = _cores()
+        wanted = cores // 2 + 1 if cores > 1 else 1
+        return max(1, min(wanted, _memory() // _MEMORY_OF_WORKER))
 
     @property
     def worker_threads(self) -> int:
         """The number of threads of one worker."""
-        return self.threads or max(1, _cores() // self.worker_count)
+        cores = _cores()
+        return self.threads or max(min(2, cores), cores // self.worker_count)
 
     @property
     def silent_limit_s(self) -> float:
@@ -141,3 +154,16 @@ def _cores() -> int:
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):  # No cgroup v2, or its quota is "max".
         return cores
+
+
+_MEMORY_OF_WORKER = 1_500_000_000  # Bytes, with Tesseract's models and LibreOffice beside it.
+
+
+def _memory() -> int:
+    """The bytes that this process may use: a container's limit, else the machine's memory."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")
+        return min(installed, int(limit))
+    except (OSError, ValueError):  # No cgroup v2, or its limit is "max".
+        return installed

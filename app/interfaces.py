@@ -75,6 +75,12 @@ class Engine(Protocol):
         An image without text gives an empty list. Raises TimedOut, InternalError.
         """
 
+    def prepare(self) -> bool:
+        """Do a little that makes later pages quicker; False where nothing is left to do.
+
+        It takes no longer than a few tenths of a second. Raises InternalError.
+        """
+
 
 class Writer(Protocol):
     """Makes one output format."""

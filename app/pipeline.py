@@ -51,6 +51,10 @@ class Pipeline:
         self._writers = writers
         self._engine = engine
 
+    def prepare(self) -> bool:
+        """Do a little that makes later pages quicker; False where nothing is left to do."""
+        return self._engines[self._engine].prepare()
+
     def run(
         self,
         order: Order,

@@ -191,6 +191,10 @@ class Tasks:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def prepare(self) -> bool:
+        """Do a little that makes later tasks quicker; False where nothing is left to do."""
+        return self.pipeline.prepare()
+
     def workers(self) -> set[str]:
         """The workers that hold a lease."""
         with self.sessions() as session:

@@ -48,9 +48,12 @@ def work(
     with _held(locks / f"{name}.lock"):
         tasks.warm_up()
         ready()
+        preparing = True
         while not stopping.is_set() and os.getppid() == parent:
-            task_id = tasks.queue.get(0.5)
-            if task_id is not None:
+            task_id = tasks.queue.get(0 if preparing else 0.5)
+            if task_id is None:
+                preparing = preparing and tasks.prepare()
+            else:
                 try:
                     tasks.run(task_id, name, lambda: _alarm(silent_limit_s))
                 finally:

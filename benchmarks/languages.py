@@ -104,6 +104,9 @@ class _Both:
     def turns(self, image: Image, languages: Sequence[Language]) -> int:
         return self._engine.turns(image, languages)
 
+    def prepare(self) -> bool:
+        return False
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         taken = [replace(language, engine="tesseract") for language in languages]
         return self._engine.recognize(image, taken, dpi)

@@ -33,6 +33,9 @@ class FakePpocr:
     def turns(self, image: Image, languages: Sequence[Language]) -> int:
         return 0
 
+    def prepare(self) -> bool:
+        return False
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         return [line(word("whole page", 0, 400))]
 

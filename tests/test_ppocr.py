@@ -83,6 +83,16 @@ def test_threads_may_run_on_any_core_while_they_work(engine: Engine) -> None:
     assert cores == {frozenset(os.sched_getaffinity(0))}
 
 
+def test_preparing_ends_and_changes_nothing(tmp_path: Path) -> None:
+    fresh = PpocrEngine(threads=1, cache_dir=tmp_path)
+    steps = 0
+    while fresh.prepare():
+        steps += 1
+    assert steps > 10
+    assert not fresh.prepare()
+    assert texts(read(fresh, drawn((300, 60), [(20, 10, "Well prepared")]))) == ["Well prepared"]
+
+
 def test_reads_an_english_line(engine: Engine) -> None:
     """Words keep the spaces between them."""
     image = drawn((800, 90), [(30, 25, "The quick brown fox jumps over 13 lazy dogs.")])

@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sqlite3
 import threading
@@ -107,12 +108,52 @@ class _Hanging:
 
     def warm_up(self) -> None: ...
 
-    def get(self, timeout_s: float) -> str:
+    def get(self, timeout_s: float) -> str | None:
         return "task"
 
     def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
         beat()
         ctypes.PyDLL(None).sleep(1000)
+
+
+class _Preparing(_Hanging):
+    """Two steps of preparation; then a task comes that asks the worker to end."""
+
+    def __init__(self, steps: Path) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def prepare(self) -> bool:
+        done = f"{self._done()}p"
+        self._steps.write_text(done)
+        return done.count("p") < 2
+
+    def get(self, timeout_s: float) -> str | None:
+        done = self._done()
+        self._steps.write_text(f"{done}{'w' if timeout_s else 'l'}")
+        return "task" if timeout_s else None
+
+    def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _done(self) -> str:
+        return self._steps.read_text() if self._steps.exists() else ""
+
+
+def _prepare(folder: Path) -> None:
+    tasks = _Preparing(folder / "steps")
+    work(tasks, "preparing", folder, 5, lambda: None)  # type: ignore[arg-type]
+
+
+def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_prepare, args=(tmp_path,))
+
+    process.start()
+    process.join(30)
+
+    assert process.exitcode == 0
+    # It (l)ooks for a task and (p)repares, twice; then it (w)aits for one.
+    assert (tmp_path / "steps").read_text() == "lplpw"
 
 
 def _work(folder: Path) -> None:

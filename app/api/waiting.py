@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import Callable
-
-from starlette.concurrency import run_in_threadpool
 
 from app.tasks import Tasks
 
@@ -15,21 +15,30 @@ class Waiting:
     """Tells waiting requests of the end of their tasks within a few hundredths of a second.
 
     Workers are other processes, perhaps on other machines, so the row is looked at: one
-    statement for all that wait, and none while nobody does.
+    statement for all that wait, and none while nobody does. It is a thread that looks, for as
+    long as there is anything to look for: to hand every look to one would cost more than looking.
     """
 
     def __init__(self, tasks: Tasks, stopping: Callable[[], bool]) -> None:
         self._tasks = tasks
         self._stopping = stopping
-        self._awaited: dict[str, set[asyncio.Event]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()
+        self._awaited: dict[str, set[Callable[[], None]]] = {}
+        self._looking = False
 
     async def until_final(self, task_id: str, timeout_s: float) -> bool:
         """Wait until the task is final or gone, or the server stops; False if it took too long."""
-        event = asyncio.Event()
-        self._awaited.setdefault(task_id, set()).add(event)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed, nobody waits any more.
+                loop.call_soon_threadsafe(event.set)
+
+        with self._lock:
+            self._awaited.setdefault(task_id, set()).add(tell)
+            if not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look, name="waiting", daemon=True).start()
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
@@ -37,19 +46,26 @@ class Waiting:
         except TimeoutError:
             return False
         finally:
-            events = self._awaited.get(task_id, set())
-            events.discard(event)
-            if not events:
-                self._awaited.pop(task_id, None)
+            with self._lock:
+                waiting = self._awaited[task_id]
+                waiting.discard(tell)
+                if not waiting:
+                    del self._awaited[task_id]
 
-    async def _look(self) -> None:
-        while self._awaited:
-            if self._stopping():  # Better an unfinished record than an answer cut in two.
-                for events in self._awaited.values():
-                    for event in events:
-                        event.set()
-            with contextlib.suppress(Exception):  # The database may be away; the wait has its end.
-                for task_id in await run_in_threadpool(self._tasks.finished, [*self._awaited]):
-                    for event in self._awaited.get(task_id, ()):
-                        event.set()
-            await asyncio.sleep(_LOOK_S)
+    def _look(self) -> None:
+        while awaited := self._all_or_end():
+            # The database may be away; the wait has its end.
+            with contextlib.suppress(Exception):
+                # Better an unfinished record than an answer cut in two.
+                stopping = self._stopping()
+                for task_id in awaited if stopping else self._tasks.finished(awaited):
+                    with self._lock:
+                        waiting = [*self._awaited.get(task_id, ())]
+                    for tell in waiting:
+                        tell()
+            time.sleep(_LOOK_S)
+
+    def _all_or_end(self) -> list[str]:
+        with self._lock:
+            self._looking = bool(self._awaited)
+            return [*self._awaited]

@@ -46,6 +46,10 @@ class AutoEngine:
         """How many quarter turns to the left set the page upright."""
         return self._ppocr.turns(image, languages)
 
+    def prepare(self) -> bool:
+        """Do a little that makes later pages quicker; False where nothing is left to do."""
+        return self._ppocr.prepare()
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``. Raises TimedOut, InternalError."""
         tesseract_reads = for_tesseract(languages)

@@ -32,6 +32,7 @@ class PpocrEngine:
         self.cache_dir = cache_dir
         self._lock = Lock()
         self._networks: Networks | None = None
+        self._sizes: Iterator[bool] | None = None
         self._known: dict[frozenset[str], Flags | None] = {}
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
@@ -42,6 +43,13 @@ class PpocrEngine:
             if _certain(again) >= _certain(lines):
                 lines = again
         return lines if digits_only(languages) else in_context(lines)
+
+    def prepare(self) -> bool:
+        """Meet the next usual size of strips or pages, each of which is slow the first time."""
+        with self._lock, _translated():
+            if self._sizes is None:
+                self._sizes = self._loaded().usual_sizes()
+            return next(self._sizes, False)
 
     def turns(self, image: Image, languages: Sequence[Language]) -> int:
         """How many quarter turns to the left set the page upright."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.engines.ppocr_cache import with_cache
 from app.engines.ppocr_detect import LARGEST_TILE
 from app.engines.ppocr_int8 import quantize, ranges_of
-from app.engines.ppocr_read import LONGEST_STRIP, Alphabet, Columns
+from app.engines.ppocr_read import LONGEST_STRIP, WIDTHS, Alphabet, Columns
 from app.errors import InternalError
 from app.interfaces import Image
 
@@ -38,6 +38,7 @@ class Networks:
         """``integers``: whether careful reading uses 8-bit integers; None: where it is faster."""
         import openvino  # Half a second, and tens of megabytes.
 
+        self._threads = threads
         self._ov: Any = openvino
         self._folder = _model_folder()
         self._core = openvino.Core()
@@ -76,6 +77,17 @@ class Networks:
         longest = [np.zeros((1, 48, LONGEST_STRIP, 3), np.uint8)] * threads
         self.draft(longest)
         self.read(longest)
+
+    def usual_sizes(self) -> Iterator[bool]:
+        """Works on one usual size of strips or pages at each step: the first time takes longest."""
+        for sides in _USUAL_PAGES:
+            self.glance(np.zeros((*sides, 3), np.uint8))
+            yield True
+        # Most of what is read again are single words.
+        for width in sorted(WIDTHS):
+            for reader in (self.draft, self.read):
+                reader([np.zeros((1, 48, width, 3), np.uint8)] * self._threads)
+                yield True
 
     def glance(self, image: Image) -> Floats:
         """Where the tiny network sees text; a ``Detector``."""
@@ -184,6 +196,7 @@ class Networks:
 
 
 _DIGITS = "0123456789.,+-()%$#/: "
+_USUAL_PAGES = ((1024, 768), (768, 1024))  # A4 as it is glanced at.
 _INTEL = ("x86_64", "AMD64")  # Integers were not measured on others.
 
 

@@ -42,6 +42,10 @@ def bucket(width: int) -> int:
     return math.ceil(width / step) * step
 
 
+WIDTHS = tuple(sorted({bucket(width) for width in range(1, LONGEST_STRIP + 1)}))
+"""All widths of strips that there are."""
+
+
 class Alphabet:
     """The characters behind the numbers 1, 2, ... in ``Columns``, the space among them."""
 
@@ -221,9 +225,12 @@ def _straighten(image: Image, piece: _Piece) -> Image:
 
 def _gaps(strip: Image) -> NDArray[np.int64]:
     """Runs of columns that look like the background, shape (n, 2)."""
-    grey = strip[:, :, 1].astype(np.float32)
-    ink = np.abs(grey - np.median(grey)).mean(axis=0)
-    low, high = np.quantile(ink, (0.02, 0.95))
+    green = cv2.extractChannel(strip, 1)
+    counts = np.cumsum(cv2.calcHist([green], [0], None, [256], (0, 256)))
+    paper = np.uint8(np.searchsorted(counts, green.size / 2))  # The median.
+    unlike = np.maximum(green, paper) - np.minimum(green, paper)
+    ink = cv2.reduce(unlike, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
+    low, high = np.sort(ink)[[int(share * (len(ink) - 1)) for share in (0.02, 0.95)]]
     flat = np.concatenate([[False], ink <= low + 0.12 * (high - low), [False]])
     return np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
 

@@ -40,6 +40,10 @@ class StubEngine:
             for n in range(rows)
         ]
 
+    def prepare(self) -> bool:
+        """There is nothing to prepare."""
+        return False
+
 
 def _texts(number: int, width: int, height: int, digest: str, numbers_only: bool) -> list[str]:
     texts = ["stub", str(number), str(width), "x", str(height), digest]

@@ -82,6 +82,10 @@ class TesseractEngine:
         """0: Tesseract's own guess needs a model for each script, and takes as long as reading."""
         return 0
 
+    def prepare(self) -> bool:
+        """There is nothing to prepare: the models of a language are read when it is asked for."""
+        return False
+
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines found on ``image``; all ``languages`` are looked for, the first with priority.
 
