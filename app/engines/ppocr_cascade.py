@@ -143,7 +143,7 @@ class _Judged:
         bad = unsure.copy()
         if foreign is not None:
             bad |= foreign[numbers]
-        gaps = np.flatnonzero(letters[1:] | letters[:-1])
+        gaps = np.flatnonzero(letters[1:] & letters[:-1])
         lost = _lost_spaces(columns, alphabet.space)
         after = np.searchsorted(starts, lost)
         odd = np.concatenate(

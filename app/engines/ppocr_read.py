@@ -55,6 +55,7 @@ class Alphabet:
         self.space = 1 + list(characters).index(" ")
         self.spaces = np.array([not character.strip() for character in self.characters])
         self.unspaced = np.array([bool(c) and is_unspaced(c) for c in self.characters])
+        self.alnum = np.array([character.isalnum() for character in self.characters.tolist()])
         self.kinds = np.array(
             [
                 0 if is_unspaced(c or " ") or not c.isalnum() else 1 + (not c.isdigit())
@@ -113,6 +114,8 @@ _TALL = 1.5  # How much higher than wide a piece is whose text runs downwards or
 _SINGLE = 3.0  # How much higher than wide a single character may be.
 _LAG = 3  # Pixels, the median over 1 700 spaces between words.
 _NARROW = 6  # Pixels; 95 % of the gaps between letters of one word are narrower.
+_HAN_STEP = 36.0  # Pixels from one Han character to the next, where a line has too
+_FEW_HAN = 3  # few neighbours to tell.
 _CERTAIN = 0.9  # A reading of a high piece from which on no other is tried.
 
 
@@ -268,7 +271,9 @@ def _line(
     unspaced = alphabet.unspaced[numbers]
     edges = _edges(centres, cut.gaps, piece.length)
     _settle(edges, spaced)
-    spaced[1:] |= _lost_spaces(edges, alphabet.kinds[numbers], spaced[1:])
+    kinds = alphabet.kinds[numbers]
+    spaced[1:] |= _lost_spaces(edges, kinds, spaced[1:])
+    spaced[1:] |= _spaces_beside_han(centres, edges, kinds, unspaced & alphabet.alnum[numbers])
     # A long line is cut in its widest gaps, where the network does not see them from both sides.
     for part in cut.parts[1:]:
         place = int(np.searchsorted(centres, part.start))
@@ -358,6 +363,24 @@ def _lost_spaces(
     beside = np.pad(spaced, 1)
     near = beside[:-2] | spaced | beside[2:]
     return np.asarray(letters & ~near & (gaps >= max(12.0, 4 * usual, least)))
+
+
+def _spaces_beside_han(
+    centres: Floats, edges: Floats, kinds: NDArray[np.int8], han: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Where a space stands between a Han character or kana and a letter or digit beside it.
+
+    The network misses half of them, but they are plain to see: in 325 such places of drawn pages,
+    gaps with a space were 0.32 times as wide as a Han character's step and wider, others at most
+    0.2 times.
+    """
+    gaps, steps = (edges[:, 1] - edges[:, 0])[1:-1], np.diff(centres)
+    between = han[1:] & han[:-1]
+    enough = between.sum() >= _FEW_HAN
+    step = float(np.median(steps[between])) if enough else _HAN_STEP
+    usual = float(np.median(gaps[between])) if enough else 0.1 * step
+    borders = (han[1:] & (kinds[:-1] > 0)) | (han[:-1] & (kinds[1:] > 0))
+    return np.asarray(borders & (gaps - usual > 0.15 * step))
 
 
 def _boxes(piece: _Piece, lefts: Floats, rights: Floats, page: Box) -> list[Box]:
