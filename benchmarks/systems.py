@@ -182,6 +182,7 @@ def _our_server(folder: Path, whole_files: bool) -> Iterator[_OurServer]:
     ):
         try:
             _wait_until_ready(client, server)
+            _wait_until_idle(server)
             yield _OurServer(server.pid, client, whole_files)
         finally:
             server.terminate()
@@ -196,6 +197,14 @@ def _wait_until_ready(client: httpx2.Client, server: "subprocess.Popen[bytes]") 
             pass  # It does not listen yet.
         time.sleep(0.1)
     raise SystemExit("The server ended at its start.")
+
+
+def _wait_until_idle(server: "subprocess.Popen[bytes]") -> None:
+    """Until its workers have prepared themselves, as those of a server that is up a while have."""
+    worked = -1.0
+    while processes.cpu_seconds(server.pid) - worked > 0.1:
+        worked = processes.cpu_seconds(server.pid)
+        time.sleep(1)
 
 
 class _Runners:
