@@ -50,11 +50,21 @@ class FakePpocr:
 
 
 class FakeTesseract:
-    """Reads ``lines``, one for each piece."""
+    """Reads ``lines``, one for each piece, and ``page`` on the page as a whole."""
 
-    def __init__(self, *lines: Line | None) -> None:
+    def __init__(self, *lines: Line | None, page: Sequence[Line] = ()) -> None:
         self.lines = lines
+        self.page = page
         self.languages: list[str] = []
+
+    def turns(self, image: Image, languages: Sequence[Language]) -> int:
+        return 0
+
+    def prepare(self) -> bool:
+        return False
+
+    def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
+        return list(self.page)
 
     def read(
         self, image: Image, corners: Corners, languages: Sequence[Language]
@@ -84,6 +94,21 @@ def test_tesseract_reads_what_ppocr_found() -> None:
 
     assert read == [sure, sure]
     assert ppocr.asked == []
+
+
+@pytest.mark.parametrize(("confidence", "better"), [(0.3, True), (0.1, False)])
+def test_where_lines_are_hopeless_the_page_is_read_as_a_whole(
+    confidence: float, better: bool
+) -> None:
+    """As a whole a chart of single letters may read better, or not."""
+    poor = line(word("क ख", 20, 390, 0.2))
+    page = [line(word("क ख ग", 20, 390, confidence))]
+
+    read = AutoEngine(FakePpocr([QUAD]), FakeTesseract(poor, page=page)).recognize(
+        PAGE, parse("Sanskrit"), 300
+    )
+
+    assert read == (page if better else [poor])
 
 
 def test_a_page_without_text_gives_no_lines() -> None:

@@ -35,10 +35,14 @@ class Finder(LineReader, Engine, Protocol):
         """The corners of each piece of text, shape (n, 4, 2)."""
 
 
+class Tesseract(LineReader, Engine, Protocol):
+    """Reads whole pages, too."""
+
+
 class AutoEngine:
     """Chooses between PP-OCR and Tesseract."""
 
-    def __init__(self, ppocr: Finder, tesseract: LineReader) -> None:
+    def __init__(self, ppocr: Finder, tesseract: Tesseract) -> None:
         self._ppocr = ppocr
         self._tesseract = tesseract
 
@@ -68,4 +72,17 @@ class AutoEngine:
             for (n, _), other in zip(parts, self._ppocr.read(image, quads, languages), strict=True):
                 others[n].append(other)
             lines = [mix(*both, taste) for both in zip(lines, others, strict=True)]
-        return [line for line in lines if line is not None]
+        found = [line for line in lines if line is not None]
+        if found and _read(found) < _HOPELESS * sum(len(line.text) for line in found):
+            # Such as a chart of single letters, where no line helps to tell them.
+            whole = self._tesseract.recognize(image, tesseract_reads, dpi)
+            found = max(found, whole, key=_read)
+        return found
+
+
+_HOPELESS = 0.5  # Mean confidence of a page's characters.
+
+
+def _read(lines: Sequence[Line]) -> float:
+    """How many characters are right, if the confidences are."""
+    return sum(line.confidence * len(line.text) for line in lines)
