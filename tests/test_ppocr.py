@@ -93,6 +93,16 @@ def test_preparing_ends_and_changes_nothing(tmp_path: Path) -> None:
     assert texts(read(fresh, drawn((300, 60), [(20, 10, "Well prepared")]))) == ["Well prepared"]
 
 
+def test_spaces_beside_han_characters_are_seen(engine: Engine) -> None:
+    lines = [
+        (20, 20, "本月已用 12 GB，剩余 27 GB"),
+        (20, 80, "本月已用12GB，剩余27GB"),
+        (20, 140, "第 3 章"),
+    ]
+    image = drawn((600, 200), lines, font=HAN)
+    assert texts(read(engine, image)) == [text for _, _, text in lines]
+
+
 def test_reads_an_english_line(engine: Engine) -> None:
     """Words keep the spaces between them."""
     image = drawn((800, 90), [(30, 25, "The quick brown fox jumps over 13 lazy dogs.")])

@@ -52,10 +52,15 @@ class Alphabet:
     def __init__(self, characters: Sequence[str]) -> None:
         self.characters = np.array(["", *characters])
         self.wide = np.isin(self.characters, list("mwMW@%&"))
+        self.narrow = np.array([c.isascii() for c in self.characters.tolist()]) & ~self.wide
+        self.straight = self.characters == '"'
+        self.curly = np.isin(self.characters, ["“", "”"])
+        self.dots = np.isin(self.characters, [".", "…"])
         self.space = 1 + list(characters).index(" ")
         self.spaces = np.array([not character.strip() for character in self.characters])
         self.unspaced = np.array([bool(c) and is_unspaced(c) for c in self.characters])
-        self.alnum = np.array([character.isalnum() for character in self.characters.tolist()])
+        alnum = np.array([c.isalnum() for c in self.characters.tolist()])
+        self.han = self.unspaced & alnum  # Or kana, or another script's letters.
         self.kinds = np.array(
             [
                 0 if is_unspaced(c or " ") or not c.isalnum() else 1 + (not c.isdigit())
@@ -273,7 +278,7 @@ def _line(
     _settle(edges, spaced)
     kinds = alphabet.kinds[numbers]
     spaced[1:] |= _lost_spaces(edges, kinds, spaced[1:])
-    spaced[1:] |= _spaces_beside_han(centres, edges, kinds, unspaced & alphabet.alnum[numbers])
+    spaced[1:] |= _spaces_beside_han(centres, edges, kinds, alphabet.han[numbers])
     # A long line is cut in its widest gaps, where the network does not see them from both sides.
     for part in cut.parts[1:]:
         place = int(np.searchsorted(centres, part.start))
