@@ -150,3 +150,28 @@ def test_tesseract_looks_only_for_its_share(names: str, expected: list[str]) -> 
     AutoEngine(FakePpocr([QUAD]), tesseract).recognize(PAGE, parse(names), 300)
 
     assert tesseract.languages == expected
+
+
+@pytest.mark.parametrize(("upright", "turned"), [(0.4, 0.9), (0.9, 0.4)])
+def test_a_page_is_turned_only_if_tesseract_then_reads_better(
+    upright: float, turned: float
+) -> None:
+    """By its looks alone PP-OCR takes some Hebrew tables to be upside down."""
+    page = PAGE.copy()
+    page[0, 0] = 0
+
+    class Ppocr(FakePpocr):
+        def turns(self, image: Image, languages: Sequence[Language]) -> int:
+            return 2
+
+    class Tesseract(FakeTesseract):
+        def read(
+            self, image: Image, corners: Corners, languages: Sequence[Language]
+        ) -> list[Line | None]:
+            confidence = turned if image[0, 0].any() else upright
+            return [line(word("שלום", 20, 390, confidence))]
+
+    engine = AutoEngine(Ppocr([QUAD]), Tesseract())
+
+    assert engine.turns(page, parse("Hebrew")) == (2 if turned > upright else 0)
+    assert engine.turns(page, parse("English")) == 2  # PP-OCR has read that itself.

@@ -48,7 +48,21 @@ class AutoEngine:
 
     def turns(self, image: Image, languages: Sequence[Language]) -> int:
         """How many quarter turns to the left set the page upright."""
-        return self._ppocr.turns(image, languages)
+        turns = self._ppocr.turns(image, languages)
+        tesseract_reads = for_tesseract(languages)
+        if turns and tesseract_reads:
+            # PP-OCR went by the page's looks alone; it could not read it, either way.
+            upright = np.ascontiguousarray(np.rot90(image, turns))
+            if self._legible(upright, tesseract_reads) <= self._legible(image, tesseract_reads):
+                return 0
+        return turns
+
+    def _legible(self, image: Image, languages: Sequence[Language]) -> float:
+        """The mean confidence with which Tesseract reads the longest lines."""
+        corners = self._ppocr.find(image)
+        longest = np.argsort(-np.linalg.norm(corners[:, 2] - corners[:, 0], axis=1))[:_SAMPLES]
+        lines = self._tesseract.read(image, corners[longest], languages) if len(longest) else []
+        return sum(line.confidence for line in lines if line) / max(1, len(lines))
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""
@@ -80,6 +94,7 @@ class AutoEngine:
         return found
 
 
+_SAMPLES = 6  # Lines that tell which way up a page is.
 _HOPELESS = 0.5  # Mean confidence of a page's characters.
 
 

@@ -54,8 +54,9 @@ def find_text(image: Image, detector: Detector, look: Look) -> Floats:
     finer = min(_finer(found * scale, max(height, width) * scale, look) * scale, _MAX_ENLARGED)
     if finer > scale:
         again = _find_at(image, finer, detector)
-        # The second look only replaces the first where it does see more.
-        found = again if len(again) >= len(found) else found
+        # The second look only replaces the first where it does see more: of print that is too small
+        # for it, the first one sees many pieces, but they are short.
+        found = again if _length(again) >= _length(found) else found
     return found
 
 
@@ -73,6 +74,12 @@ _THRESHOLD = 0.2
 _BOX_THRESHOLD = 0.45
 _UNCLIP = 1.4
 _MAX_CANDIDATES = 3000
+
+
+def _length(found: Floats) -> float:
+    """Pixels of text, measured along the pieces."""
+    sides = np.linalg.norm(found[:, 1:3] - found[:, 0:2], axis=2)
+    return float(sides.max(axis=1, initial=0).sum())
 
 
 def _finer(found: Floats, longest: float, look: Look) -> float:
