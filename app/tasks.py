@@ -193,7 +193,11 @@ class Tasks:
 
     def prepare(self) -> bool:
         """Do a little that makes later tasks quicker; False where nothing is left to do."""
-        return self.pipeline.prepare()
+        try:
+            return self.pipeline.prepare()
+        except AppError as error:
+            log.warning("not prepared, so that the first tasks take longer: %s", error)
+            return False
 
     def workers(self) -> set[str]:
         """The workers that hold a lease."""

@@ -48,9 +48,11 @@ def work(
     with _held(locks / f"{name}.lock"):
         tasks.warm_up()
         ready()
-        preparing = True
+        preparing, idle = True, False
         while not stopping.is_set() and os.getppid() == parent:
-            task_id = tasks.queue.get(0 if preparing else 0.5)
+            # Not between the tasks of a client that sends one after another: it would wait.
+            task_id = tasks.queue.get(0 if preparing and idle else 0.5)
+            idle = task_id is None
             if task_id is None:
                 preparing = preparing and tasks.prepare()
             else:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from app import callbacks, db
 from app.db import Task
-from app.errors import InvalidFile, NotStored, State, TaskNotFound
+from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
 from app.pipeline import Pipeline
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
@@ -271,6 +271,16 @@ def test_an_unforeseen_error_is_told_without_its_insides(
     done = tasks.get(OWNER, task.id)
     assert done.state == State.INTERNAL_ERROR
     assert "secret" not in done.state_detail
+
+
+def test_a_worker_that_cannot_prepare_works_all_the_same(tasks: Tasks) -> None:
+    class Unprepared(Pipeline):
+        def prepare(self) -> bool:
+            raise InternalError("No memory.")
+
+    tasks.__dict__["pipeline"] = Unprepared([], {}, {})
+
+    assert not tasks.prepare()
 
 
 def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:

@@ -129,9 +129,9 @@ class _Preparing(_Hanging):
         return done.count("p") < 2
 
     def get(self, timeout_s: float) -> str | None:
-        done = self._done()
-        self._steps.write_text(f"{done}{'w' if timeout_s else 'l'}")
-        return "task" if timeout_s else None
+        done = f"{self._done()}{'w' if timeout_s else 'l'}"
+        self._steps.write_text(done)
+        return "task" if done.count("w") == 2 else None
 
     def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -152,8 +152,8 @@ def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_pa
     process.join(30)
 
     assert process.exitcode == 0
-    # It (l)ooks for a task and (p)repares, twice; then it (w)aits for one.
-    assert (tmp_path / "steps").read_text() == "lplpw"
+    # It (w)aits for a task and (p)repares, (l)ooks for one and prepares; then it waits for one.
+    assert (tmp_path / "steps").read_text() == "wplpw"
 
 
 def _work(folder: Path) -> None:
