@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -97,10 +98,16 @@ def test_spaces_beside_han_characters_are_seen(engine: Engine) -> None:
     lines = [
         (20, 20, "本月已用 12 GB，剩余 27 GB"),
         (20, 80, "本月已用12GB，剩余27GB"),
-        (20, 140, "第 3 章"),
+        (20, 140, "第 12 章"),
     ]
     image = drawn((600, 200), lines, font=HAN)
     assert texts(read(engine, image)) == [text for _, _, text in lines]
+
+
+def test_full_width_forms_are_not_set_apart(engine: Engine) -> None:
+    written = "平成１２年３月４日に発行された資料"
+    (line,) = read(engine, drawn((600, 80), [(20, 20, written)], font=HAN))
+    assert not re.search(r"[年月日成に] | [年月日に]", line.text)
 
 
 def test_reads_an_english_line(engine: Engine) -> None:
