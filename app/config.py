@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     workers: int = Field(
         0,
         ge=0,
-        description="Worker processes; 0: half as many as cores and one more, "
-        "one for every 1.5 GB of memory at most.",
+        description="Worker processes; 0: one more than pairs of cores, one on a single core, "
+        "at most one for every 1.5 GB of memory.",
     )
     threads: int = Field(
         0,

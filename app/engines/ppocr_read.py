@@ -53,7 +53,6 @@ class Alphabet:
     def __init__(self, characters: Sequence[str]) -> None:
         self.characters = np.array(["", *characters])
         self.wide = np.isin(self.characters, list("mwMW@%&"))
-        self.narrow = np.array([c.isascii() for c in self.characters.tolist()]) & ~self.wide
         self.straight = self.characters == '"'
         self.curly = np.isin(self.characters, ["“", "”"])
         self.dots = np.isin(self.characters, [".", "…"])
@@ -69,6 +68,8 @@ class Alphabet:
             ],
             np.int8,
         )
+        ascii_ = np.array([c.isascii() for c in self.characters.tolist()])
+        self.narrow = (ascii_ | (self.kinds > 0)) & ~self.wide  # With letters such as é.
 
 
 def read_text(
