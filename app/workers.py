@@ -62,6 +62,15 @@ def work(
                     _alarm(0)
 
 
+def environment() -> dict[str, str]:
+    """This process's environment, for a worker.
+
+    glibc asks the kernel for large pages there: fresh memory costs a page fault for every 4 KB
+    otherwise, nearly half the time of decoding a picture. Elsewhere it is not looked at.
+    """
+    return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ}
+
+
 @dataclass
 class _Slot:
     """One place for a worker, and the process that fills it."""
@@ -155,7 +164,7 @@ class Supervisor:
         command = [sys.executable, "-m", "app.cli", "work", slot.name, str(theirs)]
         try:
             slot.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs]
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs], env=environment()
             )
         finally:
             os.close(theirs)

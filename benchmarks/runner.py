@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -55,7 +55,9 @@ class Runner:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[Runner]:
+def running(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Runner]:
     """A process that calls ``serve``; its complaints go to ``log``."""
     with (
         log.open("a") as complaints,
@@ -64,6 +66,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[Runner]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
+            env=env,
             encoding="utf-8",
             start_new_session=True,
         ) as process,

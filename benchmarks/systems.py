@@ -17,7 +17,7 @@ from typing import Protocol
 import httpx2
 from PIL import Image
 
-from app import media, proc
+from app import media, proc, workers
 from app.config import Settings
 from app.errors import AppError
 from app.languages import models, parse
@@ -254,7 +254,9 @@ def _our_engine(folder: Path) -> Iterator[_Runners]:
     how = f"our engines alone in {count} process{'es' if count > 1 else ''}"
     with ExitStack() as stack:
         logs = [folder / f"engine-{n}.log" for n in range(count)]
-        runners = [stack.enter_context(running(command, log)) for log in logs]
+        runners = [
+            stack.enter_context(running(command, log, workers.environment())) for log in logs
+        ]
         yield _Runners("engine", how, True, runners)
 
 

@@ -117,7 +117,7 @@ _MOST = 0.6  # Of a strip; where more is doubtful, all of it is read again.
 # the draft is mistaken where it is sure, too. In clean print 0.6 % of the letters are doubtful,
 # of Han characters 3 to 8 %; on a poor receipt or a photo 10 % and more.
 _LOST_LETTERS, _LOST_OTHERS = 0.02, 0.12
-_TOO_FEW = 20
+_BY_CHANCE = 2  # So many doubtful ones say nothing of the others, however few these are.
 _WIDE = 1.9  # Steps between narrow letters wider than this, in usual ones,
 _WIDE_HAN = 1.6  # and between Han characters, which are all as wide.
 
@@ -200,8 +200,8 @@ class _Judged:
 
 
 def _share(flags: Sequence[Flags]) -> float:
-    total = sum(map(len, flags))
-    return float(sum(each.sum() for each in flags)) / total if total >= _TOO_FEW else 0.0
+    unsure = sum(int(each.sum()) for each in flags) - _BY_CHANCE
+    return max(0, unsure) / max(1, sum(map(len, flags)))
 
 
 def _lost(columns: Columns, alphabet: Alphabet, starts: Numbers, stops: Numbers) -> Flags:
