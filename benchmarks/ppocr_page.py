@@ -24,8 +24,9 @@ from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
 from app.document import Line
+from app.engines.pieces import Pieces
 from app.engines.ppocr_cascade import Cascade
-from app.engines.ppocr_detect import GLANCE, Floats, find_text
+from app.engines.ppocr_detect import GLANCE, find_text
 from app.engines.ppocr_networks import Networks
 from app.engines.ppocr_read import Columns, Reader, read_text
 from app.interfaces import Image
@@ -58,7 +59,7 @@ def main() -> None:
 
 def _measure(page: Image, networks: Networks, plain: Reader, repeat: int) -> None:
     steps: dict[str, list[float]] = {}
-    found: Floats = np.empty(0, np.float32)
+    found = Pieces.straight(np.empty((0, 4, 2), np.float32))
     lines: list[Line] = []
     read_plainly: list[Line] = []
     for turn in range(1 + repeat):

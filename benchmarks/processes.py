@@ -34,6 +34,11 @@ def cpu_seconds(root: int) -> float:
     return ticks / _TICKS
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory that a process holds now, what it shares with others included."""
+    return _kilobytes(pid, "status", "VmRSS:") * 1024
+
+
 @dataclass
 class Memory:
     """The most memory that was seen."""

@@ -5,7 +5,7 @@ import pytest
 
 from app.document import Box, Line, Word
 from app.engines.auto import AutoEngine
-from app.engines.mixing import Corners
+from app.engines.pieces import Floats, Pieces
 from app.interfaces import Image
 from app.languages import Language, parse
 
@@ -25,7 +25,7 @@ def line(*words: Word) -> Line:
 class FakePpocr:
     """Finds ``found`` and reads ``lines``, one after the other."""
 
-    def __init__(self, found: Sequence[Corners], lines: Sequence[Line | None] = ()) -> None:
+    def __init__(self, found: Sequence[Floats], lines: Sequence[Line | None] = ()) -> None:
         self.found = found
         self.lines = list(lines)
         self.asked: list[list[list[float]]] = []
@@ -39,14 +39,14 @@ class FakePpocr:
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         return [line(word("whole page", 0, 400))]
 
-    def find(self, image: Image, *, careful: bool = False) -> Corners:
-        return np.array(self.found, np.float32).reshape(-1, 4, 2)
+    def find(self, image: Image, *, careful: bool = False) -> Pieces:
+        return Pieces.straight(np.array(self.found, np.float32).reshape(-1, 4, 2))
 
     def read(
-        self, image: Image, corners: Corners, languages: Sequence[Language]
+        self, image: Image, pieces: Pieces, languages: Sequence[Language]
     ) -> list[Line | None]:
-        self.asked += corners.tolist()
-        return [self.lines.pop(0) if self.lines else None for _ in corners]
+        self.asked += pieces.corners.tolist()
+        return [self.lines.pop(0) if self.lines else None for _ in pieces.corners]
 
 
 class FakeTesseract:
@@ -67,7 +67,7 @@ class FakeTesseract:
         return list(self.page)
 
     def read(
-        self, image: Image, corners: Corners, languages: Sequence[Language]
+        self, image: Image, pieces: Pieces, languages: Sequence[Language]
     ) -> list[Line | None]:
         self.languages = [language.name for language in languages]
         return list(self.lines)
@@ -166,7 +166,7 @@ def test_a_page_is_turned_only_if_tesseract_then_reads_better(
 
     class Tesseract(FakeTesseract):
         def read(
-            self, image: Image, corners: Corners, languages: Sequence[Language]
+            self, image: Image, pieces: Pieces, languages: Sequence[Language]
         ) -> list[Line | None]:
             confidence = turned if image[0, 0].any() else upright
             return [line(word("שלום", 20, 390, confidence))]

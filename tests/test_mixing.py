@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from app.document import Box, Line, Word
 from app.engines.mixing import Taste, doubtful, mix
+from app.engines.pieces import Pieces
 from app.languages import parse
 
-QUAD = np.array([[0, 0], [400, 0], [400, 30], [0, 30]], np.float32)
+PIECE = Pieces.straight(np.array([[[0, 0], [400, 0], [400, 30], [0, 30]]], np.float32))
 
 
 def word(text: str, left: float, right: float, confidence: float = 0.95) -> Word:
@@ -107,11 +108,13 @@ def test_a_gap_is_looked_at() -> None:
     """Tesseract may leave out a word; a usual space is no such place."""
     ours = line(word("모든", 10, 100), word("스키마", 200, 390))
 
-    (part,) = doubtful(ours, QUAD, taste("Korean"))
+    (part,) = doubtful(ours, PIECE, taste("Korean"))
 
-    assert part.tolist() == pytest.approx(np.array([[100, 0], [200, 0], [200, 30], [100, 30]]))
+    expected = np.array([[[100, 0], [200, 0], [200, 30], [100, 30]]])
+    assert part.corners == pytest.approx(expected)
     assert (
-        doubtful(line(word("모든", 10, 190), word("a.", 210, 390)), QUAD, taste("Vietnamese")) == []
+        doubtful(line(word("모든", 10, 190), word("a.", 210, 390)), PIECE, taste("Vietnamese"))
+        == []
     )
 
 
@@ -119,9 +122,9 @@ def test_a_line_mostly_in_doubt_is_read_as_a_whole() -> None:
     """Parts of it would lack each other's context."""
     ours = line(word("모든", 10, 50), word("081", 60, 390, 0.4))
 
-    (part,) = doubtful(ours, QUAD, taste("Korean"))
+    (part,) = doubtful(ours, PIECE, taste("Korean"))
 
-    assert part is QUAD
+    assert part is PIECE
 
 
 words = st.builds(

@@ -1,3 +1,4 @@
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -5,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pictures
@@ -224,6 +226,37 @@ def test_white_on_black(engine: Engine) -> None:
     image = drawn((600, 90), [(30, 25, "Night mode 夜间模式")], HAN, 32, "white", "black")
 
     assert texts(read(engine, image)) == ["Night mode 夜间模式"]
+
+
+def bent(image: Image, pixels: float) -> Image:
+    """The page as it lies in an opened book: columns of pixels are moved up along a curve."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    moved = y + pixels * np.sin(x / width * 1.5 * np.pi).astype(np.float32)
+    return np.asarray(cv2.remap(image, x, moved, cv2.INTER_LINEAR, borderValue=(255,) * 3))
+
+
+@pytest.mark.parametrize(
+    ("font", "text"),
+    [
+        (LATIN, "Pages of a book bend towards its fold,"),
+        (HAN, "翻开的书页向中缝弯曲，每一行字都随着纸面起伏。"),
+    ],
+)
+def test_bent_lines(engine: Engine, font: str, text: str) -> None:
+    page = drawn((1000, 500), [(60, 80 + 44 * n, text) for n in range(8)], font, 32)
+
+    lines = read(engine, bent(page, 30))
+
+    assert texts(lines) == [text] * 8
+    for line in lines:
+        words = [word.box for word in line.words]
+        moved = [-30 * np.sin((box.left + box.right) / 2000 * 1.5 * np.pi) for box in words]
+        levels = [(box.top + box.bottom) / 2 - by for box, by in zip(words, moved, strict=True)]
+        assert len(words) > 3
+        assert max(levels) - min(levels) < 9
+    boxes = [line.box for line in lines]
+    assert all(overlap(one, other) < 0.4 for one, other in itertools.pairwise(boxes))
 
 
 def test_vertical_chinese(engine: Engine) -> None:

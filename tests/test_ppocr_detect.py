@@ -2,14 +2,11 @@
 
 import numpy as np
 
-from app.engines.ppocr_detect import GLANCE, Floats, find_text
+from app.engines.pieces import Floats
+from app.engines.ppocr_detect import GLANCE, find_text
 from app.interfaces import Image
 
 PAGE = np.full((2000, 1500, 3), 255, np.uint8)
-
-
-def _lengths(found: Floats) -> Floats:
-    return np.asarray(np.linalg.norm(found[:, 1] - found[:, 0], axis=1), np.float32)
 
 
 def test_many_short_pieces_give_way_to_fewer_lines() -> None:
@@ -32,4 +29,4 @@ def test_many_short_pieces_give_way_to_fewer_lines() -> None:
     found = find_text(PAGE, detector, GLANCE)
 
     assert looks > 1
-    assert np.median(_lengths(found)) > 400
+    assert np.median(found.widths) > 400

@@ -7,6 +7,7 @@ from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
 from app.document import Line
+from app.engines.pieces import Pieces
 from app.engines.tesseract import TesseractEngine, installed_models, tessdata_folder
 from app.errors import InternalError, TimedOut
 from app.interfaces import Image
@@ -288,10 +289,10 @@ def _draws_bidi() -> bool:
     return bool(features.check("raqm"))
 
 
-def found(*lines: tuple[float, float, float, float]) -> np.ndarray:
-    """The corners of upright pieces from their left, top, right and bottom."""
+def found(*lines: tuple[float, float, float, float]) -> Pieces:
+    """Upright pieces from their left, top, right and bottom."""
     corners = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)] for x0, y0, x1, y1 in lines]
-    return np.array(corners, np.float32).reshape(-1, 4, 2)
+    return Pieces.straight(np.array(corners, np.float32).reshape(-1, 4, 2))
 
 
 def test_found_lines_are_read(engine: TesseractEngine) -> None:
@@ -336,7 +337,9 @@ def test_a_slanting_line_in_the_shade_is_read(engine: TesseractEngine) -> None:
         [middle - along - down, middle + along - down, middle + along + down, middle - along + down]
     )
 
-    (line,) = engine.read(image, corners[None].astype(np.float32), parse("English"))
+    (line,) = engine.read(
+        image, Pieces.straight(corners[None].astype(np.float32)), parse("English")
+    )
 
     assert line
     assert line.text == "The quick brown fox jumps over lazy dogs"

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from app.document import Line
-from app.engines.mixing import Corners, Taste, doubtful, mix
+from app.engines.mixing import Taste, doubtful, mix
+from app.engines.pieces import Pieces
 from app.interfaces import Engine, Image
 from app.languages import Language, for_tesseract
 
@@ -23,16 +24,16 @@ class LineReader(Protocol):
     """Reads what a detector found."""
 
     def read(
-        self, image: Image, corners: Corners, languages: Sequence[Language]
+        self, image: Image, pieces: Pieces, languages: Sequence[Language]
     ) -> list[Line | None]:
-        """What stands at each of ``corners``, shape (n, 4, 2); None where nothing could be read."""
+        """What stands at each of ``pieces``; None where nothing could be read."""
 
 
 class Finder(LineReader, Engine, Protocol):
     """Finds text, too."""
 
-    def find(self, image: Image, *, careful: bool = False) -> Corners:
-        """The corners of each piece of text, shape (n, 4, 2)."""
+    def find(self, image: Image, *, careful: bool = False) -> Pieces:
+        """Where text stands."""
 
 
 class Tesseract(LineReader, Engine, Protocol):
@@ -59,9 +60,9 @@ class AutoEngine:
 
     def _legible(self, image: Image, languages: Sequence[Language]) -> float:
         """The mean confidence with which Tesseract reads the longest lines."""
-        corners = self._ppocr.find(image)
-        longest = np.argsort(-np.linalg.norm(corners[:, 2] - corners[:, 0], axis=1))[:_SAMPLES]
-        lines = self._tesseract.read(image, corners[longest], languages) if len(longest) else []
+        pieces = self._ppocr.find(image)
+        longest = np.argsort(-np.maximum(pieces.widths, pieces.heights))[:_SAMPLES]
+        lines = self._tesseract.read(image, pieces[longest], languages) if len(longest) else []
         return sum(line.confidence for line in lines if line) / max(1, len(lines))
 
     def prepare(self) -> bool:
@@ -74,16 +75,18 @@ class AutoEngine:
         if not tesseract_reads:
             return self._ppocr.recognize(image, languages, dpi)
         # Beside the time that Tesseract takes, a close look costs little.
-        corners = self._ppocr.find(image, careful=True)
-        lines = self._tesseract.read(image, corners, tesseract_reads)
+        pieces = self._ppocr.find(image, careful=True)
+        lines = self._tesseract.read(image, pieces, tesseract_reads)
         taste = Taste.of(languages)
         parts = [
-            (n, part) for n, line in enumerate(lines) for part in doubtful(line, corners[n], taste)
+            (n, part)
+            for n, line in enumerate(lines)
+            for part in doubtful(line, pieces[n : n + 1], taste)
         ]
         if parts:
-            quads = np.stack([part for _, part in parts])
+            again = Pieces.joined([part for _, part in parts])
             others: list[list[Line | None]] = [[] for _ in lines]
-            for (n, _), other in zip(parts, self._ppocr.read(image, quads, languages), strict=True):
+            for (n, _), other in zip(parts, self._ppocr.read(image, again, languages), strict=True):
                 others[n].append(other)
             lines = [mix(*both, taste) for both in zip(lines, others, strict=True)]
         found = [line for line in lines if line is not None]

@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.document import Box, Line, Word, is_unspaced
+from app.engines.pieces import Floats, Pieces
 from app.languages import Language
-
-Corners = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +59,14 @@ class Taste:
         )
 
 
-def doubtful(line: Line | None, corners: Corners, taste: Taste) -> list[Corners]:
-    """The parts of the piece of text at ``corners``, shape (4, 2), that PP-OCR shall read, too.
+def doubtful(line: Line | None, piece: Pieces, taste: Taste) -> list[Pieces]:
+    """The parts of ``piece``, a single one, that PP-OCR shall read, too.
 
     ``line`` is what Tesseract read there.
     """
     if line is None:
-        return [corners]
+        return [piece]
+    (corners,) = piece.corners
     along = corners[1] - corners[0]
     length = math.hypot(*along.tolist())
     least = math.dist(corners[0], corners[3]) / length  # A gap that may hold text.
@@ -84,8 +83,8 @@ def doubtful(line: Line | None, corners: Corners, taste: Taste) -> list[Corners]
             parts.append((start, left))
         start, open_since = max(start, right), False
     if sum(stop - begin for begin, stop in parts) > _MOST:
-        return [corners]
-    return [_part(corners, begin, stop) for begin, stop in parts]
+        return [piece]
+    return [piece.part(0, begin, stop) for begin, stop in parts]
 
 
 def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line | None:
@@ -126,20 +125,13 @@ _FAR = 0.35  # The same where it may have left out letters, such as those of Vie
 _MOST = 0.7  # Of a piece; if more of it is in doubt, all of it is read again.
 
 
-def _ends(box: Box, origin: Corners, along: Corners) -> tuple[float, float]:
+def _ends(box: Box, origin: Floats, along: Floats) -> tuple[float, float]:
     """Where a word begins and ends on the way from ``origin``; the piece's end is at 1."""
     middle = (box.top + box.bottom) / 2
     left, right = (
         float((np.array([x, middle], np.float32) - origin) @ along) for x in (box.left, box.right)
     )
     return left, right
-
-
-def _part(corners: Corners, begin: float, stop: float) -> Corners:
-    shares = np.array([begin, stop], np.float32)[:, None]
-    top = corners[0] + shares * (corners[1] - corners[0])
-    bottom = corners[3] + shares * (corners[2] - corners[3])
-    return np.stack([top[0], top[1], bottom[1], bottom[0]])
 
 
 def _runs(line: Line) -> Iterator[list[Word]]:

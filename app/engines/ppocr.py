@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Line
+from app.engines.pieces import Pieces
 from app.engines.ppocr_cascade import Cascade, Flags
 from app.engines.ppocr_context import in_context
-from app.engines.ppocr_detect import CLOSE, GLANCE, Floats, find_text
+from app.engines.ppocr_detect import CLOSE, GLANCE, find_text
 from app.engines.ppocr_networks import Networks
 from app.engines.ppocr_read import read_text, sample_text
 from app.engines.ppocr_script import foreign
@@ -40,11 +41,11 @@ class PpocrEngine:
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """The lines on ``image``; a request for the language Digits alone gives only numbers."""
-        corners = self.find(image)
-        read = self.read(image, corners, languages)
+        pieces = self.find(image)
+        read = self.read(image, pieces, languages)
         lines = [line for line in read if line]
         if _doubtful(lines):
-            again = self._read_closely(image, corners, read, languages)
+            again = self._read_closely(image, pieces, read, languages)
             if _certain(again) >= _certain(lines):
                 lines = again
         return lines if digits_only(languages) else in_context(lines)
@@ -61,17 +62,17 @@ class PpocrEngine:
         with self._lock, _translated():
             networks = self._loaded()
 
-            def find() -> Floats:
+            def find() -> Pieces:
                 return find_text(image, networks.glance, GLANCE)
 
-            def sample(corners: Floats, first: int) -> tuple[float, float]:
-                return sample_text(image, corners, first, networks.draft, networks.alphabet)
+            def sample(pieces: Pieces, first: int) -> tuple[float, float]:
+                return sample_text(image, pieces, first, networks.draft, networks.alphabet)
 
             readable = all(language.engine == "ppocr" for language in languages)
             return upright(image, networks.turns, find, sample if readable else None)
 
-    def find(self, image: Image, *, careful: bool = False) -> Floats:
-        """The corners of each piece of text, shape (n, 4, 2); see ``find_text``."""
+    def find(self, image: Image, *, careful: bool = False) -> Pieces:
+        """Where text stands."""
         with self._lock, _translated():
             networks = self._loaded()
             if careful:
@@ -81,38 +82,38 @@ class PpocrEngine:
             return find_text(image, networks.glance, GLANCE)
 
     def read(
-        self, image: Image, corners: Floats, languages: Sequence[Language]
+        self, image: Image, pieces: Pieces, languages: Sequence[Language]
     ) -> list[Line | None]:
-        """What stands at each of ``corners``; None where nothing could be read."""
+        """What stands at each of ``pieces``; None where nothing could be read."""
         with self._lock, _translated():
             networks = self._loaded()
             alphabet = networks.alphabet
             if digits_only(languages):
                 # So few characters are told apart that both networks can be asked.
                 readings = [
-                    read_text(image, corners, reader, alphabet, _LEAST_DIGIT)
+                    read_text(image, pieces, reader, alphabet, _LEAST_DIGIT)
                     for reader in (networks.draft_digits, networks.read_digits)
                 ]
                 return [max(both, key=_confidence) for both in zip(*readings, strict=True)]
             scripts = frozenset(language.script for language in languages)
             draft = None if scripts & _NOT_DRAFTED else networks.draft
             reader = Cascade(draft, networks.read, alphabet, self._foreign(scripts))
-            return read_text(image, corners, reader, alphabet)
+            return read_text(image, pieces, reader, alphabet)
 
     def _read_closely(
         self,
         image: Image,
-        corners: Floats,
+        pieces: Pieces,
         read: Sequence[Line | None],
         languages: Sequence[Language],
     ) -> list[Line]:
-        """What a close look finds; where it sees what stood at ``corners``, that is not read anew.
+        """What a close look finds; where it sees one of ``pieces`` again, that is not read anew.
 
         Unless it was not ``read`` well.
         """
         well = [n for n, line in enumerate(read) if line and line.confidence >= _CERTAIN]
         closer = self.find(image, careful=True)
-        known = _same(closer, corners[well])
+        known = _same(closer.corners, pieces.corners[well])
         lines = [read[well[n]] if n >= 0 else None for n in known.tolist()]
         anew = np.flatnonzero(known < 0)
         for n, line in zip(anew.tolist(), self.read(image, closer[anew], languages), strict=True):
@@ -152,7 +153,7 @@ def _doubtful(lines: Sequence[Line]) -> bool:
     return doubtful >= _MOST_DOUBTFUL * characters
 
 
-def _same(pieces: Floats, others: Floats) -> NDArray[np.int64]:
+def _same(pieces: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each of ``pieces`` which of ``others`` is in its place, -1 if none is.
 
     Both are of shape (n, 4, 2), corners.

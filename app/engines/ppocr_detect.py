@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engines.pieces import BENDS, Floats, Pieces
 from app.interfaces import Image
-
-Floats = NDArray[np.float32]
 
 Detector = Callable[[Image], Floats]
 """From pixels whose sides are multiples of 32 to the logit of "text" at each of them."""
@@ -38,20 +37,18 @@ CLOSE = Look(1952, 11.0, 22.0)
 """For what a glance does not see well; the training pictures were of this order."""
 
 
-def find_text(image: Image, detector: Detector, look: Look) -> Floats:
-    """The corners of each piece of text, in pixels of ``image``.
-
-    Shape (n, 4, 2): x and y of top left, top right, bottom right, bottom left. The top edge is the
-    one nearest to horizontal, so a piece of vertical text is higher than wide.
-    """
+def find_text(image: Image, detector: Detector, look: Look) -> Pieces:
+    """Where text stands on ``image``."""
     height, width = image.shape[:2]
     if min(height, width) < _MIN_TEXT:
-        return np.empty((0, 4, 2), np.float32)
+        return _NOTHING
     # A page twice as long as wide is the longest that is shrunk as a whole: text on a long strip
     # is as large as on the page it was cut from, or on the screen that was scrolled.
     scale = min(1.0, look.longest / min(max(height, width), 2 * min(height, width)))
     found = _find_at(image, scale, detector)
-    finer = min(_finer(found * scale, max(height, width) * scale, look) * scale, _MAX_ENLARGED)
+    finer = min(
+        _finer(found.scaled(scale), max(height, width) * scale, look) * scale, _MAX_ENLARGED
+    )
     if finer > scale:
         again = _find_at(image, finer, detector)
         # The second look only replaces the first where it does see more: of print that is too small
@@ -76,23 +73,24 @@ _UNCLIP = 1.4
 _MAX_CANDIDATES = 3000
 
 
-def _length(found: Floats) -> float:
+_NOTHING = Pieces.straight(np.empty((0, 4, 2), np.float32))
+
+
+def _length(found: Pieces) -> float:
     """Pixels of text, measured along the pieces."""
-    sides = np.linalg.norm(found[:, 1:3] - found[:, 0:2], axis=2)
-    return float(sides.max(axis=1, initial=0).sum())
+    return float(np.maximum(found.widths, found.heights).sum())
 
 
-def _finer(found: Floats, longest: float, look: Look) -> float:
+def _finer(found: Pieces, longest: float, look: Look) -> float:
     """How much to enlarge the page for a second look; 1 where the first one will do."""
     if not len(found):
         return 2.0 if longest <= look.longest else 1.0
-    sides = np.linalg.norm(found[:, 1:3] - found[:, 0:2], axis=2).min(axis=1)
     # A fifth of the lines decides: the small print of a page, not a single speck.
-    small = float(np.quantile(sides, 0.2))
+    small = float(np.quantile(np.minimum(found.widths, found.heights), 0.2))
     return min(2.0, look.wanted / small) if small < look.least else 1.0
 
 
-def _find_at(image: Image, scale: float, detector: Detector) -> Floats:
+def _find_at(image: Image, scale: float, detector: Detector) -> Pieces:
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     if scale != 1.0:
         way = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
@@ -111,7 +109,7 @@ def _find_at(image: Image, scale: float, detector: Detector) -> Floats:
                 left : left + inner_columns.stop - inner_columns.start,
             ]
             tiles += 1
-    return _boxes(logits, _MAX_CANDIDATES * tiles) / np.float32(scale)
+    return _pieces(logits, _MAX_CANDIDATES * tiles).scaled(1 / scale)
 
 
 def _tiles(length: int, longest: int) -> Iterator[tuple[slice, slice]]:
@@ -139,20 +137,21 @@ def _look(tile: Image, paper: NDArray[np.uint8], detector: Detector) -> Floats:
     return detector(canvas)[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
 
 
-def _boxes(logits: Floats, limit: int) -> Floats:
+def _pieces(logits: Floats, limit: int) -> Pieces:
     mask = (logits > math.log(_THRESHOLD / (1 - _THRESHOLD))).view(np.uint8)
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
-        return np.empty((0, 4, 2), np.float32)
+        return _NOTHING
     # Outer outlines only: the others are the holes in them.
     outlines = [c for c, outer in zip(contours, tree[0, :, 3] < 0, strict=True) if outer]
     outlines = sorted(outlines, key=len, reverse=True)[:limit]
     kept = [outline for outline in outlines if _score(logits, outline) >= _BOX_THRESHOLD]
     if not kept:
-        return np.empty((0, 4, 2), np.float32)
+        return _NOTHING
     centres, sizes, angles = _rectangles(kept)
+    bends = _bends(kept, centres, sizes, angles)
     ok = sizes.min(axis=1) >= 2
-    centres, sizes, angles = centres[ok], sizes[ok], angles[ok]
+    centres, sizes, angles, bends = centres[ok], sizes[ok], angles[ok], bends[ok]
     # The network draws text thinner than it is; for a rectangle, moving the outline outwards by
     # area * ratio / perimeter (the inverse of its training target) just adds to both sides.
     sizes = sizes + (sizes.prod(axis=1) / sizes.sum(axis=1) * _UNCLIP)[:, None]
@@ -160,7 +159,7 @@ def _boxes(logits: Floats, limit: int) -> Floats:
     down = np.stack([-np.sin(angles), np.cos(angles)], axis=1) * sizes[:, 1:] / 2
     corners = [centres - along - down, centres + along - down]
     corners += [centres + along + down, centres - along + down]
-    return np.stack(corners, axis=1).astype(np.float32)
+    return Pieces(np.stack(corners, axis=1).astype(np.float32), bends)
 
 
 def _score(logits: Floats, outline: NDArray[Any]) -> float:
@@ -168,10 +167,16 @@ def _score(logits: Floats, outline: NDArray[Any]) -> float:
     left, top, width, height = cv2.boundingRect(outline)
     if min(width, height) < 2:
         return 0.0
+    part = logits[top : top + height, left : left + width][_filled(outline)]
+    return float((1 / (1 + np.exp(-part))).mean())
+
+
+def _filled(outline: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which pixels of its bounding rectangle are inside an outline."""
+    left, top, width, height = cv2.boundingRect(outline)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [outline], -1, 1, cv2.FILLED, offset=(-left, -top))
-    part = logits[top : top + height, left : left + width][inside.view(bool)]
-    return float((1 / (1 + np.exp(-part))).mean())
+    return inside.view(bool)
 
 
 def _rectangles(outlines: Sequence[NDArray[Any]]) -> tuple[Floats, Floats, Floats]:
@@ -198,3 +203,42 @@ def _rectangles(outlines: Sequence[NDArray[Any]]) -> tuple[Floats, Floats, Float
         if size.prod() <= 1.3 * sizes[n].prod():
             centres[n], sizes[n], angles[n] = (low + high) / 2 @ turn.T, size, skew
     return centres, sizes, angles
+
+
+_BENT = 0.65  # Where less than this share of a rectangle is text, it may be bent;
+_GAIN = 0.8  # that is believed where its own outline is at most this share of the rectangle.
+_DEGREE = 4  # Of the curve: half a wave of paper, or a page that rises to the fold of a book.
+
+
+def _bends(
+    outlines: Sequence[NDArray[Any]], centres: Floats, sizes: Floats, angles: Floats
+) -> Floats:
+    """How the text runs within rectangles, ``Pieces.bends``; fits those to text that is bent."""
+    bends = np.zeros((len(outlines), BENDS), np.float32)
+    areas = np.array([cv2.contourArea(outline) for outline in outlines])
+    loose = (sizes[:, 0] > 3 * sizes[:, 1]) & (areas < _BENT * sizes.prod(axis=1))
+    for n in np.flatnonzero(loose).tolist():
+        centre, size, angle, bend = _bent(outlines[n])
+        if size.prod() < _GAIN * sizes[n].prod():
+            centres[n], sizes[n], angles[n], bends[n] = centre, size, angle, bend
+    return bends
+
+
+def _bent(outline: NDArray[Any]) -> tuple[Floats, Floats, float, Floats]:
+    """Centre, size and angle of the straight line that a piece of text bends around; the bend."""
+    inside = _filled(outline)
+    left, top, width, height = cv2.boundingRect(outline)
+    counts = inside.sum(axis=0)
+    middles = np.arange(height) @ inside / counts
+    places = np.linspace(-1, 1, width)
+    curve = np.polynomial.Polynomial.fit(places, middles, _DEGREE, w=np.sqrt(counts))
+    line = np.polynomial.Polynomial.fit(places, curve(places), 1)
+    rows, columns = np.nonzero(inside)
+    above, below = np.quantile(rows - curve(places)[columns], (0.02, 0.98))
+    rise = float(line(1.0) - line(-1.0)) / max(1, width - 1)
+    lean = math.cos(math.atan(rise))
+    centre = np.array([left + (width - 1) / 2, top + line(0.0) + (above + below) / 2], np.float32)
+    size = np.array([width / lean, (below - above + 1) * lean], np.float32)
+    steps = np.linspace(-1, 1, BENDS)
+    bend = np.asarray((curve(steps) - line(steps)) * lean, np.float32)
+    return centre, size, math.atan(rise), bend

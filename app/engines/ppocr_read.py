@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Box, Line, Word, is_unspaced
-from app.engines.ppocr_detect import Floats
+from app.engines.pieces import Floats, Pieces, bend_at, cut_out
 from app.engines.ppocr_spaces import edges_of, lost_spaces, settle, spaces_beside_han
 from app.interfaces import Image
 
@@ -73,34 +73,34 @@ class Alphabet:
 
 
 def read_text(
-    image: Image, corners: Floats, reader: Reader, alphabet: Alphabet, least: float = 0.0
+    image: Image, pieces: Pieces, reader: Reader, alphabet: Alphabet, least: float = 0.0
 ) -> list[Line | None]:
-    """The line at each of ``corners``, shape (n, 4, 2), as ``find_text`` gives them.
+    """The line at each of ``pieces``.
 
     None stands where nothing could be read; characters less confident than ``least`` are left out.
     """
-    best = _read(image, _first_ways(corners), reader, alphabet, least)
-    doubtful = _other_ways(corners, best)
+    best = _read(image, _first_ways(pieces), reader, alphabet, least)
+    doubtful = _other_ways(pieces, best)
     for number, line in _read(image, doubtful, reader, alphabet, least).items():
         if number not in best or line.confidence > best[number].confidence:
             best[number] = line
-    lines = [best.get(number) for number in range(len(corners))]
+    lines = [best.get(number) for number in range(len(pieces))]
     return [line if line and line.confidence >= _LEAST_CONFIDENCE else None for line in lines]
 
 
 def sample_text(
-    image: Image, corners: Floats, first: int, reader: Reader, alphabet: Alphabet
+    image: Image, pieces: Pieces, first: int, reader: Reader, alphabet: Alphabet
 ) -> tuple[float, float]:
     """How well pieces read when their strips begin at the corner ``first``.
 
     Gives the mean confidence of the characters, 0 where there are none, and the share of those
     that are letters or digits of scripts that put spaces between words.
     """
-    pieces = [_piece(number, quad, first) for number, quad in enumerate(corners)]
+    ways = [_way(pieces, number, first) for number in range(len(pieces))]
     numbers: list[NDArray[np.int32]] = []
     confidences: list[Floats] = []
     cuts: list[_Cut] = []
-    columns = reader(_strips(image, pieces, cuts))
+    columns = reader(_strips(image, ways, cuts))
     done = 0
     for cut in cuts:
         parts = columns[done : done + len(cut.parts)]
@@ -123,7 +123,7 @@ _CERTAIN = 0.9  # A reading of a high piece from which on no other is tried.
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _Way:
     """One way to read a piece of text: a rectangle with the direction in which it runs."""
 
     number: int  # Of the piece on the page; it may be read in several ways.
@@ -132,6 +132,7 @@ class _Piece:
     down: Floats
     length: int  # Pixels of the strip.
     vertical: bool
+    bend: Floats | None  # Pixels of the page; None where the text is straight.
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,62 +143,70 @@ class _Cut:
     gaps: NDArray[np.int64]  # Shape (n, 2): where runs of columns without ink start and stop.
 
 
-def _first_ways(corners: Floats) -> Iterator[_Piece]:
+def _first_ways(pieces: Pieces) -> Iterator[_Way]:
     """The likeliest direction: along the longer side, downwards where that is the height."""
-    for number, quad in enumerate(corners):
-        width, height = math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
+    for number, (width, height) in enumerate(zip(pieces.widths, pieces.heights, strict=True)):
         if min(width, height) >= 2:
             # The network was trained to read columns of Han characters lying on their left.
-            yield _piece(number, quad, 1 if height >= _TALL * width else 0)
+            yield _way(pieces, number, 1 if height >= _TALL * width else 0)
 
 
-def _other_ways(corners: Floats, best: dict[int, Line]) -> Iterator[_Piece]:
+def _other_ways(pieces: Pieces, best: dict[int, Line]) -> Iterator[_Way]:
     """For high pieces that did not read well: upwards, or upright as a single character."""
-    for number, quad in enumerate(corners):
-        width, height = math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
+    for number, (width, height) in enumerate(zip(pieces.widths, pieces.heights, strict=True)):
         if min(width, height) < 2 or height < _TALL * width:
             continue
         if number not in best or best[number].confidence < _CERTAIN:
-            yield _piece(number, quad, 3)
+            yield _way(pieces, number, 3)
             if height < _SINGLE * width:
-                yield _piece(number, quad, 0)
+                yield _way(pieces, number, 0)
 
 
-def _piece(number: int, quad: Floats, first: int) -> _Piece:
-    """The strip whose top left corner is the corner ``first`` of ``quad``."""
+def _way(pieces: Pieces, number: int, first: int) -> _Way:
+    """The strip whose top left corner is the corner ``first`` of a piece."""
+    quad, bend = pieces.corners[number], pieces.bends[number]
     origin, right, bottom = quad[first], quad[(first + 1) % 4], quad[(first + 3) % 4]
     scale = _HEIGHT / math.dist(origin, bottom)
     length = max(1, round(math.dist(origin, right) * scale))
-    return _Piece(
-        number, origin, (right - origin) / length, (bottom - origin) / _HEIGHT, length, first > 0
+    along, down = (right - origin) / length, (bottom - origin) / _HEIGHT
+    bent = first % 2 == 0 and bool(bend.any())
+    upside_down = -bend[::-1]
+    return _Way(
+        number,
+        origin,
+        along,
+        down,
+        length,
+        first > 0,
+        (upside_down if first else bend) if bent else None,
     )
 
 
 def _read(
-    image: Image, pieces: Iterable[_Piece], reader: Reader, alphabet: Alphabet, least: float
+    image: Image, ways: Iterable[_Way], reader: Reader, alphabet: Alphabet, least: float
 ) -> dict[int, Line]:
     """The most confident line for each piece of which anything could be read."""
     # Long ones first: at the end no core waits long for the others.
-    ordered = sorted(pieces, key=lambda piece: -piece.length)
+    ordered = sorted(ways, key=lambda way: -way.length)
     cuts: list[_Cut] = []
     columns = reader(_strips(image, ordered, cuts))
     page = Box(0, 0, image.shape[1], image.shape[0])
     best: dict[int, Line] = {}
     first = 0
-    for piece, cut in zip(ordered, cuts, strict=True):
+    for way, cut in zip(ordered, cuts, strict=True):
         last = first + len(cut.parts)
-        line = _line(piece, cut, columns[first:last], alphabet, least, page)
+        line = _line(way, cut, columns[first:last], alphabet, least, page)
         first = last
-        if line and (piece.number not in best or line.confidence > best[piece.number].confidence):
-            best[piece.number] = line
+        if line and (way.number not in best or line.confidence > best[way.number].confidence):
+            best[way.number] = line
     return best
 
 
-def _strips(image: Image, pieces: Sequence[_Piece], cuts: list[_Cut]) -> Iterator[Image]:
-    for piece in pieces:
-        strip = _straighten(image, piece)
+def _strips(image: Image, ways: Sequence[_Way], cuts: list[_Cut]) -> Iterator[Image]:
+    for way in ways:
+        strip = cut_out(image, way.origin, way.along, way.down, (way.length, _HEIGHT), way.bend)
         gaps = _gaps(strip)
-        parts = tuple(_parts(piece.length, gaps))
+        parts = tuple(_parts(way.length, gaps))
         cuts.append(_Cut(parts, gaps))
         for part in parts:
             width = part.stop - part.start
@@ -205,28 +214,6 @@ def _strips(image: Image, pieces: Sequence[_Piece], cuts: list[_Cut]) -> Iterato
             padded = np.full((1, _HEIGHT, bucket(width), 3), 127, np.uint8)
             padded[0, :, :width] = strip[:, part]
             yield padded
-
-
-def _straighten(image: Image, piece: _Piece) -> Image:
-    size = (piece.length, _HEIGHT)
-    shrink = float(np.linalg.norm(piece.down))
-    if shrink > 1.0:  # Interpolation alone would skip pixels; area averaging comes second.
-        size = (max(1, round(piece.length * shrink)), max(1, round(_HEIGHT * shrink)))
-    across = piece.along * (piece.length / size[0])
-    down = piece.down * (_HEIGHT / size[1])
-    # Pixel centres are at halves on both sides.
-    origin = piece.origin + (across + down) / 2 - 0.5
-    matrix = np.stack([across, down, origin], axis=1)
-    warped = cv2.warpAffine(
-        image,
-        matrix,
-        size,
-        flags=(cv2.INTER_LINEAR if shrink > 1.0 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    if shrink > 1.0:
-        warped = cv2.resize(warped, (piece.length, _HEIGHT), interpolation=cv2.INTER_AREA)
-    return np.asarray(warped, np.uint8)
 
 
 def _gaps(strip: Image) -> NDArray[np.int64]:
@@ -256,7 +243,7 @@ def _parts(length: int, gaps: NDArray[np.int64]) -> Iterator[slice]:
 
 
 def _line(
-    piece: _Piece,
+    way: _Way,
     cut: _Cut,
     parts: Sequence[Columns],
     alphabet: Alphabet,
@@ -272,11 +259,11 @@ def _line(
     spaced[1:] = np.diff(seen) > 1
     numbers, confidences, centres = numbers[seen], confidences[seen], centres[seen]
     unspaced = alphabet.unspaced[numbers]
-    edges = edges_of(centres, cut.gaps, piece.length)
+    edges = edges_of(centres, cut.gaps, way.length)
     settle(edges, spaced)
     kinds = alphabet.kinds[numbers]
     spaced[1:] |= lost_spaces(edges, kinds, spaced[1:])
-    if not piece.vertical:  # There, upright figures stand apart.
+    if not way.vertical:  # There, upright figures stand apart.
         spaced[1:] |= spaces_beside_han(centres, edges, kinds, alphabet.han[numbers])
     # A long line is cut in its widest gaps, where the network does not see them from both sides.
     for part in cut.parts[1:]:
@@ -284,17 +271,26 @@ def _line(
         if 0 < place < len(spaced) and not unspaced[place - 1 : place + 1].any():
             starts, stops = cut.gaps.T
             spaced[place] |= ((starts < part.start) & (stops > part.start)).any()
-    starts = np.flatnonzero(spaced | np.concatenate([[True], unspaced[1:] != unspaced[:-1]]))
+    begins = spaced | np.concatenate([[True], unspaced[1:] != unspaced[:-1]])
+    if way.bend is not None:  # Words that have no spaces between them would bend too far.
+        begins[np.flatnonzero(unspaced)[::_LONGEST_BENT]] = True
+    starts = np.flatnonzero(begins)
     stops = np.append(starts[1:], len(seen))
-    boxes = _boxes(piece, edges[starts, 1], edges[stops, 0], page)
+    lefts, rights = edges[starts, 1], edges[stops, 0]
+    flat = _boxes(way, lefts, rights, page, bent=False)
+    boxes = flat if way.bend is None else _boxes(way, lefts, rights, page, bent=True)
     characters = alphabet.characters[numbers]
     means = np.add.reduceat(confidences, starts) / (stops - starts)
     words = tuple(
         Word("".join(characters[start:stop]), box, float(mean), bool(spaced[start]) or not start)
         for start, stop, box, mean in zip(starts, stops, boxes, means, strict=True)
     )
-    slope = 0.0 if piece.vertical else float(piece.along[1] / piece.along[0])
-    return Line(words, Box.around(boxes), piece.vertical, slope)
+    slope = 0.0 if way.vertical else float(way.along[1] / way.along[0])
+    # The box of a bent line is that of a straight one: what bends alike is not to overlap.
+    return Line(words, Box.around(flat), way.vertical, slope)
+
+
+_LONGEST_BENT = 6
 
 
 def _characters(
@@ -320,11 +316,15 @@ def _characters(
 _NONE = np.empty(0, np.float32)
 
 
-def _boxes(piece: _Piece, lefts: Floats, rights: Floats, page: Box) -> list[Box]:
+def _boxes(way: _Way, lefts: Floats, rights: Floats, page: Box, *, bent: bool) -> list[Box]:
     rights = np.maximum(rights, lefts + 1)
+    off = np.zeros((len(lefts), 1), np.float32)
+    if bent and way.bend is not None:
+        off = bend_at(way.bend, (lefts + rights) / 2 / way.length)[:, None]
+    shift = off * (way.down / np.linalg.norm(way.down))
     corners = np.stack(
         [
-            piece.origin + x[:, None] * piece.along + y * piece.down
+            way.origin + x[:, None] * way.along + y * way.down + shift
             for x in (lefts, rights)
             for y in (0, _HEIGHT)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engines.ppocr_detect import Floats
+from app.engines.pieces import Floats
 
 
 def edges_of(centres: Floats, gaps: NDArray[np.int64], length: int) -> Floats:

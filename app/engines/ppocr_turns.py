@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engines.ppocr_detect import Floats
+from app.engines.pieces import Floats, Pieces
 from app.interfaces import Image
 
-Sample = Callable[[Floats, int], tuple[float, float]]
+Sample = Callable[[Pieces, int], tuple[float, float]]
 """Reads pieces of text from their corner of a number (0 to 3) on, as ``first`` of a strip.
 
 Gives the mean confidence, and the share of letters of scripts that are not written downwards.
@@ -21,12 +21,12 @@ Gives the mean confidence, and the share of letters of scripts that are not writ
 def upright(
     image: Image,
     guess: Callable[[Image], Floats],
-    find: Callable[[], Floats],
+    find: Callable[[], Pieces],
     sample: Sample | None,
 ) -> int:
     """How many quarter turns to the left set ``image`` upright, 0 to 3.
 
-    ``find`` gives the corners of the text; it is called only where the guess needs confirmation.
+    ``find`` says where the text is; it is called only where the guess needs confirmation.
     ``sample`` is None where the page's language cannot be read.
     """
     height, width = image.shape[:2]
@@ -37,10 +37,10 @@ def upright(
     sure = bool(chances[turns] >= _SURE)
     if (sure and turns == 0) or sample is None:
         return turns if sure else 0
-    corners = find()
-    if not len(corners):
+    pieces = find()
+    if not len(pieces):
         return 0
-    wide, tall = _longest(corners)
+    wide, tall = _longest(pieces)
     if sure and (turns == 2) == (len(wide) >= len(tall)):
         return turns if _reads_better(sample, wide if turns == 2 else tall, turns) else 0
     if len(wide) >= len(tall):
@@ -77,14 +77,12 @@ def _middle(image: Image) -> Image:
     return np.ascontiguousarray(small[top : top + 224, left : left + 224])
 
 
-def _longest(corners: Floats) -> tuple[Floats, Floats]:
+def _longest(pieces: Pieces) -> tuple[Pieces, Pieces]:
     """The longest pieces that are wide and tall; in all as many as are sampled."""
-    widths = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    heights = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
-    order: NDArray[np.int64] = np.argsort(-np.maximum(widths, heights))[:_SAMPLES]
-    tall = heights[order] > _TALL * widths[order]
-    return corners[order[~tall]], corners[order[tall]]
+    order: NDArray[np.int64] = np.argsort(-np.maximum(pieces.widths, pieces.heights))[:_SAMPLES]
+    tall = pieces.heights[order] > _TALL * pieces.widths[order]
+    return pieces[order[~tall]], pieces[order[tall]]
 
 
-def _reads_better(sample: Sample, corners: Floats, turns: int) -> bool:
-    return sample(corners, turns)[0] > sample(corners, 0)[0] + _BETTER
+def _reads_better(sample: Sample, pieces: Pieces, turns: int) -> bool:
+    return sample(pieces, turns)[0] > sample(pieces, 0)[0] + _BETTER

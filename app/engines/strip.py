@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Box, Word
+from app.engines.pieces import Pieces, bend_at, cut_out
 from app.interfaces import Image
 
 
 class Strip:
-    """The line at ``corners`` (top left, top right, bottom right, bottom left) of ``image``.
+    """The line at a single piece of ``image``.
 
     ``pixels`` is grey, ``height`` pixels high, with ``margin`` pixels of white on each side.
     """
 
-    def __init__(
-        self, image: Image, corners: NDArray[np.float32], height: int, margin: int
-    ) -> None:
-        top_left, top_right, _, bottom_left = corners
+    def __init__(self, image: Image, piece: Pieces, height: int, margin: int) -> None:
+        ((top_left, top_right, _, bottom_left),) = piece.corners
+        (self._bend,) = piece.bends
         self._height, self._margin = height, margin
         self._scale = height / math.dist(top_left, bottom_left)
         length = round(math.dist(top_left, top_right) * self._scale)
@@ -36,37 +36,23 @@ class Strip:
         self.pixels = self._cut(image)
 
     def _cut(self, image: Image) -> Image:
-        shrink = max(1.0, 1 / self._scale)
-        size = (round(self._length * shrink), round(self._height * shrink))
-        across, down = self._along * (self._length / size[0]), self._down * (self._height / size[1])
-        # The part around it alone: OpenCV takes no sides of more than 32 767 pixels.
-        corners = np.array(
-            [
-                self._origin,
-                self._origin + self._length * self._along,
-                self._origin + self._height * self._down,
-                self._origin + self._length * self._along + self._height * self._down,
-            ]
-        )
-        left, top = (np.floor(corners.min(axis=0)).astype(int) - 2).clip(0).tolist()
-        right, bottom = (np.ceil(corners.max(axis=0)).astype(int) + 3).tolist()
-        image = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-        # Pixel centres are at halves on both sides.
-        origin = self._origin - (left, top) + (across + down) / 2 - 0.5
-        strip = cv2.warpAffine(
-            image,
-            np.stack([across, down, origin], axis=1),
-            size,
-            flags=(cv2.INTER_LINEAR if shrink > 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        if shrink > 1:  # Interpolation alone would skip pixels; area averaging comes second.
-            strip = cv2.resize(strip, (self._length, self._height), interpolation=cv2.INTER_AREA)
+        size = (self._length, self._height)
+        strip = cut_out(image, self._origin, self._along, self._down, size, self._bend)
         strip = _even(np.asarray(cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY), np.uint8))
         height, width = strip.shape[:2]
         framed = np.full((height + 2 * self._margin, width + 2 * self._margin), 255, np.uint8)
         framed[self._margin : -self._margin, self._margin : -self._margin] = strip
         return framed
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether the line runs on a curve."""
+        return bool(self._bend.any())
+
+    @property
+    def outline(self) -> Box:
+        """Where the line would stand if it were not bent: bent lines do not overlap so."""
+        return self._box(0, 0, self._length, self._height)
 
     @property
     def slope(self) -> float:
@@ -99,11 +85,18 @@ class Strip:
         return np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
 
     def _on_page(self, box: Box) -> Box:
+        left, right = box.left - self._margin, box.right - self._margin
+        (off,) = bend_at(self._bend, np.array([(left + right) / 2 / self._length]))
+        return self._box(left, box.top - self._margin, right, box.bottom - self._margin, off)
+
+    def _box(self, left: float, top: float, right: float, bottom: float, off: float = 0.0) -> Box:
+        """The box on the page around one in the strip; ``off`` pixels of the page below it."""
+        shift = off * (self._down / np.linalg.norm(self._down))
         corners = np.array(
             [
-                self._origin + (x - self._margin) * self._along + (y - self._margin) * self._down
-                for x in (box.left, box.right)
-                for y in (box.top, box.bottom)
+                self._origin + x * self._along + y * self._down + shift
+                for x in (left, right)
+                for y in (top, bottom)
             ]
         )
         low = np.clip(corners.min(axis=0), 0, (self._page.right, self._page.bottom))

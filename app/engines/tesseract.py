@@ -11,7 +11,6 @@ The limit of a page ends the program wherever it is. In-process it is looked at 
 the search for text lines before them (up to some seconds on large pages) is not cut short.
 """
 
-import math
 import os
 import re
 import shlex
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from app.document import Box, Line, Word, is_unspaced
+from app.engines.pieces import Pieces
 from app.engines.strip import Strip
 from app.errors import InternalError, TimedOut
 from app.interfaces import Image
@@ -114,19 +114,18 @@ class TesseractEngine:
         return lines
 
     def read(
-        self, image: Image, corners: NDArray[np.float32], languages: Sequence[Language]
+        self, image: Image, pieces: Pieces, languages: Sequence[Language]
     ) -> list[Line | None]:
-        """What stands at each of ``corners``, shape (n, 4, 2); None where nothing was read.
+        """What stands at each of ``pieces``, horizontal lines; None where nothing was read.
 
-        Each is a single horizontal line: top left, top right, bottom right, bottom left. Raises
-        TimedOut, InternalError.
+        Raises TimedOut, InternalError.
         """
         until = time.monotonic() + self._timeout_s
-        lines: list[Line | None] = [None] * len(corners)
-        flat = [n for n, quad in enumerate(corners) if _is_flat(quad)]
+        lines: list[Line | None] = [None] * len(pieces)
+        flat = np.flatnonzero(_are_flat(pieces)).tolist()
         for height, margin, layout in _WAYS:
             doubtful = [n for n in flat if not _is_certain(lines[n])]
-            strips = [Strip(image, corners[n], height, margin) for n in doubtful]
+            strips = [Strip(image, pieces[n : n + 1], height, margin) for n in doubtful]
             pictures = [strip.pixels for strip in strips]
             tables = self._tables(pictures, languages, _STRIP_DPI, layout, until)
             for n, strip, table in zip(doubtful, strips, tables, strict=True):
@@ -136,6 +135,8 @@ class TesseractEngine:
                     least = min(usual + _SPACE_BEYOND_USUAL, _LEAST_HANGUL_GAP)
                     # None comes first: what has no confidence at all was read on bare paper.
                     line = replace(_line(words, least), slope=strip.slope)
+                    if strip.is_bent:
+                        line = replace(line, box=strip.outline)
                     lines[n] = max(lines[n], line, key=_confident)
         return lines
 
@@ -315,11 +316,11 @@ def _is_certain(line: Line | None) -> bool:
     return line is not None and line.confidence >= _LEAST_CERTAIN
 
 
-def _is_flat(corners: NDArray[np.float32]) -> bool:
-    """Whether a line runs along the top edge of its ``corners``."""
-    top_left, top_right, _, bottom_left = corners
-    width, height = math.dist(top_left, top_right), math.dist(top_left, bottom_left)
-    return height >= _LEAST_PIXELS and height / _TALL < width < _MOST_PIXELS
+def _are_flat(pieces: Pieces) -> NDArray[np.bool_]:
+    """Which lines run along the top edges of pieces."""
+    widths, heights = pieces.widths, pieces.heights
+    fit = (heights >= _LEAST_PIXELS) & (widths < _MOST_PIXELS)
+    return np.asarray(fit & (heights < _TALL * widths))
 
 
 # Marks that say where right-to-left text begins and ends; the order of the words says it, too.
