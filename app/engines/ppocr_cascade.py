@@ -106,7 +106,7 @@ class Cascade:
 
 
 _NEARLY = 1.5  # Margin of an empty column over a space; of few others it is below 3.
-_PREFERENCE = 4.0  # How much likelier, as a logarithm, a foreign character has to be.
+_PREFERENCE = 4.5  # How much likelier, as a logarithm, a foreign character has to be.
 _CURLY = 4.0  # The same for a straight quote against a curly one,
 _CURLY_IN_DRAFT = 4.5  # which a draft that is less sure is not believed.
 _FEW = 0.15  # Of a page's characters; of a text in the other Chinese script it is a third.
