@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.document import Box, Line, Word, is_unspaced
 from app.engines.pieces import Floats, Pieces, bend_at, cut_out
 from app.engines.ppocr_spaces import edges_of, lost_spaces, settle, spaces_beside_han
+from app.engines.ppocr_width import FULL_WIDTH, by_width
 from app.interfaces import Image
 
 
@@ -67,6 +68,15 @@ class Alphabet:
                 for c in self.characters.tolist()
             ],
             np.int8,
+        )
+        numbers = {character: n for n, character in enumerate(self.characters.tolist())}
+        marks = [c if len(c) == 1 and not c.isalnum() else "" for c in numbers]
+        # The numbers of the same marks in full and in half width; 0 where there is none.
+        self.widths = (
+            np.array([numbers.get(c and chr(ord(c) + FULL_WIDTH), 0) for c in marks], np.int32),
+            np.array(
+                [numbers.get(c and chr(max(0, ord(c) - FULL_WIDTH)), 0) for c in marks], np.int32
+            ),
         )
         ascii_ = np.array([c.isascii() for c in self.characters.tolist()])
         self.narrow = (ascii_ | (self.kinds > 0)) & ~self.wide  # With letters such as é.
@@ -258,6 +268,8 @@ def _line(
     spaced = np.zeros(len(seen), bool)
     spaced[1:] = np.diff(seen) > 1
     numbers, confidences, centres = numbers[seen], confidences[seen], centres[seen]
+    if not way.vertical:
+        numbers = by_width(numbers, centres, spaced, alphabet.han[numbers], alphabet.widths)
     unspaced = alphabet.unspaced[numbers]
     edges = edges_of(centres, cut.gaps, way.length)
     settle(edges, spaced)
