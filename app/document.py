@@ -89,6 +89,28 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table, which may span several rows and columns."""
+
+    row: int  # Of its upper left corner, from 0.
+    column: int
+    row_span: int
+    column_span: int
+    paragraphs: tuple[Paragraph, ...]
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells in rows and columns, row by row; each place of the grid belongs to one of them."""
+
+    cells: tuple[Cell, ...]
+    rows: int
+    columns: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a document."""
 
@@ -96,10 +118,21 @@ class Page:
     width: float  # Pixels at ``dpi``, of the page as it is read: set upright.
     height: float
     dpi: float
-    paragraphs: tuple[Paragraph, ...]  # In reading order.
+    blocks: tuple[Paragraph | Table, ...]  # In reading order.
     recognized: bool  # Whether recognition ran; a text layer that was used counts as not.
     picture: Path | None = None  # The page as an image file, where the source was an image.
     turns: int = 0  # Quarter turns to the left that set it upright; the picture is not turned.
+
+    @property
+    def paragraphs(self) -> tuple[Paragraph, ...]:
+        """All paragraphs in reading order, those in tables cell by cell."""
+        found: list[Paragraph] = []
+        for block in self.blocks:
+            if isinstance(block, Paragraph):
+                found.append(block)
+            else:
+                found += [paragraph for cell in block.cells for paragraph in cell.paragraphs]
+        return tuple(found)
 
     @property
     def lines(self) -> tuple[Line, ...]:

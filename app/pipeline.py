@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from app.document import Document, Page
 from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Source, SourcePage, Writer
 from app.languages import Language
-from app.layout.order import paragraphs
+from app.layout.blocks import blocks
 from app.media import detect
 
 Progress = Callable[[int, int, int], None]
@@ -107,13 +108,14 @@ class _Reading:
             self._progress(self.done, total, self.recognized)
 
     def _read(self, page: SourcePage) -> Page:
-        lines, turns = page.lines, 0
+        lines, turns, load = page.lines, 0, page.load
         if lines is None:
             image = page.load()
             turns = self._engine.turns(image, self._languages)
             image = np.ascontiguousarray(np.rot90(image, turns))
             lines = tuple(self._engine.recognize(image, self._languages, page.dpi))
             self.recognized += 1
+            load = partial(np.asarray, image)
         width, height = page.width, page.height
         if turns % 2:
             width, height = height, width
@@ -122,7 +124,7 @@ class _Reading:
             width=width,
             height=height,
             dpi=page.dpi,
-            paragraphs=paragraphs(lines, width, height),
+            blocks=blocks(lines, load, width, height),
             recognized=page.lines is None,
             picture=page.picture,
             turns=turns,

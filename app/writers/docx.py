@@ -14,8 +14,9 @@ from docx.section import Section
 from docx.shared import Pt
 from docx.text.paragraph import Paragraph as DocxParagraph
 
-from app.document import Document, Page, Paragraph
+from app.document import Cell, Document, Page, Paragraph, Table
 from app.writers.direction import is_mostly_rtl
+from app.writers.docx_table import table_element
 from app.writers.text_limits import storable
 
 
@@ -64,9 +65,12 @@ class _Body:
             new_page = False  # The section does that.
         if self._font_points is None:
             self._set_usual_size(page)
-        for paragraph in page.paragraphs:
-            if text := storable(paragraph.text):
-                self._add_paragraph(text, _points(paragraph, page), new_page)
+        for block in page.blocks:
+            if isinstance(block, Table):
+                self._add_table(block, page, new_page)
+                new_page = False
+            elif text := storable(block.text):
+                self._add_paragraph(text, _points(block, page), new_page)
                 new_page = False
         if new_page or self._last is None or not any(p.lines for p in page.paragraphs):
             self._add_paragraph("", None, new_page)
@@ -95,9 +99,38 @@ class _Body:
             self._last._p.get_or_add_pPr().append(properties)
             self._file.element.body.remove(carrier)
 
+    def _add_table(self, table: Table, page: Page, new_page: bool) -> None:
+        def fill(place: Any, cell: Cell) -> None:
+            nonlocal new_page
+            for part in cell.paragraphs:
+                if text := storable(part.text):
+                    element: Any = OxmlElement("w:p")
+                    place.append(element)
+                    paragraph = DocxParagraph(element, body)
+                    paragraph.paragraph_format.space_after = Pt(0)
+                    self._set_text(paragraph, text, _points(part, page), new_page)
+                    new_page = False
+
+        section = self._file.sections[-1]
+        inside = (
+            (section.page_width or 0) - (section.left_margin or 0) - (section.right_margin or 0)
+        )
+        width = min(Pt(table.box.width / page.dpi * 72), inside)
+        # A paragraph follows: tables next to each other would become one.
+        after = self._file.add_paragraph()
+        body = after._parent
+        self._last = after
+        after._p.addprevious(table_element(table, width / Pt(1), fill))
+        if new_page:  # There was no text at all.
+            after.paragraph_format.page_break_before = True
+
     def _add_paragraph(self, text: str, points: float | None, new_page: bool) -> None:
-        paragraph = self._file.add_paragraph()
-        self._last = paragraph
+        self._last = self._file.add_paragraph()
+        self._set_text(self._last, text, points, new_page)
+
+    def _set_text(
+        self, paragraph: DocxParagraph, text: str, points: float | None, new_page: bool
+    ) -> None:
         if new_page:
             paragraph.paragraph_format.page_break_before = True
         if not text:

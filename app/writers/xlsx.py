@@ -1,10 +1,11 @@
-"""Excel: a sheet per page, a row per line."""
+"""Excel: a sheet per page; tables as they are, of other text a row per line."""
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 from openpyxl import Workbook
@@ -12,10 +13,12 @@ from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.styles import Alignment
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.document import Box, Document, Line, Page
+from app.document import Box, Document, Line, Page, Paragraph, Table
 from app.writers.direction import is_mostly_rtl
+from app.writers.grid import grid_of
 from app.writers.text_limits import storable
 
 
@@ -47,16 +50,54 @@ def _add_sheet(book: Workbook, page: Page) -> None:
     sheet = book.create_sheet(f"Page {page.number}")
     rtl = is_mostly_rtl("".join(line.text for line in page.lines))
     sheet.sheet_view.rightToLeft = rtl
-    rows = [row.texts(rtl) for row in _rows(page)]
+    rows: list[Sequence[str]] = []
+    for part in _stretches(page.blocks):
+        if rows:  # What stands above a table is none of its rows.
+            rows.append(())
+        if isinstance(part, Table):
+            grid = grid_of(part)
+            starts = _append(rows, [row[::-1] for row in grid] if rtl else grid)
+            for span in _merged(part, starts, rtl):
+                sheet.merged_cells.add(span)
+        else:
+            _append(rows, [row.texts(rtl) for row in _rows(part)])
     for n, column in enumerate(zip_longest(*rows, fillvalue=""), 1):
         widest = max(map(_width, column))
         sheet.column_dimensions[get_column_letter(n)].width = min(
             max(widest + 2, _NARROWEST), _WIDEST
         )
-    for texts in rows:
-        parts = [_parts(text) for text in texts]
-        for row in zip_longest(*parts, fillvalue=""):
-            sheet.append([_cell(sheet, text) for text in row])
+    for row in rows:
+        sheet.append([_cell(sheet, text) for text in row])
+
+
+def _stretches(blocks: Sequence[Paragraph | Table]) -> Iterator[Table | list[Paragraph]]:
+    """Each table, and the paragraphs above, between and below."""
+    for is_table, stretch in groupby(blocks, key=lambda block: isinstance(block, Table)):
+        if is_table:
+            yield from (block for block in stretch if isinstance(block, Table))
+        else:
+            yield [block for block in stretch if isinstance(block, Paragraph)]
+
+
+def _append(rows: list[Sequence[str]], texts: Iterable[Sequence[str]]) -> list[int]:
+    """Add ``texts`` to ``rows``, too long ones in several; tells where each began, and the end."""
+    starts = []
+    for row in texts:
+        starts.append(len(rows))
+        rows += zip_longest(*map(_parts, row), fillvalue="") if any(row) else [()]
+    return [*starts, len(rows)]
+
+
+def _merged(table: Table, starts: Sequence[int], rtl: bool) -> Iterator[CellRange]:
+    for cell in table.cells:
+        if cell.row_span > 1 or cell.column_span > 1:
+            first = table.columns - cell.column - cell.column_span if rtl else cell.column
+            yield CellRange(
+                min_col=first + 1,
+                min_row=starts[cell.row] + 1,
+                max_col=first + cell.column_span,
+                max_row=starts[cell.row + cell.row_span],
+            )
 
 
 @dataclass
@@ -73,10 +114,10 @@ class _Row:
         return all(other != paragraph and _is_beside(line.box, box) for other, line in self.lines)
 
 
-def _rows(page: Page) -> list[_Row]:
+def _rows(paragraphs: Sequence[Paragraph]) -> list[_Row]:
     """The lines in reading order, each beside the earlier ones that stand at its height."""
     rows: list[_Row] = []
-    for number, paragraph in enumerate(page.paragraphs):
+    for number, paragraph in enumerate(paragraphs):
         after = -1  # The row of the paragraph's line before.
         for line in paragraph.lines:
             if not storable(line.text):

@@ -1,0 +1,69 @@
+"""Rules: the straight lines that are drawn on a page, such as those of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A straight line, level or upright, in pixels of its page."""
+
+    at: float  # The y of a level one, the x of an upright one.
+    start: float  # Its left or upper end,
+    stop: float  # and the other one.
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is drawn on a page."""
+
+    level: tuple[Rule, ...] = ()
+    upright: tuple[Rule, ...] = ()
+
+
+def find_rules(image: NDArray[np.uint8]) -> Rules:
+    """The rules on the page ``image``, shape (height, width, 3), red-green-blue."""
+    scale = max(1.0, max(image.shape[:2]) / _LONGEST)
+    if scale > 1:
+        size = (round(image.shape[1] / scale), round(image.shape[0] / scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if np.median(grey) < _DARK:
+        grey = 255 - grey
+    ink = cv2.adaptiveThreshold(
+        grey, 1, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, _AROUND, _FAINTEST
+    )
+    level, upright = (
+        tuple(Rule(*(scale * place for place in rule)) for rule in _runs(np.ascontiguousarray(way)))
+        for way in (ink, ink.T)
+    )
+    return Rules(level, upright)
+
+
+_LONGEST = 2000  # Pixels of a page as it is looked at; the thinnest rules are still seen.
+_DARK = 110  # The grey of a page whose letters are light.
+_AROUND, _FAINTEST = 31, 12  # Rules are so much darker than what is around them.
+_SHORTEST = 24  # Pixels; the strokes of letters are shorter, those of headlines are no grid.
+_THICKEST = 9
+
+
+def _runs(ink: NDArray[np.uint8]) -> Iterator[tuple[float, float, float]]:
+    """Place, start and stop of the level lines in ``ink``."""
+    lines = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, _SHORTEST), np.uint8))
+    # A line that leans a little is a stair of runs; dots and crossings leave gaps.
+    lines = cv2.dilate(lines, np.ones((3, 9), np.uint8))
+    count, _, stats, centres = cv2.connectedComponentsWithStats(lines, connectivity=8)
+    for n in range(1, count):
+        left, _, width, height, area = stats[n].tolist()
+        if (
+            width >= _SHORTEST + 8
+            and area <= (_THICKEST + 2) * width
+            and height <= 0.1 * width + 12
+        ):
+            yield float(centres[n][1]), left + 4.0, left + width - 4.0

@@ -1,0 +1,368 @@
+"""Tables whose cells are parted by rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.document import Box, Cell, Line, Table, Word, is_unspaced
+from app.layout.order import paragraphs
+from app.layout.rules import Rule, Rules
+
+
+def drawn_tables(
+    lines: Sequence[Line], rules: Rules, width: float, height: float
+) -> tuple[list[Table], list[Line]]:
+    """The tables whose cells are parted by ``rules``, and the lines that stand in none."""
+    left = list(lines)
+    tables: list[Table] = []
+    words = [word for line in lines if not line.vertical for word in line.words]
+    for grid in _grids(rules, words, _NEAR * max(width, height) + 2):
+        inside = [line for line in left if _is_inside(line.box, grid.box)]
+        grid = _with_undrawn_columns(_with_undrawn_rows(grid, inside), inside)
+        table = _filled(grid, inside, width, height)
+        if table is not None:
+            tables.append(table)
+            taken = set(map(id, inside))
+            left = [line for line in left if id(line) not in taken]
+    return tables, left
+
+
+def may_hold_tables(lines: Sequence[Line]) -> bool:
+    """Whether lines stand side by side, as the cells of tables do; if not, rules mean nothing."""
+    if len(lines) < 2 * _FEWEST_ROWS:
+        return False
+    left, top, right, bottom = np.array(
+        [(b.left, b.top, b.right, b.bottom) for b in (line.box for line in lines)]
+    ).T
+    height = np.minimum(bottom - top, (bottom - top)[:, None])
+    level = np.minimum(bottom, bottom[:, None]) - np.maximum(top, top[:, None]) > height / 2
+    return int((level & (left[:, None] >= right)).any(axis=1).sum()) >= _FEWEST_ROWS
+
+
+_NEAR = 0.004  # Of the page's longer side: rules that far apart meet.
+_WALL = 0.8  # Of a cell's side; where more is drawn, there is a wall.
+_FEWEST_CELLS = 4
+_FEWEST_ROWS = 2  # With more than one piece of text; on pages with fewer there is no table.
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Where the rows and columns of a drawn table begin and end, and which cells are one."""
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    groups: tuple[tuple[int, int, int, int], ...]  # Row, column, rows, columns of each cell.
+
+    @property
+    def box(self) -> Box:
+        return Box(self.xs[0], self.ys[0], self.xs[-1], self.ys[-1])
+
+
+def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[_Grid]:
+    for level, upright in _crossing(rules, near):
+        # The strokes of letters in a dark field look like rules, but end between two of them.
+        upright = [rule for rule in upright if _is_wall(rule, level, near)]
+        level = [rule for rule in level if _is_wall(rule, upright, near)]
+        if not level or not upright:
+            continue
+        # The outer rules of some tables are not drawn.
+        xs = _with_ends(_places(upright, near), level, near)
+        ys = _with_ends(_places(level, near), upright, near)
+        if min(len(xs), len(ys)) < 3:
+            continue
+        walls = _walls(upright, xs, ys, near)
+        floors = _walls(level, ys, xs, near).T
+        for row, (top, bottom) in enumerate(pairwise(ys)):
+            inside = [word.box for word in words if top < _middle(word.box) < bottom]
+            cut = [_cuts(words, x, top, bottom) for x in xs[1:-1]]
+            if (walls[row] & cut).any():
+                walls[row] &= [_is_free(inside, x) for x in xs[1:-1]]
+        groups = tuple(_cells(walls, floors))
+        if len(groups) >= _FEWEST_CELLS:
+            yield _Grid(tuple(xs), tuple(ys), groups)
+
+
+def _cuts(words: Sequence[Word], x: float, top: float, bottom: float) -> bool:
+    """Whether a wall at ``x`` would cut through a word of letters, as no true one does."""
+    return any(
+        top < _middle(box) < bottom and box.left + box.height / 2 < x < box.right - box.height / 2
+        for box in (word.box for word in words if not any(map(is_unspaced, word.text)))
+    )
+
+
+def _is_free(boxes: Sequence[Box], x: float) -> bool:
+    """Whether ``x`` lies in a gap between words that is wider than a space."""
+    height = min((box.height for box in boxes), default=0.0)
+    return not any(box.left - 0.6 * height < x < box.right + 0.6 * height for box in boxes)
+
+
+def _middle(box: Box) -> float:
+    return (box.top + box.bottom) / 2
+
+
+def _is_wall(rule: Rule, across: Sequence[Rule], near: float) -> bool:
+    """Whether a rule runs from one of those across it to another, or nearly as far as all."""
+    if not across:
+        return False
+    met = [o.at for o in across if o.start - 2 * near <= rule.at <= o.stop + 2 * near]
+    # Letters fill much of a row, but not all of it.
+    slack = min(2 * near, max(3.0, 0.15 * (rule.stop - rule.start)))
+    ends = (any(abs(at - end) <= slack for at in met) for end in (rule.start, rule.stop))
+    whole = max(o.at for o in across) - min(o.at for o in across)
+    return all(ends) or rule.stop - rule.start >= max(0.8 * whole, 4 * near)
+
+
+def _crossing(rules: Rules, near: float) -> Iterator[tuple[list[Rule], list[Rule]]]:
+    """Rules that touch each other, directly or through others."""
+    level, upright = list(rules.level), list(rules.upright)
+    if not level or not upright:
+        return
+    at, start, stop = np.array([[r.at, r.start, r.stop] for r in level]).T
+    at2, start2, stop2 = np.array([[r.at, r.start, r.stop] for r in upright]).T
+    meet = (
+        (at2 >= start[:, None] - near)
+        & (at2 <= stop[:, None] + near)
+        & (at[:, None] >= start2 - near)
+        & (at[:, None] <= stop2 + near)
+    )
+    free = np.ones(len(level), bool)
+    for n in range(len(level)):
+        if not free[n]:
+            continue
+        rows, columns = np.zeros(len(level), bool), np.zeros(len(upright), bool)
+        rows[n] = True
+        while True:
+            columns = meet[rows].any(axis=0)
+            grown = rows | meet[:, columns].any(axis=1)
+            if (grown == rows).all():
+                break
+            rows = grown
+        free &= ~rows
+        if columns.any():
+            yield (
+                [level[k] for k in np.flatnonzero(rows)],
+                [upright[k] for k in np.flatnonzero(columns)],
+            )
+
+
+def _places(rules: Sequence[Rule], near: float) -> list[float]:
+    """Where rules are; those next to each other are one."""
+    places: list[list[float]] = []
+    for at in sorted(rule.at for rule in rules):
+        if places and at - places[-1][-1] <= 1.5 * near:
+            places[-1].append(at)
+        else:
+            places.append([at])
+    return [sum(each) / len(each) for each in places]
+
+
+def _with_ends(places: list[float], across: Sequence[Rule], near: float) -> list[float]:
+    """The places, and the ends of the rules across them where nothing is drawn there."""
+    first = float(np.median([rule.start for rule in across]))
+    last = float(np.median([rule.stop for rule in across]))
+    if first < places[0] - 3 * near:
+        places = [first, *places]
+    if last > places[-1] + 3 * near:
+        places = [*places, last]
+    return places
+
+
+def _walls(
+    rules: Sequence[Rule], places: Sequence[float], ends: Sequence[float], near: float
+) -> NDArray[np.bool_]:
+    """Shape (len(ends) - 1, len(places) - 2): where an inner place is drawn from end to end."""
+    walls = np.zeros((len(ends) - 1, len(places) - 2), bool)
+    for n, place in enumerate(places[1:-1]):
+        here = [rule for rule in rules if abs(rule.at - place) <= 2 * near]
+        for m, (start, stop) in enumerate(pairwise(ends)):
+            drawn = sum(max(0.0, min(stop, r.stop) - max(start, r.start)) for r in here)
+            walls[m, n] = drawn >= _WALL * (stop - start)
+    return walls
+
+
+def _cells(
+    walls: NDArray[np.bool_], floors: NDArray[np.bool_]
+) -> Iterator[tuple[int, int, int, int]]:
+    rows, columns = walls.shape[0], floors.shape[1]
+    free = np.ones((rows, columns), bool)
+    for row in range(rows):
+        for column in range(columns):
+            if not free[row, column]:
+                continue
+            wide = 1
+            while (
+                column + wide < columns
+                and free[row, column + wide]
+                and not walls[row, column + wide - 1]
+            ):
+                wide += 1
+            high = 1
+            while row + high < rows and not floors[row + high - 1, column : column + wide].any():
+                below = slice(column, column + wide)
+                open_ = not walls[row + high, column : column + wide - 1].any()
+                if not (open_ and free[row + high, below].all()):
+                    break
+                high += 1
+            free[row : row + high, column : column + wide] = False
+            yield row, column, high, wide
+
+
+def _with_undrawn_rows(grid: _Grid, lines: Sequence[Line]) -> _Grid:
+    """The grid, with rows of figures parted that no rules part."""
+    cuts: dict[int, list[float]] = {}
+    for row in range(len(grid.ys) - 1):
+        cells = [
+            [line.box for line in lines if _is_inside(line.box, _box(grid, group))]
+            for group in grid.groups
+            if group[0] == row and group[2] == 1
+        ]
+        if found := _undrawn([cell for cell in cells if cell]):
+            cuts[row] = found
+    if not cuts:
+        return grid
+    ys: list[float] = []
+    first: list[int] = []  # Of the new rows that were one.
+    for row, top in enumerate(grid.ys):
+        first.append(len(ys))
+        ys += [top, *cuts.get(row, ())]
+    groups: list[tuple[int, int, int, int]] = []
+    for row, column, high, wide in grid.groups:
+        top, stop = first[row], first[row + high]
+        if high == 1:
+            groups += [(new, column, 1, wide) for new in range(top, stop)]
+        else:
+            groups.append((top, column, stop - top, wide))
+    return _Grid(grid.xs, tuple(ys), tuple(sorted(groups)))
+
+
+def _undrawn(cells: Sequence[Sequence[Box]]) -> list[float]:
+    """Where the cells of a row are to be parted: nearly all have as many lines, side by side."""
+    if len(cells) < 2:
+        return []
+    rows: list[list[float]] = []  # Top and bottom of lines that stand side by side.
+    for box in sorted((box for cell in cells for box in cell), key=lambda b: b.top + b.bottom):
+        middle = (box.top + box.bottom) / 2
+        if rows and middle < rows[-1][1]:
+            rows[-1][1] = max(rows[-1][1], min(box.bottom, middle + box.height / 2))
+        else:
+            rows.append([box.top, box.bottom])
+    if len(rows) < _FEWEST_UNDRAWN:
+        return []
+    # A cell of running text has fewer lines than others, or more.
+    alike = sum(abs(len(cell) - len(rows)) <= 0.1 * len(rows) for cell in cells)
+    if alike < max(2, _ALIKE * len(cells)):
+        return []
+    return [(above[1] + below[0]) / 2 for above, below in pairwise(rows)]
+
+
+_FEWEST_UNDRAWN = 4  # Headings of up to three lines stand in one row.
+_ALIKE = 0.6
+
+
+def _with_undrawn_columns(grid: _Grid, lines: Sequence[Line]) -> _Grid:
+    """The grid, with wide cells parted between texts that stand over different columns."""
+    groups: list[tuple[int, int, int, int]] = []
+    for group in grid.groups:
+        row, column, high, wide = group
+        inside = [line for line in lines if _is_inside(line.box, _box(grid, group))]
+        starts = [column]
+        if wide > 1 and inside:
+            starts += _headings(inside, grid.xs, range(column + 1, column + wide))
+        stops = [*starts[1:], column + wide]
+        groups += [
+            (row, start, high, stop - start) for start, stop in zip(starts, stops, strict=True)
+        ]
+    return replace(grid, groups=tuple(groups))
+
+
+def _headings(lines: Sequence[Line], xs: Sequence[float], borders: range) -> Iterator[int]:
+    """Those ``borders``, as places in ``xs``, that lie in wide gaps between words."""
+    size = min(line.box.height for line in lines)
+    ends: list[list[float]] = []  # Left and right of words that stand close.
+    for box in sorted((w.box for line in lines for w in line.words), key=lambda b: b.left):
+        if ends and box.left - ends[-1][1] < _APART * size:
+            ends[-1][1] = max(ends[-1][1], box.right)
+        else:
+            ends.append([box.left, box.right])
+    for before, after in pairwise(ends):
+        within = [n for n in borders if before[1] <= xs[n] <= after[0]]
+        if within:
+            middle = (before[1] + after[0]) / 2
+            yield min(within, key=lambda n: abs(xs[n] - middle))
+
+
+_APART = 1.5  # Line heights.
+
+
+def _box(grid: _Grid, group: tuple[int, int, int, int]) -> Box:
+    row, column, high, wide = group
+    return Box(grid.xs[column], grid.ys[row], grid.xs[column + wide], grid.ys[row + high])
+
+
+def _is_inside(box: Box, table: Box) -> bool:
+    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+    return table.left <= x <= table.right and table.top <= y <= table.bottom
+
+
+def _filled(grid: _Grid, lines: Sequence[Line], width: float, height: float) -> Table | None:
+    boxes = [_box(grid, group) for group in grid.groups]
+    held: list[list[Line]] = [[] for _ in boxes]
+    for line in lines:
+        for n, part in _parted(line, boxes):
+            held[n].append(part)
+    if sum(map(bool, held)) < 2:
+        return None
+    cells = tuple(
+        Cell(r, c, high, wide, paragraphs(held[n], width, height), boxes[n])
+        for n, (r, c, high, wide) in enumerate(grid.groups)
+    )
+    return Table(cells, len(grid.ys) - 1, len(grid.xs) - 1, grid.box)
+
+
+def _parted(line: Line, cells: Sequence[Box]) -> Iterator[tuple[int, Line]]:
+    """The parts of ``line`` in each of ``cells`` that it runs through."""
+    parts: dict[int, list[Word]] = {}
+    for word in line.words:
+        for piece in _pieces(word, cells, line.vertical):
+            x, y = (piece.box.left + piece.box.right) / 2, (piece.box.top + piece.box.bottom) / 2
+            parts.setdefault(_nearest(x, y, cells), []).append(piece)
+    for n, words in parts.items():
+        yield n, replace(line, words=tuple(words), box=Box.around(word.box for word in words))
+
+
+def _nearest(x: float, y: float, cells: Sequence[Box]) -> int:
+    away = [
+        max(cell.left - x, x - cell.right, 0) + max(cell.top - y, y - cell.bottom, 0)
+        for cell in cells
+    ]
+    return int(np.argmin(away))
+
+
+def _pieces(word: Word, cells: Sequence[Box], vertical: bool) -> Iterator[Word]:
+    """The word, in parts where it runs over a wall."""
+    box = word.box
+    middle = (box.top + box.bottom) / 2
+    if vertical or len(word.text) < 2:
+        yield word
+        return
+    step = box.width / len(word.text)
+    cuts = sorted(
+        cell.right
+        for cell in cells
+        if cell.top <= middle <= cell.bottom
+        and box.left + step / 2 < cell.right < box.right - step / 2
+    )
+    places = [0, *(round((cut - box.left) / step) for cut in cuts), len(word.text)]
+    for first, last in pairwise(places):
+        if last > first:
+            yield replace(
+                word,
+                text=word.text[first:last],
+                box=replace(box, left=box.left + first * step, right=box.left + last * step),
+                spaced=word.spaced if first == 0 else False,
+            )
