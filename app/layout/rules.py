@@ -39,6 +39,11 @@ def find_rules(image: NDArray[np.uint8]) -> Rules:
     ink = cv2.adaptiveThreshold(
         grey, 1, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, _AROUND, _FAINTEST
     )
+    # What is dark all over is no rule, nor are the gaps between light letters on it.
+    dark = np.asarray(grey < _DARK, np.uint8)
+    if dark.any():
+        full = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((_BROAD, _BROAD), np.uint8))
+        ink[cv2.dilate(full, np.ones((5, 5), np.uint8)) > 0] = 0
     level, upright = (
         tuple(Rule(*(scale * place for place in rule)) for rule in _runs(np.ascontiguousarray(way)))
         for way in (ink, ink.T)
@@ -47,7 +52,8 @@ def find_rules(image: NDArray[np.uint8]) -> Rules:
 
 
 _LONGEST = 2000  # Pixels of a page as it is looked at; the thinnest rules are still seen.
-_DARK = 110  # The grey of a page whose letters are light.
+_DARK = 110  # The grey of a page, or of a field on it, whose letters are light.
+_BROAD = 13  # Pixels; no rule is as wide.
 _AROUND, _FAINTEST = 31, 12  # Rules are so much darker than what is around them.
 _SHORTEST = 24  # Pixels; the strokes of letters are shorter, those of headlines are no grid.
 _THICKEST = 9

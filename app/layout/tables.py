@@ -78,27 +78,38 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[_Grid]:
         walls = _walls(upright, xs, ys, near)
         floors = _walls(level, ys, xs, near).T
         for row, (top, bottom) in enumerate(pairwise(ys)):
-            inside = [word.box for word in words if top < _middle(word.box) < bottom]
-            cut = [_cuts(words, x, top, bottom) for x in xs[1:-1]]
+            inside = [word for word in words if top < _middle(word.box) < bottom]
+            cut = [_is_cut(inside, x) for x in xs[1:-1]]
             if (walls[row] & cut).any():
-                walls[row] &= [_is_free(inside, x) for x in xs[1:-1]]
+                # One that goes on in the next row is true: text may run over it.
+                longer = [rule for rule in upright if _goes_on(rule, top, bottom, near)]
+                (true,) = _walls(longer, xs, [top, bottom], near)
+                walls[row] &= true | [_is_free(inside, x) for x in xs[1:-1]]
         groups = tuple(_cells(walls, floors))
         if len(groups) >= _FEWEST_CELLS:
             yield _Grid(tuple(xs), tuple(ys), groups)
 
 
-def _cuts(words: Sequence[Word], x: float, top: float, bottom: float) -> bool:
+def _goes_on(rule: Rule, top: float, bottom: float, near: float) -> bool:
+    """Whether a rule runs all through a row and on above or below it."""
+    slack = 0.1 * (bottom - top)
+    through = rule.start <= top + slack and rule.stop >= bottom - slack
+    return through and (rule.start < top - 2 * near or rule.stop > bottom + 2 * near)
+
+
+def _is_cut(words: Sequence[Word], x: float) -> bool:
     """Whether a wall at ``x`` would cut through a word of letters, as no true one does."""
     return any(
-        top < _middle(box) < bottom and box.left + box.height / 2 < x < box.right - box.height / 2
-        for box in (word.box for word in words if not any(map(is_unspaced, word.text)))
+        word.box.left + word.box.height / 2 < x < word.box.right - word.box.height / 2
+        and not any(map(is_unspaced, word.text))
+        for word in words
     )
 
 
-def _is_free(boxes: Sequence[Box], x: float) -> bool:
+def _is_free(words: Sequence[Word], x: float) -> bool:
     """Whether ``x`` lies in a gap between words that is wider than a space."""
-    height = min((box.height for box in boxes), default=0.0)
-    return not any(box.left - 0.6 * height < x < box.right + 0.6 * height for box in boxes)
+    beside = 0.6 * min((word.box.height for word in words), default=0.0)
+    return not any(word.box.left - beside < x < word.box.right + beside for word in words)
 
 
 def _middle(box: Box) -> float:
@@ -215,9 +226,12 @@ def _cells(
 def _with_undrawn_rows(grid: _Grid, lines: Sequence[Line]) -> _Grid:
     """The grid, with rows of figures parted that no rules part."""
     cuts: dict[int, list[float]] = {}
-    for row in range(len(grid.ys) - 1):
+    for row, (top, bottom) in enumerate(pairwise(grid.ys)):
+        level = [line.box for line in lines if top <= _middle(line.box) <= bottom]
+        if len(level) < 2 * _FEWEST_UNDRAWN:
+            continue
         cells = [
-            [line.box for line in lines if _is_inside(line.box, _box(grid, group))]
+            [box for box in level if _is_inside(box, _box(grid, group))]
             for group in grid.groups
             if group[0] == row and group[2] == 1
         ]
@@ -246,7 +260,7 @@ def _undrawn(cells: Sequence[Sequence[Box]]) -> list[float]:
         return []
     rows: list[list[float]] = []  # Top and bottom of lines that stand side by side.
     for box in sorted((box for cell in cells for box in cell), key=lambda b: b.top + b.bottom):
-        middle = (box.top + box.bottom) / 2
+        middle = _middle(box)
         if rows and middle < rows[-1][1]:
             rows[-1][1] = max(rows[-1][1], min(box.bottom, middle + box.height / 2))
         else:
@@ -269,9 +283,11 @@ def _with_undrawn_columns(grid: _Grid, lines: Sequence[Line]) -> _Grid:
     groups: list[tuple[int, int, int, int]] = []
     for group in grid.groups:
         row, column, high, wide = group
-        inside = [line for line in lines if _is_inside(line.box, _box(grid, group))]
         starts = [column]
-        if wide > 1 and inside:
+        inside = (
+            [line for line in lines if _is_inside(line.box, _box(grid, group))] if wide > 1 else []
+        )
+        if inside:
             starts += _headings(inside, grid.xs, range(column + 1, column + wide))
         stops = [*starts[1:], column + wide]
         groups += [
@@ -311,52 +327,51 @@ def _is_inside(box: Box, table: Box) -> bool:
 
 def _filled(grid: _Grid, lines: Sequence[Line], width: float, height: float) -> Table | None:
     boxes = [_box(grid, group) for group in grid.groups]
+    edges = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes]).T
     held: list[list[Line]] = [[] for _ in boxes]
     for line in lines:
-        for n, part in _parted(line, boxes):
+        for n, part in _parted(line, edges):
             held[n].append(part)
     if sum(map(bool, held)) < 2:
         return None
     cells = tuple(
-        Cell(r, c, high, wide, paragraphs(held[n], width, height), boxes[n])
+        Cell(r, c, high, wide, paragraphs(held[n], width, height) if held[n] else (), boxes[n])
         for n, (r, c, high, wide) in enumerate(grid.groups)
     )
     return Table(cells, len(grid.ys) - 1, len(grid.xs) - 1, grid.box)
 
 
-def _parted(line: Line, cells: Sequence[Box]) -> Iterator[tuple[int, Line]]:
-    """The parts of ``line`` in each of ``cells`` that it runs through."""
+def _parted(line: Line, edges: NDArray[np.float64]) -> Iterator[tuple[int, Line]]:
+    """The parts of ``line`` in each of the cells that it runs through.
+
+    ``edges`` has their left, upper, right and lower ones, shape (4, n).
+    """
     parts: dict[int, list[Word]] = {}
     for word in line.words:
-        for piece in _pieces(word, cells, line.vertical):
-            x, y = (piece.box.left + piece.box.right) / 2, (piece.box.top + piece.box.bottom) / 2
-            parts.setdefault(_nearest(x, y, cells), []).append(piece)
+        for piece in _pieces(word, edges, line.vertical):
+            x, y = (piece.box.left + piece.box.right) / 2, _middle(piece.box)
+            parts.setdefault(_nearest(x, y, edges), []).append(piece)
     for n, words in parts.items():
         yield n, replace(line, words=tuple(words), box=Box.around(word.box for word in words))
 
 
-def _nearest(x: float, y: float, cells: Sequence[Box]) -> int:
-    away = [
-        max(cell.left - x, x - cell.right, 0) + max(cell.top - y, y - cell.bottom, 0)
-        for cell in cells
-    ]
-    return int(np.argmin(away))
+def _nearest(x: float, y: float, edges: NDArray[np.float64]) -> int:
+    left, top, right, bottom = edges
+    beside = np.maximum(np.maximum(left - x, x - right), 0)
+    return int(np.argmin(beside + np.maximum(np.maximum(top - y, y - bottom), 0)))
 
 
-def _pieces(word: Word, cells: Sequence[Box], vertical: bool) -> Iterator[Word]:
+def _pieces(word: Word, edges: NDArray[np.float64], vertical: bool) -> Iterator[Word]:
     """The word, in parts where it runs over a wall."""
     box = word.box
-    middle = (box.top + box.bottom) / 2
     if vertical or len(word.text) < 2:
         yield word
         return
     step = box.width / len(word.text)
-    cuts = sorted(
-        cell.right
-        for cell in cells
-        if cell.top <= middle <= cell.bottom
-        and box.left + step / 2 < cell.right < box.right - step / 2
-    )
+    _, top, right, bottom = edges
+    level = (top <= _middle(box)) & (bottom >= _middle(box))
+    crossed = level & (right > box.left + step / 2) & (right < box.right - step / 2)
+    cuts = sorted(set(right[crossed].tolist()))
     places = [0, *(round((cut - box.left) / step) for cut in cuts), len(word.text)]
     for first, last in pairwise(places):
         if last > first:
