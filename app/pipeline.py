@@ -12,6 +12,7 @@ from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
+from app.layout.order import paragraphs
 from app.media import detect
 
 Progress = Callable[[int, int, int], None]
@@ -119,12 +120,16 @@ class _Reading:
         width, height = page.width, page.height
         if turns % 2:
             width, height = height, width
+        try:
+            found = blocks(lines, load, width, height)
+        except InvalidFile:  # It cannot be shown, but has a text.
+            found = paragraphs(lines, width, height)
         return Page(
             number=page.number,
             width=width,
             height=height,
             dpi=page.dpi,
-            blocks=blocks(lines, load, width, height),
+            blocks=found,
             recognized=page.lines is None,
             picture=page.picture,
             turns=turns,
