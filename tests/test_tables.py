@@ -146,6 +146,18 @@ def test_the_picture_is_looked_at_only_where_lines_stand_side_by_side() -> None:
     assert may_hold_tables(LINES)
 
 
+def test_a_hatched_page_full_of_text_is_laid_out() -> None:
+    image = np.full((2000, 2000, 3), 255, np.uint8)
+    image[::20, :, :] = image[:, ::20, :] = 0
+    lines = [line(f"w{n}", 20 * (n % 90), 25 * (n // 90)) for n in range(5000)]
+
+    assert may_hold_tables(lines)
+    rules = find_rules(image)
+
+    assert max(len(rules.level), len(rules.upright)) <= 400
+    blocks(lines, lambda: image, 2000, 2000)
+
+
 boxes = st.tuples(st.integers(0, 900), st.integers(0, 700), st.integers(1, 400))
 rules = st.builds(
     lambda at, start, length: Rule(at, start, start + length),

@@ -45,7 +45,10 @@ def find_rules(image: NDArray[np.uint8]) -> Rules:
         full = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((_BROAD, _BROAD), np.uint8))
         ink[cv2.dilate(full, np.ones((5, 5), np.uint8)) > 0] = 0
     level, upright = (
-        tuple(Rule(*(scale * place for place in rule)) for rule in _runs(np.ascontiguousarray(way)))
+        tuple(
+            Rule(*(scale * place for place in rule))
+            for rule in sorted(_runs(np.ascontiguousarray(way)), key=lambda r: r[1] - r[2])[:_MOST]
+        )
         for way in (ink, ink.T)
     )
     return Rules(level, upright)
@@ -57,6 +60,7 @@ _BROAD = 13  # Pixels; no rule is as wide.
 _AROUND, _FAINTEST = 31, 12  # Rules are so much darker than what is around them.
 _SHORTEST = 24  # Pixels; the strokes of letters are shorter, those of headlines are no grid.
 _THICKEST = 9
+_MOST = 400  # Each way, the longest: more are a hatching, or meant to keep us busy.
 
 
 def _runs(ink: NDArray[np.uint8]) -> Iterator[tuple[float, float, float]]:

@@ -36,14 +36,19 @@ def may_hold_tables(lines: Sequence[Line]) -> bool:
     """Whether lines stand side by side, as the cells of tables do; if not, rules mean nothing."""
     if len(lines) < 2 * _FEWEST_ROWS:
         return False
-    left, top, right, bottom = np.array(
-        [(b.left, b.top, b.right, b.bottom) for b in (line.box for line in lines)]
-    ).T
-    height = np.minimum(bottom - top, (bottom - top)[:, None])
-    level = np.minimum(bottom, bottom[:, None]) - np.maximum(top, top[:, None]) > height / 2
-    return int((level & (left[:, None] >= right)).any(axis=1).sum()) >= _FEWEST_ROWS
+    boxes = sorted((line.box for line in lines), key=_middle)
+    left, top, right, bottom = np.array([(b.left, b.top, b.right, b.bottom) for b in boxes]).T
+    beside = 0
+    # Those next to each other in height are enough: a page may have thousands.
+    for near in range(1, min(_NEXT, len(boxes))):
+        low, high = slice(None, -near), slice(near, None)
+        common = np.minimum(bottom[low], bottom[high]) - np.maximum(top[low], top[high])
+        level = common > np.minimum(bottom - top, np.roll(bottom - top, -near))[low] / 2
+        beside += int((level & ((right[low] <= left[high]) | (right[high] <= left[low]))).sum())
+    return beside >= _FEWEST_ROWS
 
 
+_NEXT = 4
 _NEAR = 0.004  # Of the page's longer side: rules that far apart meet.
 _WALL = 0.8  # Of a cell's side; where more is drawn, there is a wall.
 _FEWEST_CELLS = 4
