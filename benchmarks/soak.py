@@ -39,7 +39,7 @@ def main() -> None:
             n for n in range(1, len(jobs)) if math.gcd(n, len(jobs)) == 1 and n <= len(jobs) // 3
         )
         mixed = [jobs[n * step % len(jobs)] for n in range(len(jobs))]
-        print(f"{arguments.pages} of {len(jobs)} different pages in turn, megabytes of each worker")
+        print(f"{len(jobs)} different pages in turn, megabytes of each worker", flush=True)
         with systems.started(["ocr-server"], folder, False) as (server,):
             _soak(server, list(islice(cycle(mixed), arguments.pages)))
 

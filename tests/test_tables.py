@@ -155,7 +155,9 @@ def test_a_hatched_page_full_of_text_is_laid_out() -> None:
     rules = find_rules(image)
 
     assert max(len(rules.level), len(rules.upright)) <= 400
-    blocks(lines, lambda: image, 2000, 2000)
+    table = blocks(lines, lambda: image, 2000, 2000)[0]
+    assert isinstance(table, Table)
+    assert (table.rows, table.columns) == (99, 99)
 
 
 boxes = st.tuples(st.integers(0, 900), st.integers(0, 700), st.integers(1, 400))

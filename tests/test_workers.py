@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.workers import work
+from app.workers import environment, work
 from tests.pictures import frames
 from tests.server import Server
 
@@ -36,6 +36,13 @@ def _kept(server: Server) -> set[str]:
     parts = ("files", "work", "staging", "workers")
     kept = {p for part in parts for p in (server.folder / part).rglob("*") if p.is_file()}
     return {str(p.relative_to(server.folder)) for p in kept if p.suffix != ".lock"}
+
+
+def test_workers_ask_for_large_pages_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert environment() == {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    assert environment()["GLIBC_TUNABLES"] == ""
 
 
 def test_kill_the_worker_then_the_server(server: Server) -> None:

@@ -97,8 +97,7 @@ def cut_out(
     # Interpolation alone would skip pixels where the page is larger; area averaging comes second.
     finer = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     along, down = along * (width / finer[0]), down * (height / finer[1])
-    bent = bend is not None and bool(bend.any())
-    off = float(np.abs(bend).max()) if bent and bend is not None else 0.0
+    off = float(np.abs(bend).max()) if bend is not None else 0.0
     # The part around it alone: OpenCV takes no sides of more than 32 767 pixels.
     across = np.array([[0, 0], [finer[0], 0], [0, finer[1]], finer], np.float32)
     corners = origin + across[:, :1] * along + across[:, 1:] * down
@@ -111,7 +110,7 @@ def cut_out(
     # Pixel centres are at halves on both sides.
     start = origin - np.array([left, top], np.float32) + (along + down) / 2 - 0.5
     way = cv2.INTER_LINEAR if shrink > 1.0 else cv2.INTER_CUBIC
-    if bent and bend is not None:
+    if bend is not None and off > 0:
         shares = (np.arange(finer[0]) + 0.5) / finer[0]
         offsets = bend_at(bend, shares)[:, None] * (down / np.linalg.norm(down))
         columns = start + np.arange(finer[0], dtype=np.float32)[:, None] * along + offsets

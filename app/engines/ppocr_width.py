@@ -39,7 +39,8 @@ def by_width(
     return set_right
 
 
-# Of 1300 such marks on drawn pages, 98 % of the full-width ones had more room than 1.8 steps, and
-# all half-width ones without a space beside them less than 1.6, in fonts of usual letters.
+# Of 1274 full-width marks on drawn pages 98 % had at least 1.8 steps of room; of 55 half-width ones
+# half had less than 1.75, those with a space beside them included. Where the network does not see
+# such a space, the mark is taken for a full-width one.
 _FULL, _HALF = 1.8, 1.6
 _FEW_HAN = 4

@@ -16,7 +16,7 @@ from docx.text.paragraph import Paragraph as DocxParagraph
 
 from app.document import Cell, Document, Page, Paragraph, Table
 from app.writers.direction import is_mostly_rtl
-from app.writers.docx_table import table_element
+from app.writers.docx_table import child, table_element
 from app.writers.text_limits import storable
 
 
@@ -141,7 +141,7 @@ class _Body:
             run.font.rtl = True
         language = _east_asian_language(text)
         if language != _EAST_ASIAN_LANGUAGE:
-            _append(run._r.get_or_add_rPr(), "w:lang", eastAsia=language)
+            child(run._r.get_or_add_rPr(), "w:lang", eastAsia=language)
         if points is None:
             return
         if self._font_points and abs(points / self._font_points - 1) > 0.25:
@@ -157,13 +157,6 @@ def _set_points(properties: Any, points: float) -> None:
         size = OxmlElement(name)
         size.set(qn("w:val"), str(round(2 * points)))
         properties.insert_element_before(size, *_AFTER_SIZE)
-
-
-def _append(properties: Any, name: str, **attributes: str) -> None:
-    element = OxmlElement(name)
-    for key, value in attributes.items():
-        element.set(qn(f"w:{key}"), value)
-    properties.append(element)
 
 
 def _east_asian_language(text: str) -> str:
@@ -211,7 +204,7 @@ def _set_fonts(file: Docx) -> None:
     fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
     fonts.set(qn("w:eastAsia"), _EAST_ASIAN)
     fonts.set(qn("w:cs"), _LATIN)
-    _append(style.element.get_or_add_rPr(), "w:lang", eastAsia=_EAST_ASIAN_LANGUAGE)
+    child(style.element.get_or_add_rPr(), "w:lang", eastAsia=_EAST_ASIAN_LANGUAGE)
     style.paragraph_format.space_after = Pt(6)
     style.paragraph_format.line_spacing = 1.0
 

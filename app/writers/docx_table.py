@@ -17,39 +17,39 @@ def table_element(table: Table, width: float, fill: Callable[[Any, Cell], None])
     """
     widths = _widths(table, width)
     element = _element("w:tbl")
-    properties = _child(element, "w:tblPr")
+    properties = child(element, "w:tblPr")
     rtl = is_rtl(table)
     if rtl:
-        _child(properties, "w:bidiVisual")
-    _child(properties, "w:tblW", w=str(sum(widths)), type="dxa")
-    borders = _child(properties, "w:tblBorders")
+        child(properties, "w:bidiVisual")
+    child(properties, "w:tblW", w=str(sum(widths)), type="dxa")
+    borders = child(properties, "w:tblBorders")
     for side in ("top", "left", "bottom", "right", "insideH", "insideV"):
-        _child(borders, f"w:{side}", val="single", sz="4", space="0", color="auto")
-    _child(properties, "w:tblLayout", type="fixed")
-    grid = _child(element, "w:tblGrid")
+        child(borders, f"w:{side}", val="single", sz="4", space="0", color="auto")
+    child(properties, "w:tblLayout", type="fixed")
+    grid = child(element, "w:tblGrid")
     for each in widths[::-1] if rtl else widths:
-        _child(grid, "w:gridCol", w=str(each))
+        child(grid, "w:gridCol", w=str(each))
     covering = {
         (row, cell.column): cell
         for cell in table.cells
         for row in range(cell.row, cell.row + cell.row_span)
     }
     for row in range(table.rows):
-        line = _child(element, "w:tr")
+        line = child(element, "w:tr")
         cells = [covering[at] for at in sorted(covering) if at[0] == row]
         for cell in cells[::-1] if rtl else cells:
-            place = _child(line, "w:tc")
-            settings = _child(place, "w:tcPr")
+            place = child(line, "w:tc")
+            settings = child(place, "w:tcPr")
             across = sum(widths[cell.column : cell.column + cell.column_span])
-            _child(settings, "w:tcW", w=str(across), type="dxa")
+            child(settings, "w:tcW", w=str(across), type="dxa")
             if cell.column_span > 1:
-                _child(settings, "w:gridSpan", val=str(cell.column_span))
+                child(settings, "w:gridSpan", val=str(cell.column_span))
             if cell.row_span > 1:
-                _child(settings, "w:vMerge", val="restart" if row == cell.row else "continue")
+                child(settings, "w:vMerge", val="restart" if row == cell.row else "continue")
             if row == cell.row:
                 fill(place, cell)
             if place[-1].tag != qn("w:p"):
-                _child(place, "w:p")
+                child(place, "w:p")
     return element
 
 
@@ -77,7 +77,8 @@ def _element(name: str, **attributes: str) -> Any:
     return element
 
 
-def _child(parent: Any, name: str, **attributes: str) -> Any:
+def child(parent: Any, name: str, **attributes: str) -> Any:
+    """A new last element of ``parent``, with attributes of Word's."""
     element = _element(name, **attributes)
     parent.append(element)
     return element
