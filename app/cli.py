@@ -10,12 +10,17 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
-from app import __version__, db, wiring
+from app import __version__, db, languages, wiring
 from app.api.auth import digest
 from app.config import Settings
+from app.errors import AppError
+from app.pipeline import Order
 from app.tasks import SAMPLE, Tasks
 from app.workers import Supervisor, work
 
@@ -98,6 +103,58 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
         os.close(ready_pipe)
 
     work(wiring.build(settings), name, wiring.locks(settings), settings.silent_limit_s, ready)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["txt", "pdf", "docx", "xlsx", "pptx"]),
+    default="txt",
+    show_default=True,
+)
+@click.option("-l", "--language", default="ChinesePRC,English", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: beside FILE.")
+@click.option("--password", help="The password of the document.")
+@click.option(
+    "--show",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw what was understood of each page into this folder.",
+)
+@click.pass_obj
+def recognize(
+    settings: Settings,
+    file: Path,
+    form: str,
+    language: str,
+    output: Path | None,
+    password: str | None,
+    folder: Path | None,
+) -> None:
+    """Recognize FILE without a server."""
+    from app.show import show
+
+    target = output or file.with_name(f"{file.name}.{form}")
+    try:
+        order = Order(form, languages.parse(language), password)
+        wiring.check_languages(settings, order.languages)
+        with TemporaryDirectory(prefix="ocr-") as work, TemporaryDirectory() as made:
+            result = Path(made) / target.name
+            wiring.pipeline(settings).run(
+                order,
+                file,
+                Path(work),
+                result,
+                lambda *_: None,
+                show=None if folder is None else partial(show, folder=folder),
+            )
+            shutil.move(result, target)
+    except AppError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(target)
 
 
 @main.group()

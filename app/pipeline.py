@@ -1,6 +1,7 @@
 """One document's way: convert, recognize, lay out, write, page by page; knows no HTTP, no SQL."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,16 @@ import numpy as np
 
 from app.document import Document, Page
 from app.errors import InvalidFile
-from app.interfaces import Converter, Engine, Source, SourcePage, Writer
+from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
-from app.layout.order import paragraphs
 from app.media import detect
 
 Progress = Callable[[int, int, int], None]
 """Called with pages done, pages in all, pages recognized; may raise to stop the work."""
+
+Show = Callable[[Page, Image], object]
+"""Called with each page and its picture, set upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ class Pipeline:
         target: Path,
         progress: Progress,
         text: Path | None = None,
+        show: Show | None = None,
     ) -> Outcome:
         """Make ``target`` of ``source``, and a plain text beside it if ``text`` says where.
 
-        Temporary files go below ``work``. Raises the AppErrors of the parts.
+        Each page goes to ``show`` as it is understood. Temporary files go below ``work``.
+        Raises the AppErrors of the parts.
         """
         kind = detect(source)
         converter = self._converters.get(kind)
@@ -77,7 +82,7 @@ class Pipeline:
         engine = self._engines[self._engine]
         writer = self._writers[order.format]
         with converter.open(source, work, order.password) as opened:
-            reading = _Reading(opened, engine, order.languages, progress)
+            reading = _Reading(opened, engine, order.languages, progress, show)
             pages: Iterator[Page] = iter(reading)
             kept: list[Page] = []
             if text is not None:
@@ -92,12 +97,18 @@ class _Reading:
     """The pages of a source, recognized as they are asked for, and counted."""
 
     def __init__(
-        self, source: Source, engine: Engine, languages: tuple[Language, ...], progress: Progress
+        self,
+        source: Source,
+        engine: Engine,
+        languages: tuple[Language, ...],
+        progress: Progress,
+        show: Show | None,
     ) -> None:
         self._source = source
         self._engine = engine
         self._languages = languages
         self._progress = progress
+        self._show = show
         self.done = self.recognized = 0
 
     def __iter__(self) -> Iterator[Page]:
@@ -123,8 +134,8 @@ class _Reading:
         try:
             found = blocks(lines, load, width, height)
         except InvalidFile:  # It cannot be shown, but has a text.
-            found = paragraphs(lines, width, height)
-        return Page(
+            found = blocks(lines, None, width, height)
+        read = Page(
             number=page.number,
             width=width,
             height=height,
@@ -134,6 +145,10 @@ class _Reading:
             picture=page.picture,
             turns=turns,
         )
+        if self._show is not None:
+            with suppress(InvalidFile):
+                self._show(read, load())
+        return read
 
 
 def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:

@@ -64,8 +64,7 @@ def _measure(
             image = np.asarray(picture.convert("RGB"))
         read = _reader(networks, trusted, sample.language)
         found = read(image)
-        height, width = image.shape[:2]
-        text = "\n".join(each.text for each in paragraphs(found, width, height))
+        text = "\n".join(each.text for each in paragraphs(found, image.shape[1]))
         errors.setdefault(sample.group, []).append(character_error_rate(text, sample.truth))
     return errors, time.perf_counter() - began
 

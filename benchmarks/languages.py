@@ -150,9 +150,8 @@ def _score(engine: Engine, page: _Page) -> _Score:
     began = time.perf_counter()
     texts = []
     for image in page.images:
-        height, width = image.shape[:2]
         lines = tuple(engine.recognize(image, page.languages, page.dpi))
-        texts += [paragraph.text for paragraph in paragraphs(lines, width, height)]
+        texts += [paragraph.text for paragraph in paragraphs(lines, image.shape[1])]
     seconds = time.perf_counter() - began
     text = "\n".join(texts)
     return _Score(_cer(text, page.text), _f1(text, page.text), seconds / len(page.images))

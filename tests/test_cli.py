@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
 
@@ -49,3 +50,28 @@ def test_a_taken_port_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert result.exit_code == 1
     assert "OCR_PORT" in result.output
+
+
+def test_recognize_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result stands beside the file; a picture of each page shows what was understood."""
+    monkeypatch.setenv("OCR_ENGINE", "stub")
+    source = folder / "scan.png"
+    PIL.Image.new("RGB", (300, 200), "white").save(source)
+
+    result = run("recognize", str(source), "-f", "docx", "--show", str(folder / "shown"))
+
+    assert result.exit_code == 0, result.output
+    assert (folder / "scan.png.docx").stat().st_size > 0
+    with PIL.Image.open(folder / "shown" / "page-0001.png") as shown:
+        assert shown.size == (300, 200)
+
+
+def test_what_cannot_be_recognized_is_told(folder: Path) -> None:
+    source = folder / "noise.bin"
+    source.write_bytes(b"\x00\x01\x02")
+
+    result = run("recognize", str(source))
+
+    assert result.exit_code == 1
+    assert "cannot be read" in result.output
+    assert not (folder / "noise.bin.txt").exists()

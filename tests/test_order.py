@@ -19,7 +19,7 @@ def column(name: str, left: float, width: float, top: float, count: int) -> list
 
 
 def order(lines: list[Line]) -> str:
-    return " ".join(p.text for p in paragraphs(lines, WIDTH, HEIGHT))
+    return " ".join(p.text for p in paragraphs(lines, WIDTH))
 
 
 def test_one_column_from_the_top() -> None:
@@ -59,7 +59,7 @@ def test_a_table_is_read_row_by_row() -> None:
 
 def test_pieces_of_a_line_are_joined() -> None:
     """A detector may cut a line at a wide space."""
-    (found,) = paragraphs([line("one", 100, 100, 50), line("two", 160, 101, 50)], WIDTH, HEIGHT)
+    (found,) = paragraphs([line("one", 100, 100, 50), line("two", 160, 101, 50)], WIDTH)
 
     assert [found_line.text for found_line in found.lines] == ["one two"]
 
@@ -74,7 +74,7 @@ def test_an_indent_begins_a_paragraph() -> None:
         line("五五五五五五五五五五五五", 100, 204, 800),
     ]
 
-    texts = [p.text for p in paragraphs(found, WIDTH, HEIGHT)]
+    texts = [p.text for p in paragraphs(found, WIDTH)]
 
     assert [text[0] for text in texts] == ["一", "四"]
 
@@ -83,7 +83,7 @@ def test_cells_stay_apart() -> None:
     """The last cell of a row and the first of the next are not one paragraph."""
     found = column("a", 100, 60, 100, 3) + column("b", 800, 60, 100, 3)
 
-    assert len(paragraphs(found, WIDTH, HEIGHT)) == 6
+    assert len(paragraphs(found, WIDTH)) == 6
 
 
 def test_han_lines_join_without_spaces() -> None:
@@ -126,7 +126,7 @@ boxes = st.builds(
 @given(st.lists(boxes, max_size=40))
 def test_no_word_is_lost_or_invented(found: list[Line]) -> None:
     """Whatever the geometry, the words stay what they were."""
-    read = paragraphs(found, WIDTH, HEIGHT)
+    read = paragraphs(found, WIDTH)
 
     words = [w.text for p in read for found_line in p.lines for w in found_line.words]
     assert sorted(words) == sorted(w.text for found_line in found for w in found_line.words)
@@ -135,7 +135,7 @@ def test_no_word_is_lost_or_invented(found: list[Line]) -> None:
 @given(st.lists(boxes, max_size=20))
 def test_paragraphs_hold_their_lines(found: list[Line]) -> None:
     """A paragraph's box holds the boxes of its lines."""
-    for paragraph in paragraphs(found, WIDTH, HEIGHT):
+    for paragraph in paragraphs(found, WIDTH):
         for found_line in paragraph.lines:
             assert paragraph.box.left <= found_line.box.left
             assert paragraph.box.bottom >= found_line.box.bottom

@@ -1,5 +1,6 @@
 """Tables from rules and lines, and what the writers make of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from app.document import Box, Cell, Document, Line, Page, Paragraph, Table, Word
 from app.interfaces import Image
 from app.layout.blocks import blocks
+from app.layout.drawn import drawn_tables, may_hold_tables
 from app.layout.rules import Rule, Rules, find_rules
-from app.layout.tables import drawn_tables, may_hold_tables
 from app.writers.docx import DocxWriter
 from app.writers.txt import TextWriter
 from app.writers.xlsx import XlsxWriter
@@ -170,26 +171,45 @@ rules = st.builds(
 
 
 @given(
-    st.lists(boxes, max_size=12),
+    st.lists(boxes, max_size=16),
     st.lists(rules, max_size=6),
     st.lists(rules, max_size=6),
+    st.floats(-0.1, 0.1),
 )
 def test_no_character_is_lost_or_invented(
-    places: list[tuple[int, int, int]], level: list[Rule], upright: list[Rule]
+    places: list[tuple[int, int, int]], level: list[Rule], upright: list[Rule], slope: float
 ) -> None:
-    lines = [line(f"w{n}x y{n}", x, y, width) for n, (x, y, width) in enumerate(places)]
+    lines = [
+        replace(line(f"w{n}x y{n}", x, y, width), slope=slope * (x + y) / 1000)
+        for n, (x, y, width) in enumerate(places)
+    ]
 
-    tables, others = drawn_tables(lines, Rules(tuple(level), tuple(upright)), WIDTH, HEIGHT)
+    found = blocks(lines, lambda: page(level, upright), WIDTH, HEIGHT)
 
-    held = [p for table in tables for cell in table.cells for p in cell.paragraphs]
-    found = "".join(each.text for paragraph in held for each in paragraph.lines)
-    found += "".join(each.text for each in others)
+    read = "".join(each.text for each in Page(1, WIDTH, HEIGHT, 96, found, True).lines)
     expected = "".join(each.text for each in lines)
-    assert sorted(found.replace(" ", "")) == sorted(expected.replace(" ", ""))
-    for table in tables:
-        assert all(cell.row + cell.row_span <= table.rows for cell in table.cells)
-        area = sum(cell.row_span * cell.column_span for cell in table.cells)
-        assert area == table.rows * table.columns
+    assert sorted(read.replace(" ", "")) == sorted(expected.replace(" ", ""))
+    for table in found:
+        if isinstance(table, Table):
+            places_taken = [
+                (row, column)
+                for cell in table.cells
+                for row in range(cell.row, cell.row + cell.row_span)
+                for column in range(cell.column, cell.column + cell.column_span)
+            ]
+            assert sorted(places_taken) == [
+                (row, column) for row in range(table.rows) for column in range(table.columns)
+            ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7), st.integers(1, 3)), max_size=40))
+def test_rows_of_cells_lose_no_character(places: list[tuple[int, int, int]]) -> None:
+    lines = [line(f"{n}" * length, 95 * x, 26 * y) for n, (x, y, length) in enumerate(places)]
+
+    found = blocks(lines, lambda: page(LEVEL, []), WIDTH, HEIGHT)
+
+    read = "".join(each.text for each in Page(1, WIDTH, HEIGHT, 96, found, True).lines)
+    assert sorted(read.replace(" ", "")) == sorted("".join(each.text for each in lines))
 
 
 @pytest.fixture

@@ -4,43 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Box, Line, Paragraph, Table, Word
-from app.layout.order import paragraphs
-from app.layout.rules import find_rules
-from app.layout.tables import drawn_tables, may_hold_tables
+from app.layout.aligned import aligned_tables, ruled_tables
+from app.layout.drawn import drawn_tables, may_hold_tables
+from app.layout.frame import Frame, Item, rows
+from app.layout.order import flowing, paragraphs, regions
+from app.layout.rules import Rule, Rules, find_rules
 
 
 def blocks(
-    lines: Sequence[Line], load: Callable[[], NDArray[np.uint8]], width: float, height: float
+    lines: Sequence[Line],
+    load: Callable[[], NDArray[np.uint8]] | None,
+    width: float,
+    height: float,
 ) -> tuple[Paragraph | Table, ...]:
     """The lines of a page of ``width`` × ``height`` pixels as blocks.
 
     No word is lost or invented; one that runs over the rule between two cells is parted there.
-    ``load`` gives the page's picture, and is called only where there may be a table.
+    ``load`` gives the page's picture, and is called only where there may be a table; without it
+    no rules are seen.
     """
+    lines = [line for line in lines if line.words]
     if not may_hold_tables(lines):
-        return paragraphs(lines, width, height)
-    tables, others = drawn_tables(lines, find_rules(load()), width, height)
-    if not tables:
-        return paragraphs(lines, width, height)
+        return paragraphs(lines, width)
+    rules = Rules() if load is None else find_rules(load())
+    tables, others = drawn_tables(lines, rules, width, height)
+    frame = Frame.of(others, width)
+    items = [Item(line, frame(line.box)) for line in others]
+    if not frame.vertical:
+        more, items = ruled_tables(items, _level(rules, frame), frame)
+        tables += more
     # In the reading order a table counts as a line that stands where its first row begins.
-    size = median(line.box.height for line in lines)
     places = {
-        replace(box, bottom=min(box.bottom, box.top + size)): table
+        replace(table.box, bottom=min(table.box.bottom, table.box.top + _size(lines))): table
         for table in tables
-        for box in (table.box,)
     }
-    stand_ins = [Line((Word(_STAND_IN, place),), place) for place in places]
-    ordered = paragraphs([*others, *stand_ins], width, height)
-    return tuple(block for paragraph in ordered for block in _restored(paragraph, places))
+    left = [item.line for item in items]
+    left += [Line((Word(_STAND_IN, box),), box) for box in places]
+    frame = Frame.of(left, width)
+    items = [Item(line, frame(line.box)) for line in left]
+    found: list[Paragraph | Table] = []
+    for region in regions(items):
+        # No table has another one in it.
+        for placed, stretch in groupby(rows(region), key=_holds_table):
+            found_rows = list(stretch)
+            plain = placed or frame.vertical
+            for part in [found_rows] if plain else aligned_tables(found_rows, frame):
+                if isinstance(part, Table):
+                    found.append(part)
+                else:
+                    for paragraph in flowing(part):
+                        found += _restored(paragraph, places)
+    return tuple(found)
+
+
+def _holds_table(row: Sequence[Item]) -> bool:
+    return any(item.line.text == _STAND_IN for item in row)
 
 
 _STAND_IN = "\ufffc"
+
+
+def _size(lines: Sequence[Line]) -> float:
+    return float(np.median([line.box.height for line in lines]))
+
+
+def _level(rules: Rules, frame: Frame) -> list[Rule]:
+    """The level rules, in the frame."""
+    boxes = [frame(Box(rule.start, rule.at, rule.stop, rule.at)) for rule in rules.level]
+    return [Rule(box.top, box.left, box.right) for box in boxes]
 
 
 def _restored(paragraph: Paragraph, places: Mapping[Box, Table]) -> Iterator[Paragraph | Table]:

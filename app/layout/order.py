@@ -1,126 +1,77 @@
 """Reading order: columns, rows and paragraphs from the geometry of lines alone."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Box, Line, Paragraph, Word, is_unspaced
+from app.layout.frame import Frame, Item, rows
+from app.layout.marks import is_mark, is_number
 
 # All in line heights, so that the numbers hold at any resolution.
 _WORD_GAP = 1.0  # Pieces of one row that are nearer than this are one line.
+_MARK_GAP = 4.0  # The mark of an item, or the number of a heading, stands this near its text.
 _PARAGRAPH_GAP = 0.9  # Lines further apart than this are two paragraphs.
 _INDENT = 1.2  # A line that begins this far to the right of its column begins a paragraph.
 _SHORT = 1.5  # A line that could have held this and the next word too ends a paragraph.
 _GUTTER = 0.3  # Columns are at least this far apart,
 _NARROWEST = 7.0  # this wide,
 _FEWEST = 3  # and have at least this many lines (a number, not a height).
-_LEVEL = 0.002  # The least slope that counts: a sixth of a line on the width of a page.
+_MOST_PLACES = 40  # Where columns may part that are looked at closely: pages may have thousands.
+_ALIKE = 1.35  # Heights of lines that may be one text; a line may lack tall letters.
 _SIZE_RATIO = 1.5  # Lines whose heights differ more than this are different kinds of text.
 
 
-def paragraphs(lines: Sequence[Line], width: float, height: float) -> tuple[Paragraph, ...]:
-    """The lines of a page of ``width`` × ``height`` pixels as paragraphs in reading order.
+def paragraphs(lines: Sequence[Line], width: float) -> tuple[Paragraph, ...]:
+    """The lines of a page, ``width`` pixels wide, as paragraphs in reading order.
 
     No word is lost or invented. Pieces of one printed line that were found apart are joined.
     Vertical text is read in columns from right to left, right-to-left scripts likewise in rows.
     """
     lines = [line for line in lines if line.words]
-    if not lines:
-        return ()
-    frame = _frame(lines, width, height)
-    slope = _slope(lines)
-    items = [_Item(line, frame(_level(line.box, slope))) for line in lines]
-    found = []
-    for region in _regions(items):
-        found += _split([_joined(row) for row in _rows(region)])
-    return tuple(
-        Paragraph(tuple(i.line for i in group), Box.around(i.line.box for i in group))
-        for group in found
-    )
+    frame = Frame.of(lines, width)
+    items = [Item(line, frame(line.box)) for line in lines]
+    return tuple(found for region in regions(items) for found in flowing(rows(region)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A line, and its box in a frame in which text runs left to right and top to bottom."""
-
-    line: Line
-    box: Box
+def flowing(rows: Sequence[Sequence[Item]]) -> Iterator[Paragraph]:
+    """The rows of one region as paragraphs; neighbouring pieces of one line are made one."""
+    for group in _split([_joined(row) for row in rows]) if rows else ():
+        yield Paragraph(tuple(i.line for i in group), Box.around(i.line.box for i in group))
 
 
-class _Frame:
-    """Maps page boxes so that the page's main direction of writing is left to right, downwards."""
-
-    def __init__(self, vertical: bool, mirrored: bool, width: float) -> None:
-        self.vertical = vertical
-        self.mirrored = mirrored
-        self.width = width
-
-    def __call__(self, box: Box) -> Box:
-        if self.vertical:  # Columns of characters, the first at the right.
-            return Box(box.top, self.width - box.right, box.bottom, self.width - box.left)
-        if self.mirrored:
-            return Box(self.width - box.right, box.top, self.width - box.left, box.bottom)
-        return box
+def has_columns(items: Sequence[Item]) -> bool:
+    """Whether the items stand in columns of running text."""
+    return _gutter(items) is not None
 
 
-def _frame(lines: Sequence[Line], width: float, height: float) -> _Frame:
-    characters = sum(len(line.text) for line in lines)
-    vertical = sum(len(line.text) for line in lines if line.vertical) * 2 > characters
-    text = "".join(line.text for line in lines)
-    strong = [unicodedata.bidirectional(c) for c in text if c.isalpha()]
-    rightwards = sum(kind in ("R", "AL") for kind in strong)
-    return _Frame(vertical, not vertical and rightwards * 2 > len(strong), width)
-
-
-def _slope(lines: Sequence[Line]) -> float:
-    """How much the page's lines fall to the right; 0 where they do not to speak of."""
-    horizontal = [line for line in lines if not line.vertical]
-    if len(horizontal) < _FEWEST:
-        return 0.0
-    # Long lines tell it best.
-    horizontal.sort(key=lambda line: -line.box.width)
-    slope = median(line.slope for line in horizontal[: max(_FEWEST, len(horizontal) // 2)])
-    return slope if abs(slope) >= _LEVEL else 0.0
-
-
-def _level(box: Box, slope: float) -> Box:
-    """Where ``box`` would stand if the page were not skewed."""
-    if not slope:
-        return box
-    fall = slope * (box.left + box.right) / 2
-    lean = min(abs(slope) * box.width, 0.7 * box.height) / 2
-    return Box(box.left, box.top - fall + lean, box.right, box.bottom - fall - lean)
-
-
-def _regions(items: list[_Item]) -> list[list[_Item]]:
+def regions(items: list[Item]) -> list[list[Item]]:
     """The items cut into columns and what stands above, between and below them, in order."""
     cut = _gutter(items)
     if cut is None:
         return [items]
-    ordered: list[list[_Item]] = []
-    flow: list[_Item] = []  # What spans the columns, or stands where there are none.
+    ordered: list[list[Item]] = []
+    flow: list[Item] = []  # What spans the columns, or stands where there are none.
+    size = _size(items)
     for left, right, spanning in _bands(items, cut):
-        if min(len(left), len(right)) < _FEWEST:
-            flow += left + right
-        else:
+        if _is_gutter(_edges(left), _edges(right), size):
             if flow:
-                ordered += _regions(flow)
+                ordered += regions(flow)
                 flow = []
-            ordered += _regions(left) + _regions(right)
+            ordered += regions(left) + regions(right)
+        else:
+            flow += left + right
         flow += spanning
-    return ordered + (_regions(flow) if flow else [])
+    return ordered + (regions(flow) if flow else [])
 
 
-def _bands(
-    items: list[_Item], cut: float
-) -> Iterator[tuple[list[_Item], list[_Item], list[_Item]]]:
+def _bands(items: list[Item], cut: float) -> Iterator[tuple[list[Item], list[Item], list[Item]]]:
     """From the top: what is left and right of the gutter, and the line across that follows."""
-    left: list[_Item] = []
-    right: list[_Item] = []
+    left: list[Item] = []
+    right: list[Item] = []
     for item in sorted(items, key=lambda i: i.box.top + i.box.bottom):
         if item.box.right <= cut:
             left.append(item)
@@ -132,76 +83,132 @@ def _bands(
     yield left, right, []
 
 
-def _gutter(items: list[_Item]) -> float | None:
+def _size(items: Sequence[Item]) -> float:
+    return float(np.median([item.box.height for item in items]))
+
+
+def _edges(items: Sequence[Item]) -> NDArray[np.float64]:
+    """Left, right and middle of the items, shape (3, n), from the top."""
+    edges = [(i.box.left, i.box.right, (i.box.top + i.box.bottom) / 2) for i in items]
+    return np.array(sorted(edges, key=lambda edge: edge[2])).reshape(-1, 3).T
+
+
+def _gutter(items: Sequence[Item]) -> float | None:
     """The x of the best gap between two columns of text, or None if there is one column."""
-    if len(items) < 2 * _FEWEST:
+    return _best_gap(_edges(items), _size(items), _MOST_PLACES) if items else None
+
+
+def _best_gap(edges: NDArray[np.float64], size: float, most_places: int) -> float | None:
+    if edges.shape[1] < 2 * _FEWEST:
         return None
-    items = sorted(items, key=lambda i: i.box.top + i.box.bottom)
-    lefts = np.array([i.box.left for i in items])
-    rights = np.array([i.box.right for i in items])
-    size = float(np.median([i.box.height for i in items]))
-    best, best_score = None, 0.0
-    for x in np.unique(np.round(rights)) + 0.5:
-        left, right = rights <= x, lefts >= x
-        # The number of the band between two lines that cross, for each line.
-        band = np.cumsum(~(left | right))
-        count = band[-1] + 1
-        fewer = np.minimum(
-            np.bincount(band[left], minlength=count), np.bincount(band[right], minlength=count)
-        )
-        strong = fewer >= _FEWEST
-        score = float(fewer[strong].sum())
-        if score <= best_score:
-            continue
-        left, right = left & strong[band], right & strong[band]
-        gap = lefts[right].min() - rights[left].max()
-        if gap < _GUTTER * size:
-            continue
-        if _is_text(lefts[left], rights[left], size) and _is_text(
-            lefts[right], rights[right], size
-        ):
-            best, best_score = float(rights[left].max() + gap / 2), score
+    places = np.unique(np.round(edges[1])) + 0.5
+    left, right = edges[1] <= places[:, None], edges[0] >= places[:, None]
+    # The number of the band between two lines that cross, for each place and line.
+    band = np.cumsum(~(left | right), axis=1)
+    most = np.zeros(len(places))
+    for n in range(len(places)):
+        fewer = _fewer(left[n], right[n], band[n])
+        most[n] = fewer[fewer >= _FEWEST].sum()
+    # Among places in one gap, that which the fewest lines cross.
+    crossed = band[:, -1] / (edges.shape[1] + 1)
+    best, best_score = None, -np.inf
+    for n in np.argsort(crossed - most, kind="stable")[:most_places]:
+        if most[n] == 0 or most[n] - crossed[n] <= best_score:
+            break
+        score = 0.0
+        fewer = _fewer(left[n], right[n], band[n])
+        for number in np.flatnonzero(fewer >= _FEWEST):
+            here = band[n] == number
+            sides = edges[:, left[n] & here], edges[:, right[n] & here]
+            if _is_gutter(*sides, size, most_places):
+                score += float(fewer[number])
+        if score > 0 and score - crossed[n] > best_score:
+            best, best_score = float(places[n]), score - crossed[n]
     return best
 
 
-def _is_text(lefts: NDArray[np.float64], rights: NDArray[np.float64], size: float) -> bool:
-    """Whether lines fill a column as running text does; cells of a table do not.
+def _fewer(
+    left: NDArray[np.bool_], right: NDArray[np.bool_], band: NDArray[np.int_]
+) -> NDArray[np.int_]:
+    """How many lines the emptier side has in each band."""
+    count = int(band[-1]) + 1
+    return np.minimum(
+        np.bincount(band[left], minlength=count), np.bincount(band[right], minlength=count)
+    )
 
-    The mean is weighted by width, so that a table below running text does not hide it.
+
+def _is_gutter(
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    size: float,
+    most_places: int = _MOST_PLACES,
+) -> bool:
+    """Whether two columns of text stand side by side; each as by ``_edges``."""
+    if min(left.shape[1], right.shape[1]) < _FEWEST:
+        return False
+    gap = float(right[0].min() - left[1].max())
+    if gap < _GUTTER * size:
+        return False
+    # Where lines stand side by side: what is above or below them tells nothing of columns.
+    near_left, near_right = _near(left[2], right[2]), _near(right[2], left[2])
+    beside_left, beside_right = left[:, near_left < 0.7 * size], right[:, near_right < 0.7 * size]
+    if min(beside_left.shape[1], beside_right.shape[1]) < 2:
+        return False
+    fewer = most_places // 5
+    text = _is_text(beside_left, size, fewer), _is_text(beside_right, size, fewer)
+    if not any(text):
+        return False
+    # Beside running text, a list or a table of its own has lines of its own.
+    own = beside_right if text[0] else beside_left
+    near = near_right if text[0] else near_left
+    apart = float(np.mean(near[near < 0.7 * size] > 0.2 * size))
+    return all(text) or (own.shape[1] >= _FEWEST_OWN and gap > size / 2 and apart > 0.5)
+
+
+_FEWEST_OWN = 8
+
+
+def _near(middles: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each of ``middles`` is from the next of ``others``; both ascend."""
+    there = np.concatenate(([-np.inf], others, [np.inf]))
+    after = np.searchsorted(there, middles)
+    return np.minimum(middles - there[after - 1], there[after] - middles)
+
+
+def _is_text(edges: NDArray[np.float64], size: float, most_places: int) -> bool:
+    """Whether lines fill one or several columns as running text does; cells of a table do not.
+
+    The means are weighted by width, so that a table below running text does not hide it.
     """
-    width, widths = float(rights.max() - lefts.min()), rights - lefts
-    return width > _NARROWEST * size and bool(np.average(widths, weights=widths) > 0.6 * width)
+    width, widths = float(edges[1].max() - edges[0].min()), edges[1] - edges[0]
+    if width <= _NARROWEST * size:
+        return False
+    if np.average(widths, weights=widths) > _FILLED * width:
+        return True
+    some = slice(None, None, 1 + len(widths) // _MOST_LINES)
+    beside = np.abs(edges[2][some, None] - edges[2]) < size / 2
+    if np.average(beside @ widths, weights=widths[some]) <= _FILLED * width:
+        return False
+    return bool(most_places) and _best_gap(edges, size, most_places) is not None
 
 
-def _rows(items: list[_Item]) -> list[list[_Item]]:
-    """Items that stand side by side, row by row; each row from left to right."""
-    rows: list[list[_Item]] = []
-    for item in sorted(items, key=lambda i: (i.box.top + i.box.bottom, i.box.left)):
-        middle = (item.box.top + item.box.bottom) / 2
-        if rows:
-            first = rows[-1][0].box
-            slack = min(first.height, item.box.height) / 2
-            if abs(middle - (first.top + first.bottom) / 2) < slack:
-                rows[-1].append(item)
-                continue
-        rows.append([item])
-    return [sorted(row, key=lambda i: i.box.left) for row in rows]
+_FILLED = 0.6
+_MOST_LINES = 200  # That are looked at; enough to tell, and quick on pages with thousands.
 
 
-def _joined(row: list[_Item]) -> list[_Item]:
-    """The row with neighbouring pieces of one line made one."""
-    joined = row[:1]
+def _joined(row: Sequence[Item]) -> list[Item]:
+    """The row with neighbouring pieces of one line made one, and marks joined to their items."""
+    joined = list(row[:1])
     for item in row[1:]:
         last = joined[-1]
         gap = item.box.left - last.box.right
         size = max(1.0, min(last.box.height, item.box.height))
         alike = max(last.box.height, item.box.height) < _SIZE_RATIO * size
-        if (
-            alike
-            and -size / 2 < gap < _WORD_GAP * size
-            and last.line.vertical == item.line.vertical
-        ):
-            joined[-1] = _Item(_concatenate(last.line, item.line), Box.around((last.box, item.box)))
+        longest = _WORD_GAP * size
+        if len(joined) == 1 and (is_mark(last.line.text) or is_number(last.line.text)):
+            alike, longest = True, _MARK_GAP * max(last.box.height, item.box.height)
+        if alike and -size / 2 < gap < longest and last.line.vertical == item.line.vertical:
+            joined[-1] = Item(_concatenate(last.line, item.line), Box.around((last.box, item.box)))
         else:
             joined.append(item)
     return joined
@@ -218,14 +225,12 @@ def _concatenate(first: Line, second: Line) -> Line:
     )
 
 
-def _split(rows: list[list[_Item]]) -> list[list[_Item]]:
+def _split(rows: list[list[Item]]) -> list[list[Item]]:
     """A region's lines, in reading order, grouped into paragraphs."""
-    items = [item for row in rows for item in row]
-    right = max(i.box.right for i in items)
-    size = max(1.0, median(i.box.height for i in items))
-    groups: list[list[_Item]] = []
+    size = max(1.0, median(item.box.height for row in rows for item in row))
+    groups: list[list[Item]] = []
     growing = False  # Whether the last group may take the next line.
-    for row, after in zip(rows, [*rows[1:], []], strict=True):
+    for row, after, right in zip(rows, [*rows[1:], []], _rights(rows, size), strict=True):
         # What stands side by side, such as the cells of a table, are paragraphs of their own.
         following = after[0] if len(after) == 1 else None
         if len(row) == 1 and growing and _continues(groups[-1], row[0], following, right, size):
@@ -236,8 +241,28 @@ def _split(rows: list[list[_Item]]) -> list[list[_Item]]:
     return groups
 
 
+def _rights(rows: list[list[Item]], size: float) -> list[float]:
+    """For each row, how far to the right the lines around it reach that stand below each other."""
+    rights: list[float] = []
+    run: list[Item] = []
+    for row, after in zip(rows, [*rows[1:], []], strict=True):
+        run.append(max(row, key=lambda item: item.box.right))
+        if not (len(row) == len(after) == 1 and _is_below(row[0].box, after[0].box, size)):
+            rights += [max(item.box.right for item in run)] * len(run)
+            run = []
+    return rights
+
+
+def _is_below(above: Box, below: Box, size: float) -> bool:
+    """Whether two lines of one size stand close below each other."""
+    low, high = sorted((above.height, below.height))
+    shared = min(above.right, below.right) - max(above.left, below.left)
+    close = below.top - above.bottom < 2 * size
+    return close and high < _ALIKE * low and shared > min(above.width, below.width) / 2
+
+
 def _continues(
-    group: list[_Item], item: _Item, following: _Item | None, right: float, size: float
+    group: list[Item], item: Item, following: Item | None, right: float, size: float
 ) -> bool:
     """Whether ``item`` goes on with the paragraph ``group``."""
     last = group[-1]
@@ -257,7 +282,7 @@ def _continues(
     )
 
 
-def _first_width(item: _Item, size: float) -> float:
+def _first_width(item: Item, size: float) -> float:
     """How wide the first word is: where it would have fitted, the line above ended early."""
     word = item.line.words[0]
     return size if is_unspaced(word.text[0]) else word.box.width

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+SAME = 3.0  # Pixels; level rules that near in height are one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,16 @@ def _runs(ink: NDArray[np.uint8]) -> Iterator[tuple[float, float, float]]:
             and height <= 0.1 * width + 12
         ):
             yield float(centres[n][1]), left + 4.0, left + width - 4.0
+
+
+def whole(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules, those joined that are parted by a little space alone."""
+    found: list[Rule] = []
+    for rule in sorted(rules, key=lambda rule: (round(rule.at / 3), rule.start)):
+        last = found[-1] if found else None
+        longest = 0.1 * (max(last.stop, rule.stop) - min(last.start, rule.start)) if last else 0.0
+        if last and abs(rule.at - last.at) < SAME and rule.start - last.stop < longest:
+            found[-1] = Rule(last.at, last.start, max(last.stop, rule.stop))
+        else:
+            found.append(rule)
+    return found

@@ -149,8 +149,9 @@ def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
     if not text:
         return None
     if (number := _number(text)) is not None:
-        value, number_format = number
-        cell = WriteOnlyCell(sheet, value=value)
+        digits, number_format = number
+        cell = WriteOnlyCell(sheet, value=digits)
+        cell.data_type = "n"
         cell.number_format = number_format
         cell.alignment = _TOP
         return cell
@@ -174,8 +175,11 @@ _MOST_DIGITS = 15  # That survive as a floating-point number.
 _PHONE = re.compile(r"1[3-9][0-9]{9}")  # A Chinese mobile number.
 
 
-def _number(text: str) -> tuple[int | float, str] | None:
-    """The value and format of ``text``, if they show exactly the same text again."""
+def _number(text: str) -> tuple[str, str] | None:
+    """The value and format of ``text``, if they show exactly the same text again.
+
+    The value has the digits of the text, so that 25.0 can be told from 25.
+    """
     match = _NUMBER.fullmatch(text)
     if match is None or _PHONE.fullmatch(text):
         return None
@@ -188,10 +192,10 @@ def _number(text: str) -> tuple[int | float, str] | None:
     if decimals:
         number_format += "." + "0" * len(decimals)
     if match["percent"]:
-        return float(value / 100), number_format + "%"
+        return f"{value / 100:f}", number_format + "%"
     if not decimals:
-        return int(value), "General" if number_format == "0" else number_format
-    return float(value), number_format
+        return plain, "General" if number_format == "0" else number_format
+    return plain, number_format
 
 
 def _width(text: str) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Cell, Line, Table, Word, is_unspaced
-from app.layout.order import paragraphs
+from app.document import Line, Table, Word, is_unspaced
+from app.layout.grid import (
+    Grid,
+    filled,
+    is_inside,
+    middle,
+    with_undrawn_columns,
+    with_undrawn_rows,
+)
 from app.layout.rules import Rule, Rules
 
 
@@ -22,9 +28,9 @@ def drawn_tables(
     tables: list[Table] = []
     words = [word for line in lines if not line.vertical for word in line.words]
     for grid in _grids(rules, words, _NEAR * max(width, height) + 2):
-        inside = [line for line in left if _is_inside(line.box, grid.box)]
-        grid = _with_undrawn_columns(_with_undrawn_rows(grid, inside), inside)
-        table = _filled(grid, inside, width, height)
+        inside = [line for line in left if is_inside(line.box, grid.box)]
+        grid = with_undrawn_columns(with_undrawn_rows(grid, inside), inside)
+        table = filled(grid, inside, width, height)
         if table is not None:
             tables.append(table)
             taken = set(map(id, inside))
@@ -36,7 +42,7 @@ def may_hold_tables(lines: Sequence[Line]) -> bool:
     """Whether lines stand side by side, as the cells of tables do; if not, rules mean nothing."""
     if len(lines) < 2 * _FEWEST_ROWS:
         return False
-    boxes = sorted((line.box for line in lines), key=_middle)
+    boxes = sorted((line.box for line in lines), key=middle)
     left, top, right, bottom = np.array([(b.left, b.top, b.right, b.bottom) for b in boxes]).T
     beside = 0
     # Those next to each other in height are enough: a page may have thousands.
@@ -55,20 +61,7 @@ _FEWEST_CELLS = 4
 _FEWEST_ROWS = 2  # With more than one piece of text; on pages with fewer there is no table.
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Where the rows and columns of a drawn table begin and end, and which cells are one."""
-
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-    groups: tuple[tuple[int, int, int, int], ...]  # Row, column, rows, columns of each cell.
-
-    @property
-    def box(self) -> Box:
-        return Box(self.xs[0], self.ys[0], self.xs[-1], self.ys[-1])
-
-
-def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[_Grid]:
+def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[Grid]:
     for level, upright in _crossing(rules, near):
         # The strokes of letters in a dark field look like rules, but end between two of them.
         upright = [rule for rule in upright if _is_wall(rule, level, near)]
@@ -83,7 +76,7 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[_Grid]:
         walls = _walls(upright, xs, ys, near)
         floors = _walls(level, ys, xs, near).T
         for row, (top, bottom) in enumerate(pairwise(ys)):
-            inside = [word for word in words if top < _middle(word.box) < bottom]
+            inside = [word for word in words if top < middle(word.box) < bottom]
             cut = [_is_cut(inside, x) for x in xs[1:-1]]
             if (walls[row] & cut).any():
                 # One that goes on in the next row is true: text may run over it.
@@ -92,7 +85,7 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[_Grid]:
                 walls[row] &= true | [_is_free(inside, x) for x in xs[1:-1]]
         groups = tuple(_cells(walls, floors))
         if len(groups) >= _FEWEST_CELLS:
-            yield _Grid(tuple(xs), tuple(ys), groups)
+            yield Grid(tuple(xs), tuple(ys), groups)
 
 
 def _goes_on(rule: Rule, top: float, bottom: float, near: float) -> bool:
@@ -115,10 +108,6 @@ def _is_free(words: Sequence[Word], x: float) -> bool:
     """Whether ``x`` lies in a gap between words that is wider than a space."""
     beside = 0.6 * min((word.box.height for word in words), default=0.0)
     return not any(word.box.left - beside < x < word.box.right + beside for word in words)
-
-
-def _middle(box: Box) -> float:
-    return (box.top + box.bottom) / 2
 
 
 def _is_wall(rule: Rule, across: Sequence[Rule], near: float) -> bool:
@@ -226,163 +215,3 @@ def _cells(
                 high += 1
             free[row : row + high, column : column + wide] = False
             yield row, column, high, wide
-
-
-def _with_undrawn_rows(grid: _Grid, lines: Sequence[Line]) -> _Grid:
-    """The grid, with rows of figures parted that no rules part."""
-    cuts: dict[int, list[float]] = {}
-    for row, (top, bottom) in enumerate(pairwise(grid.ys)):
-        level = [line.box for line in lines if top <= _middle(line.box) <= bottom]
-        if len(level) < 2 * _FEWEST_UNDRAWN:
-            continue
-        cells = [
-            [box for box in level if _is_inside(box, _box(grid, group))]
-            for group in grid.groups
-            if group[0] == row and group[2] == 1
-        ]
-        if found := _undrawn([cell for cell in cells if cell]):
-            cuts[row] = found
-    if not cuts:
-        return grid
-    ys: list[float] = []
-    first: list[int] = []  # Of the new rows that were one.
-    for row, top in enumerate(grid.ys):
-        first.append(len(ys))
-        ys += [top, *cuts.get(row, ())]
-    groups: list[tuple[int, int, int, int]] = []
-    for row, column, high, wide in grid.groups:
-        top, stop = first[row], first[row + high]
-        if high == 1:
-            groups += [(new, column, 1, wide) for new in range(top, stop)]
-        else:
-            groups.append((top, column, stop - top, wide))
-    return _Grid(grid.xs, tuple(ys), tuple(sorted(groups)))
-
-
-def _undrawn(cells: Sequence[Sequence[Box]]) -> list[float]:
-    """Where the cells of a row are to be parted: nearly all have as many lines, side by side."""
-    if len(cells) < 2:
-        return []
-    rows: list[list[float]] = []  # Top and bottom of lines that stand side by side.
-    for box in sorted((box for cell in cells for box in cell), key=lambda b: b.top + b.bottom):
-        middle = _middle(box)
-        if rows and middle < rows[-1][1]:
-            rows[-1][1] = max(rows[-1][1], min(box.bottom, middle + box.height / 2))
-        else:
-            rows.append([box.top, box.bottom])
-    if len(rows) < _FEWEST_UNDRAWN:
-        return []
-    # A cell of running text has fewer lines than others, or more.
-    alike = sum(abs(len(cell) - len(rows)) <= 0.1 * len(rows) for cell in cells)
-    if alike < max(2, _ALIKE * len(cells)):
-        return []
-    return [(above[1] + below[0]) / 2 for above, below in pairwise(rows)]
-
-
-_FEWEST_UNDRAWN = 4  # Headings of up to three lines stand in one row.
-_ALIKE = 0.6
-
-
-def _with_undrawn_columns(grid: _Grid, lines: Sequence[Line]) -> _Grid:
-    """The grid, with wide cells parted between texts that stand over different columns."""
-    groups: list[tuple[int, int, int, int]] = []
-    for group in grid.groups:
-        row, column, high, wide = group
-        starts = [column]
-        inside = (
-            [line for line in lines if _is_inside(line.box, _box(grid, group))] if wide > 1 else []
-        )
-        if inside:
-            starts += _headings(inside, grid.xs, range(column + 1, column + wide))
-        stops = [*starts[1:], column + wide]
-        groups += [
-            (row, start, high, stop - start) for start, stop in zip(starts, stops, strict=True)
-        ]
-    return replace(grid, groups=tuple(groups))
-
-
-def _headings(lines: Sequence[Line], xs: Sequence[float], borders: range) -> Iterator[int]:
-    """Those ``borders``, as places in ``xs``, that lie in wide gaps between words."""
-    size = min(line.box.height for line in lines)
-    ends: list[list[float]] = []  # Left and right of words that stand close.
-    for box in sorted((w.box for line in lines for w in line.words), key=lambda b: b.left):
-        if ends and box.left - ends[-1][1] < _APART * size:
-            ends[-1][1] = max(ends[-1][1], box.right)
-        else:
-            ends.append([box.left, box.right])
-    for before, after in pairwise(ends):
-        within = [n for n in borders if before[1] <= xs[n] <= after[0]]
-        if within:
-            middle = (before[1] + after[0]) / 2
-            yield min(within, key=lambda n: abs(xs[n] - middle))
-
-
-_APART = 1.5  # Line heights.
-
-
-def _box(grid: _Grid, group: tuple[int, int, int, int]) -> Box:
-    row, column, high, wide = group
-    return Box(grid.xs[column], grid.ys[row], grid.xs[column + wide], grid.ys[row + high])
-
-
-def _is_inside(box: Box, table: Box) -> bool:
-    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
-    return table.left <= x <= table.right and table.top <= y <= table.bottom
-
-
-def _filled(grid: _Grid, lines: Sequence[Line], width: float, height: float) -> Table | None:
-    boxes = [_box(grid, group) for group in grid.groups]
-    edges = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes]).T
-    held: list[list[Line]] = [[] for _ in boxes]
-    for line in lines:
-        for n, part in _parted(line, edges):
-            held[n].append(part)
-    if sum(map(bool, held)) < 2:
-        return None
-    cells = tuple(
-        Cell(r, c, high, wide, paragraphs(held[n], width, height) if held[n] else (), boxes[n])
-        for n, (r, c, high, wide) in enumerate(grid.groups)
-    )
-    return Table(cells, len(grid.ys) - 1, len(grid.xs) - 1, grid.box)
-
-
-def _parted(line: Line, edges: NDArray[np.float64]) -> Iterator[tuple[int, Line]]:
-    """The parts of ``line`` in each of the cells that it runs through.
-
-    ``edges`` has their left, upper, right and lower ones, shape (4, n).
-    """
-    parts: dict[int, list[Word]] = {}
-    for word in line.words:
-        for piece in _pieces(word, edges, line.vertical):
-            x, y = (piece.box.left + piece.box.right) / 2, _middle(piece.box)
-            parts.setdefault(_nearest(x, y, edges), []).append(piece)
-    for n, words in parts.items():
-        yield n, replace(line, words=tuple(words), box=Box.around(word.box for word in words))
-
-
-def _nearest(x: float, y: float, edges: NDArray[np.float64]) -> int:
-    left, top, right, bottom = edges
-    beside = np.maximum(np.maximum(left - x, x - right), 0)
-    return int(np.argmin(beside + np.maximum(np.maximum(top - y, y - bottom), 0)))
-
-
-def _pieces(word: Word, edges: NDArray[np.float64], vertical: bool) -> Iterator[Word]:
-    """The word, in parts where it runs over a wall."""
-    box = word.box
-    if vertical or len(word.text) < 2:
-        yield word
-        return
-    step = box.width / len(word.text)
-    _, top, right, bottom = edges
-    level = (top <= _middle(box)) & (bottom >= _middle(box))
-    crossed = level & (right > box.left + step / 2) & (right < box.right - step / 2)
-    cuts = sorted(set(right[crossed].tolist()))
-    places = [0, *(round((cut - box.left) / step) for cut in cuts), len(word.text)]
-    for first, last in pairwise(places):
-        if last > first:
-            yield replace(
-                word,
-                text=word.text[first:last],
-                box=replace(box, left=box.left + first * step, right=box.left + last * step),
-                spaced=word.spaced if first == 0 else False,
-            )
