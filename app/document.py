@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 
@@ -46,6 +47,17 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """How text looks, as far as that can be told."""
+
+    size: float  # Of the font (an em), in pixels of the page.
+    bold: bool = False
+    italic: bool = False
+    colour: int | None = None  # 0xRRGGBB; None for black and for what is no colour.
+    family: str | None = None  # "serif", "sans" or "mono", if known.
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """Words in logical order (the order in which they are read aloud) on one base line."""
 
@@ -53,6 +65,7 @@ class Line:
     box: Box
     vertical: bool = False  # Characters run from top to bottom.
     slope: float = 0.0  # Pixels that a horizontal line falls with each pixel to the right.
+    style: Style | None = None  # That of most of its words.
 
     @property
     def text(self) -> str:
@@ -69,12 +82,36 @@ class Line:
         return total / characters if characters else 0.0
 
 
+class Kind(StrEnum):
+    """What a paragraph is on its page."""
+
+    TEXT = "text"
+    HEADING = "heading"
+    ITEM = "item"  # Of a list, with its mark.
+    CAPTION = "caption"
+    HEADER = "header"  # At the head of the page, apart from its text.
+    FOOTER = "footer"
+
+
+class Align(StrEnum):
+    """Where the lines of a paragraph stand in their column."""
+
+    START = "start"
+    CENTER = "center"
+    END = "end"
+    JUSTIFY = "justify"
+
+
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """Lines that belong together, in reading order."""
 
     lines: tuple[Line, ...]
     box: Box
+    kind: Kind = Kind.TEXT
+    level: int = 1  # Of a heading, 1 to 3; of an item, by its indent.
+    align: Align = Align.START
+    column: Box | None = None  # Of text, in which it stands.
 
     @property
     def text(self) -> str:
@@ -86,6 +123,15 @@ class Paragraph:
                 text += " "
             text += joined
         return text
+
+    @property
+    def style(self) -> Style | None:
+        """That of most of its characters."""
+        counts: dict[Style, int] = {}
+        for line in self.lines:
+            if line.style is not None:
+                counts[line.style] = counts.get(line.style, 0) + len(line.text)
+        return max(counts, key=lambda style: counts[style]) if counts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +154,22 @@ class Table:
     rows: int
     columns: int
     box: Box
+    drawn: bool = True  # With rules around its cells; white space alone parts them if not.
+    heads: int = 0  # Rows at the top that are headings, as far as they can be told.
+    column: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is neither text nor table: a photo, a drawing, a chart."""
+
+    box: Box
+    data: bytes  # A PNG or JPEG file.
+    paragraphs: tuple[Paragraph, ...] = ()  # The text in it.
+    column: Box | None = None
+
+
+Block = Paragraph | Table | Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +180,20 @@ class Page:
     width: float  # Pixels at ``dpi``, of the page as it is read: set upright.
     height: float
     dpi: float
-    blocks: tuple[Paragraph | Table, ...]  # In reading order.
+    blocks: tuple[Block, ...]  # In reading order.
     recognized: bool  # Whether recognition ran; a text layer that was used counts as not.
     picture: Path | None = None  # The page as an image file, where the source was an image.
     turns: int = 0  # Quarter turns to the left that set it upright; the picture is not turned.
 
     @property
     def paragraphs(self) -> tuple[Paragraph, ...]:
-        """All paragraphs in reading order, those in tables cell by cell."""
+        """All paragraphs in reading order, those in tables cell by cell, those in pictures too."""
         found: list[Paragraph] = []
         for block in self.blocks:
             if isinstance(block, Paragraph):
                 found.append(block)
+            elif isinstance(block, Picture):
+                found += block.paragraphs
             else:
                 found += [paragraph for cell in block.cells for paragraph in cell.paragraphs]
         return tuple(found)
@@ -150,6 +214,17 @@ class Document:
 
     pages: Iterable[Page]
     original: Path | None = None  # The unlocked PDF whose pages these are, if they come from one.
+
+
+def colour_of(red: int, green: int, blue: int) -> int | None:
+    """The colour as 0xRRGGBB; None for greys, and for what could not be read on white paper."""
+    light = 0.3 * red + 0.59 * green + 0.11 * blue
+    if max(red, green, blue) - min(red, green, blue) < _GREY or light > _LIGHT:
+        return None
+    return red << 16 | green << 8 | blue
+
+
+_GREY, _LIGHT = 40, 185  # Levels: how far a colour is from grey, and from white.
 
 
 # Ranges of scripts that are written without spaces between words.

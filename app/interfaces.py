@@ -89,6 +89,10 @@ class Writer(Protocol):
     def media_type(self) -> str:
         """The media type of the file that ``write`` makes."""
 
+    @property
+    def looks(self) -> bool:
+        """Whether it shows how pages look: styles of text, and pictures."""
+
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; every word of the document is in it, none is invented."""
 

@@ -13,6 +13,7 @@ from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
+from app.layout.styles import styled
 from app.media import detect
 
 Progress = Callable[[int, int, int], None]
@@ -82,7 +83,7 @@ class Pipeline:
         engine = self._engines[self._engine]
         writer = self._writers[order.format]
         with converter.open(source, work, order.password) as opened:
-            reading = _Reading(opened, engine, order.languages, progress, show)
+            reading = _Reading(opened, engine, order.languages, progress, show, writer.looks)
             pages: Iterator[Page] = iter(reading)
             kept: list[Page] = []
             if text is not None:
@@ -103,12 +104,14 @@ class _Reading:
         languages: tuple[Language, ...],
         progress: Progress,
         show: Show | None,
+        looks: bool,
     ) -> None:
         self._source = source
         self._engine = engine
         self._languages = languages
         self._progress = progress
         self._show = show
+        self._looks = looks or show is not None
         self.done = self.recognized = 0
 
     def __iter__(self) -> Iterator[Page]:
@@ -128,11 +131,13 @@ class _Reading:
             lines = tuple(self._engine.recognize(image, self._languages, page.dpi))
             self.recognized += 1
             load = partial(np.asarray, image)
+            if self._looks:
+                lines = styled(lines, image)
         width, height = page.width, page.height
         if turns % 2:
             width, height = height, width
         try:
-            found = blocks(lines, load, width, height)
+            found = blocks(lines, load, width, height, self._looks)
         except InvalidFile:  # It cannot be shown, but has a text.
             found = blocks(lines, None, width, height)
         read = Page(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Page, Table
+from app.document import Box, Kind, Page, Picture, Table
 
 Image = NDArray[np.uint8]
 
@@ -32,8 +32,13 @@ def show(page: Page, image: Image, folder: Path) -> Path:
             for cell in block.cells:
                 _frame(picture, cell.box, scale, _CELL, 1)
             kind, colour = f"table {block.rows} x {block.columns}", _CELL
+        elif isinstance(block, Picture):
+            kind, colour = "picture", _PICTURE
         else:
-            kind, colour = "", _PARAGRAPH
+            kind = "" if block.kind is Kind.TEXT else block.kind
+            if block.kind is Kind.HEADING:
+                kind = f"{block.kind} {block.level}"
+            colour = _COLOURS.get(block.kind, _PARAGRAPH)
         _frame(picture, block.box, scale, colour, 2)
         _label(picture, f"{number} {kind}".strip(), block.box, scale, colour)
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +51,14 @@ _LONGEST = 2000  # Pixels; enough to read by, small enough to look through many.
 _LINE = (150, 150, 150)
 _PARAGRAPH = (30, 90, 220)
 _CELL = (0, 150, 60)
+_PICTURE = (150, 80, 0)
+_COLOURS = {
+    Kind.HEADING: (200, 30, 30),
+    Kind.ITEM: (120, 40, 170),
+    Kind.CAPTION: (150, 80, 0),
+    Kind.HEADER: (110, 110, 110),
+    Kind.FOOTER: (110, 110, 110),
+}
 
 
 def _frame(picture: Image, box: Box, scale: float, colour: tuple[int, ...], thick: int) -> None:

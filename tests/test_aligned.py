@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.document import Box, Line, Paragraph, Table, Word
+from app.document import Block, Box, Line, Paragraph, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.blocks import blocks
 from app.layout.frame import Frame, Item, rows
@@ -34,7 +34,7 @@ def columns(
     ]
 
 
-def found(lines: list[Line]) -> list[Paragraph | Table]:
+def found(lines: list[Line]) -> list[Block]:
     return list(blocks(lines, None, WIDTH, HEIGHT))
 
 

@@ -220,11 +220,11 @@ def document() -> Document:
     return Document([Page(1, WIDTH, HEIGHT, 96, (table, paragraph), recognized=True)])
 
 
-def test_txt_puts_tabs_between_cells(document: Document, tmp_path: Path) -> None:
+def test_txt_puts_columns_below_each_other(document: Document, tmp_path: Path) -> None:
     TextWriter().write(document, tmp_path / "t.txt")
 
     text = (tmp_path / "t.txt").read_text(encoding="utf-8")
-    assert text == "all of it\nr0c0\tr0c1\tr0c2\nr1c0\tr1c1\tr1c2\n\nbelow"
+    assert text == "all of it\nr0c0  r0c1  r0c2\nr1c0  r1c1  r1c2\n\nbelow"
 
 
 def test_xlsx_keeps_spans(document: Document, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """A PDF page's text layer: from characters with boxes to lines of words."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Line, Word, is_unspaced
+from app.document import Box, Line, Style, Word, is_unspaced
 
 HYPHEN = 0x02
 """PDFium's mark for a hyphen that divides a word at the end of a line."""
@@ -17,17 +17,23 @@ REPLACEMENT = 0xFFFD
 """For what is drawn, but nobody knows as which character."""
 
 
+Styles = Callable[[int], Style | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Characters:
     """The characters of a text layer in the order of the layer.
 
     ``codes`` has n UTF-16 or UTF-32 code units, ``boxes`` shape (n, 4) with left, top, right,
-    bottom in pixels, ``generated`` whether the n-th is a space that only the reader put there.
+    bottom in pixels, ``generated`` whether the n-th is a space that only the reader put there,
+    ``styles`` gives how the n-th looks.
     """
 
     codes: NDArray[np.uint32]
     boxes: NDArray[np.float64]
     generated: NDArray[np.bool_]
+    styles: Styles | None = None
+    places: NDArray[np.intp] | None = None  # In the layer; None for 0, 1, 2 and so on.
 
     @property
     def visible(self) -> NDArray[np.intp]:
@@ -65,7 +71,8 @@ def lines_of(characters: Characters, width: float, height: float) -> tuple[Line,
         and found.box.bottom > 0
         and found.box.top < height
     )
-    return tuple(line for row in _rows(shown) for line in _split_at_gaps(row))
+    styles = characters.styles
+    return tuple(line for row in _rows(shown) for line in _split_at_gaps(row, styles))
 
 
 _HIDDEN = {0x200B, 0x2060, 0xFEFF}  # Have no width, and no other use than to divide or join.
@@ -116,7 +123,12 @@ def _decoded(characters: Characters) -> Characters:
     unfit = (codes < 0x20) | ((codes >= 0x7F) & (codes < 0xA0)) | (codes > 0x10FFFF)
     unfit |= ((codes >= 0xD800) & (codes < 0xE000)) | ((codes >= 0xFFF0) & (codes <= 0xFFFF))
     codes[unfit & _VISIBLE[np.minimum(codes, 0xFFFF)] & (codes != HYPHEN)] = REPLACEMENT
-    return Characters(codes[keep], characters.boxes[keep], characters.generated[keep])
+    return Characters(
+        codes[keep],
+        characters.boxes[keep],
+        characters.generated[keep],
+        places=np.flatnonzero(keep),
+    )
 
 
 class _Way(IntEnum):
@@ -136,6 +148,7 @@ class _Found(NamedTuple):
     way: int
     falls: bool  # Its last character stands below its first.
     size: float  # The height of its characters, or their width if that is more.
+    place: int  # Of its first character, in the layer.
 
     @property
     def box(self) -> Box:
@@ -185,6 +198,7 @@ def _words(characters: Characters) -> Iterator[_Found]:
     columns = (
         firsts,
         ends,
+        (where if characters.places is None else characters.places[where])[firsts],
         np.concatenate(([True], ~touching))[firsts],
         np.concatenate(([True], breaks))[firsts],
         ways,
@@ -196,11 +210,11 @@ def _words(characters: Characters) -> Iterator[_Found]:
         np.maximum.reduceat(bottom, firsts),
     )
     text = text.replace(chr(HYPHEN), "-")
-    for first, end, spaced, starts_line, way, falls, tall, *box in zip(
+    for first, end, place, spaced, starts_line, way, falls, tall, *box in zip(
         *(column.tolist() for column in columns), strict=True
     ):
         word = Word(text[first:end], Box(*box), spaced=spaced)
-        yield _Found(word, starts_line, way, falls, tall)
+        yield _Found(word, starts_line, way, falls, tall, place)
 
 
 def _text(codes: NDArray[np.uint32]) -> str:
@@ -242,14 +256,14 @@ def _continues(last: _Found, found: _Found) -> bool:
     return shared_x > 0.4 * min(a.width, b.width) and -shared_y < 1.5 * reach
 
 
-def _split_at_gaps(row: list[_Found]) -> Iterator[Line]:
+def _split_at_gaps(row: list[_Found], styles: Styles | None) -> Iterator[Line]:
     """Lines of a row: columns and cells stand further apart than words do.
 
     Looked for from left to right, because in the order of the layer a change of direction
     leaves a gap as well; each line keeps that order.
     """
     if len(row) == 1 or any(found.way > _Way.ACROSS for found in row):
-        yield _line(row)
+        yield _line(row, styles)
         return
     number, reach, groups = 0, row[0].box.right, [0] * len(row)
     for index in sorted(range(len(row)), key=lambda index: row[index].word.box.left):
@@ -259,18 +273,39 @@ def _split_at_gaps(row: list[_Found]) -> Iterator[Line]:
         reach = max(reach, box.right)
         groups[index] = number
     if number == 0:
-        yield _line(row)
+        yield _line(row, styles)
         return
     for wanted in dict.fromkeys(groups):
-        yield _line([found for found, group in zip(row, groups, strict=True) if group == wanted])
+        part = [found for found, group in zip(row, groups, strict=True) if group == wanted]
+        yield _line(part, styles)
 
 
 _COLUMN_GAP = 1.25  # In heights of the characters; justified text has gaps of up to one.
 
 
-def _line(row: list[_Found]) -> Line:
+def _line(row: list[_Found], styles: Styles | None) -> Line:
     words = tuple(found.word for found in row)
     vertical = any(
         found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
     )
-    return Line(words, Box.around(word.box for word in words), vertical)
+    box = Box.around(word.box for word in words)
+    return Line(words, box, vertical, style=None if styles is None else _style(row, styles))
+
+
+def _style(row: list[_Found], styles: Styles) -> Style | None:
+    """That of the longest word; bold, italic or coloured only if both ends of the line are."""
+    longest = max(row, key=lambda found: len(found.word.text))
+    found = styles(longest.place)
+    if found is None:
+        return None
+    if not (found.bold or found.italic or found.colour is not None):
+        return found
+    ends = [styles(each.place) for each in {row[0].place: row[0], row[-1].place: row[-1]}.values()]
+    return replace(
+        found,
+        bold=found.bold and all(end is not None and end.bold for end in ends),
+        italic=found.italic and all(end is not None and end.italic for end in ends),
+        colour=found.colour
+        if all(end is not None and end.colour == found.colour for end in ends)
+        else None,
+    )

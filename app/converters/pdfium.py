@@ -18,6 +18,7 @@ import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
 from app.converters.pdf_sheet import Sheet, choose_dpi
+from app.converters.pdf_styles import StylesOf
 from app.converters.pdf_text import HYPHEN, REPLACEMENT, Characters, is_legible, lines_of
 from app.document import Line
 from app.interfaces import Image
@@ -125,6 +126,7 @@ def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
     sheet = _sheet(page)
     art = _survey(page, sheet)
     size = sheet.width, sheet.height
+    lines: tuple[Line, ...] | None = None
     with _text_page(page) as text:
         count = max(0, pdfium.FPDFText_CountChars(text))
         points = _characters(text, count, sheet)
@@ -135,13 +137,14 @@ def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
             or _is_behind(text, sample, art)
             or (art.covered > 0.5 and len(shown) < _FEW_CHARACTERS)
         )
-    dpi = choose_dpi(sheet, None if trusted else art.resolution, max_pixels // 4)
-    scale = dpi / 72
-    lines: tuple[Line, ...] | None = None
-    if trusted:
-        pixels = Characters(points.codes, points.boxes * scale, points.generated)
-        lines = lines_of(pixels, sheet.width * scale, sheet.height * scale)
-    elif not shown and art.covered == 0 and _is_white(page, sheet):
+        dpi = choose_dpi(sheet, None if trusted else art.resolution, max_pixels // 4)
+        scale = dpi / 72
+        if trusted:
+            pixels = Characters(
+                points.codes, points.boxes * scale, points.generated, StylesOf(text, scale)
+            )
+            lines = lines_of(pixels, sheet.width * scale, sheet.height * scale)
+    if not trusted and not shown and art.covered == 0 and _is_white(page, sheet):
         lines = ()
     return PageFacts(
         max(1, round(sheet.width * scale)), max(1, round(sheet.height * scale)), dpi, lines

@@ -1,4 +1,4 @@
-"""What stands on a page: paragraphs and tables, in reading order."""
+"""What stands on a page: paragraphs, tables and pictures, in reading order."""
 
 from __future__ import annotations
 
@@ -9,61 +9,107 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Line, Paragraph, Table, Word
+from app.document import Block, Box, Line, Paragraph, Picture, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.drawn import drawn_tables, may_hold_tables
 from app.layout.frame import Frame, Item, rows
+from app.layout.grid import is_inside
+from app.layout.kinds import aligned, aligned_cells, classified
 from app.layout.order import flowing, paragraphs, regions
+from app.layout.pictures import cut_out, find_pictures
 from app.layout.rules import Rule, Rules, find_rules
+
+Image = NDArray[np.uint8]
 
 
 def blocks(
     lines: Sequence[Line],
-    load: Callable[[], NDArray[np.uint8]] | None,
+    load: Callable[[], Image] | None,
     width: float,
     height: float,
-) -> tuple[Paragraph | Table, ...]:
+    looks: bool = False,
+) -> tuple[Block, ...]:
     """The lines of a page of ``width`` × ``height`` pixels as blocks.
 
     No word is lost or invented; one that runs over the rule between two cells is parted there.
-    ``load`` gives the page's picture, and is called only where there may be a table; without it
-    no rules are seen.
+    ``load`` gives the page's picture, and is called only where there may be a table, or if it
+    matters how the page ``looks``: then pictures are found. Without it no rules are seen.
     """
     lines = [line for line in lines if line.words]
-    if not may_hold_tables(lines):
-        return paragraphs(lines, width)
-    rules = Rules() if load is None else find_rules(load())
+    if not looks and not may_hold_tables(lines):
+        load = None
+    image = load() if load is not None else None
+    rules = Rules() if image is None else find_rules(image)
     tables, others = drawn_tables(lines, rules, width, height)
     frame = Frame.of(others, width)
     items = [Item(line, frame(line.box)) for line in others]
     if not frame.vertical:
         more, items = ruled_tables(items, _level(rules, frame), frame)
         tables += more
-    # In the reading order a table counts as a line that stands where its first row begins.
-    places = {
-        replace(table.box, bottom=min(table.box.bottom, table.box.top + _size(lines))): table
-        for table in tables
-    }
-    left = [item.line for item in items]
-    left += [Line((Word(_STAND_IN, box),), box) for box in places]
+    tables = [aligned_cells(table) for table in tables]
+    others = [item.line for item in items]
+    pictures: list[Picture] = []
+    if looks and image is not None:
+        pictures, others = _pictures(image, others, tables, width)
+    return classified(_ordered(others, [*tables, *pictures], width), height)
+
+
+def _pictures(
+    image: Image, lines: Sequence[Line], tables: Sequence[Table], width: float
+) -> tuple[list[Picture], list[Line]]:
+    """The pictures on a page with the text in them, and the lines that stand in none."""
+    scale = width / image.shape[1]
+    pixels = [_scaled(line.box, 1 / scale) for line in lines]
+    places = find_pictures(image, pixels, [_scaled(table.box, 1 / scale) for table in tables])
+    left = list(lines)
+    pictures: list[Picture] = []
+    for place in places:
+        box = _scaled(place, scale)
+        inside = [line for line in left if is_inside(line.box, box)]
+        taken = set(map(id, inside))
+        left = [line for line in left if id(line) not in taken]
+        pictures.append(Picture(box, cut_out(image, place), paragraphs(inside, width)))
+    return pictures, left
+
+
+def _scaled(box: Box, by: float) -> Box:
+    return Box(box.left * by, box.top * by, box.right * by, box.bottom * by)
+
+
+def _ordered(lines: Sequence[Line], placed: Sequence[Table | Picture], width: float) -> list[Block]:
+    """The lines as paragraphs and tables, with what is ``placed``, in reading order."""
+    # In the reading order that counts as a line that stands where it begins.
+    size = _size(lines) if lines else 1.0
+    places: dict[Box, Table | Picture] = {}
+    for each in placed:
+        place = replace(each.box, bottom=min(each.box.bottom, each.box.top + size))
+        while place in places:
+            place = replace(place, bottom=place.bottom + 1)
+        places[place] = each
+    left = [*lines, *(Line((Word(_STAND_IN, box),), box) for box in places)]
     frame = Frame.of(left, width)
-    items = [Item(line, frame(line.box)) for line in left]
-    found: list[Paragraph | Table] = []
-    for region in regions(items):
+    found: list[Block] = []
+    for region in regions([Item(line, frame(line.box)) for line in left]) if left else []:
+        column = Box.around(item.line.box for item in region)
         # No table has another one in it.
-        for placed, stretch in groupby(rows(region), key=_holds_table):
+        for holds, stretch in groupby(rows(region), key=_holds_placed):
             found_rows = list(stretch)
-            plain = placed or frame.vertical
+            plain = holds or frame.vertical
             for part in [found_rows] if plain else aligned_tables(found_rows, frame):
                 if isinstance(part, Table):
-                    found.append(part)
-                else:
-                    for paragraph in flowing(part):
-                        found += _restored(paragraph, places)
-    return tuple(found)
+                    found.append(replace(aligned_cells(part), column=column))
+                    continue
+                for paragraph in flowing(part):
+                    found += (
+                        aligned(block, column)
+                        if isinstance(block, Paragraph)
+                        else replace(block, column=column)
+                        for block in _restored(paragraph, places)
+                    )
+    return found
 
 
-def _holds_table(row: Sequence[Item]) -> bool:
+def _holds_placed(row: Sequence[Item]) -> bool:
     return any(item.line.text == _STAND_IN for item in row)
 
 
@@ -80,19 +126,19 @@ def _level(rules: Rules, frame: Frame) -> list[Rule]:
     return [Rule(box.top, box.left, box.right) for box in boxes]
 
 
-def _restored(paragraph: Paragraph, places: Mapping[Box, Table]) -> Iterator[Paragraph | Table]:
-    """The paragraph, and the tables whose stand-ins it took in."""
+def _restored(paragraph: Paragraph, places: Mapping[Box, Table | Picture]) -> Iterator[Block]:
+    """The paragraph, and what is placed whose stand-ins it took in."""
     lines: list[Line] = []
     for line in paragraph.lines:
         words: list[Word] = []
         for word in line.words:
-            table = places.get(word.box) if word.text == _STAND_IN else None
-            if table is None:
+            placed = places.get(word.box) if word.text == _STAND_IN else None
+            if placed is None:
                 words.append(word)
                 continue
             lines += _line(line, words)
             yield from _paragraph(lines)
-            yield table
+            yield placed
             lines, words = [], []
         lines += _line(line, words)
     yield from _paragraph(lines)

@@ -60,7 +60,7 @@ def table_of(
     for n in starts[1:]:
         ys.append((max(i.box.bottom for i in found[n - 1]) + min(i.box.top for i in found[n])) / 2)
     ys.append(max(b.bottom for b in boxes))
-    return _filled(grid, free, xs, ys, frame)
+    return _filled(grid, free, xs, ys, frame, sum(n < head for n in starts))
 
 
 @dataclass
@@ -330,7 +330,7 @@ def _goes_on(row: Sequence[_Part], above: Sequence[_Part], near: bool) -> bool:
     new = {part.first for part in row}
     if not new <= filled or any(part.first < part.last for part in row):
         return False
-    if near:
+    if near and len(new) < len(filled):
         return True
     return 0 not in new and 0 in filled and len(new) < len(filled) and not any(map(_is_figure, row))
 
@@ -387,6 +387,7 @@ def _filled(
     xs: Sequence[float],
     ys: Sequence[float],
     frame: Frame,
+    heads: int,
 ) -> Table:
     """The table; ``free`` are the columns of each row into which the cell above may reach."""
     columns, height = len(xs) - 1, len(ys) - 1
@@ -418,4 +419,4 @@ def _filled(
         add(n, c, 1, c, ())
     cells.sort(key=lambda cell: (cell.row, cell.column))
     box = frame.back(Box(xs[0], ys[0], xs[-1], ys[-1]))
-    return Table(tuple(cells), height, columns, box)
+    return Table(tuple(cells), height, columns, box, drawn=False, heads=heads)

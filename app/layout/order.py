@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.document import Box, Line, Paragraph, Word, is_unspaced
 from app.layout.frame import Frame, Item, rows
-from app.layout.marks import is_mark, is_number
+from app.layout.marks import is_mark, is_number, item_mark
 
 # All in line heights, so that the numbers hold at any resolution.
 _WORD_GAP = 1.0  # Pieces of one row that are nearer than this are one line.
@@ -22,6 +22,7 @@ _NARROWEST = 7.0  # this wide,
 _FEWEST = 3  # and have at least this many lines (a number, not a height).
 _MOST_PLACES = 40  # Where columns may part that are looked at closely: pages may have thousands.
 _ALIKE = 1.35  # Heights of lines that may be one text; a line may lack tall letters.
+_OTHER_SIZE = 1.2  # Of fonts in one paragraph.
 _SIZE_RATIO = 1.5  # Lines whose heights differ more than this are different kinds of text.
 
 
@@ -39,7 +40,7 @@ def paragraphs(lines: Sequence[Line], width: float) -> tuple[Paragraph, ...]:
 
 def flowing(rows: Sequence[Sequence[Item]]) -> Iterator[Paragraph]:
     """The rows of one region as paragraphs; neighbouring pieces of one line are made one."""
-    for group in _split([_joined(row) for row in rows]) if rows else ():
+    for group in _split(_smoothed([_joined(row) for row in rows])) if rows else ():
         yield Paragraph(tuple(i.line for i in group), Box.around(i.line.box for i in group))
 
 
@@ -241,6 +242,24 @@ def _split(rows: list[list[Item]]) -> list[list[Item]]:
     return groups
 
 
+def _smoothed(rows: list[list[Item]]) -> list[list[Item]]:
+    """The rows, a line that looks different from both above and below made to look like them."""
+    smooth = list(rows)
+    for n in range(1, len(rows) - 1):
+        above, here, below = smooth[n - 1], rows[n], rows[n + 1]
+        if not len(above) == len(here) == len(below) == 1:
+            continue
+        style, usual = here[0].line.style, above[0].line.style
+        if style == usual or usual is None or usual != below[0].line.style:
+            continue
+        size = here[0].box.height
+        if _is_below(above[0].box, here[0].box, size) and _is_below(
+            here[0].box, below[0].box, size
+        ):
+            smooth[n] = [replace(here[0], line=replace(here[0].line, style=usual))]
+    return smooth
+
+
 def _rights(rows: list[list[Item]], size: float) -> list[float]:
     """For each row, how far to the right the lines around it reach that stand below each other."""
     rights: list[float] = []
@@ -271,7 +290,7 @@ def _continues(
     step = item.box.left - last.box.left
     hanging = following is not None and abs(following.box.left - item.box.left) < size
     shared = min(last.box.right, item.box.right) - max(last.box.left, item.box.left)
-    return not (
+    return not bool(
         shared < min(last.box.width, item.box.width) / 2
         or gap > _PARAGRAPH_GAP * size
         or high > _SIZE_RATIO * low
@@ -279,7 +298,22 @@ def _continues(
         or (step > _INDENT * size and not (hanging and len(group) == 1))
         or (step < -_INDENT * size and len(group) > 1)
         or last.line.vertical != item.line.vertical
+        or _looks_other(last, item, right, size)
+        or (item_mark(item.line.text) and item_mark(group[0].line.text))
     )
+
+
+def _looks_other(above: Item, below: Item, right: float, size: float) -> bool:
+    """Whether size or weight part a heading from its text."""
+    a, b = above.line.style, below.line.style
+    if a is None or b is None:
+        return False
+    low, high = sorted((a.size, b.size))
+    # A full line goes on in the next; that one of the two looks bold to us says little.
+    full = above.box.right > right - size and below.box.top - above.box.bottom < size / 2
+    if full:
+        return high > _OTHER_SIZE**2 * low
+    return a.bold != b.bold or high > _OTHER_SIZE * low
 
 
 def _first_width(item: Item, size: float) -> float:

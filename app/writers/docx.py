@@ -1,22 +1,35 @@
-"""Word: flowing paragraphs on pages of the size they had."""
+"""Word: flowing paragraphs, tables and pictures on pages of the size they had."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
-from statistics import median, median_low
+from statistics import median_low
 from typing import Any
 
 import docx
 from docx.document import Document as Docx
-from docx.enum.section import WD_ORIENT, WD_SECTION
+from docx.enum.section import WD_SECTION
+from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.section import Section
 from docx.shared import Pt
 from docx.text.paragraph import Paragraph as DocxParagraph
 
-from app.document import Cell, Document, Page, Paragraph, Table
-from app.writers.direction import is_mostly_rtl
-from app.writers.docx_table import child, table_element
+from app.document import Block, Box, Cell, Document, Page, Paragraph, Picture, Table
+from app.writers import docx_text
+from app.writers.docx_sections import (
+    SAME_SIZE_POINTS,
+    Margins,
+    inside_of,
+    set_columns,
+    set_page,
+    size_of,
+    stretches,
+)
+from app.writers.docx_table import row_heights, table_element
 from app.writers.text_limits import storable
 
 
@@ -24,23 +37,21 @@ class DocxWriter:
     """Writes Word documents."""
 
     media_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    looks = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; each page begins on a page, each change of size begins a section."""
         file = docx.Document()
         _set_properties(file)
-        _set_fonts(file)
+        docx_text.prepare(file)
         body = _Body(file)
         for page in document.pages:
             body.add(page)
         file.save(str(target))
 
 
-_LATIN, _EAST_ASIAN, _EAST_ASIAN_LANGUAGE = "Times New Roman", "SimSun", "zh-CN"
-_AFTER_SIZE = ("w:highlight", "w:u", "w:effect", "w:bdr", "w:shd", "w:vertAlign", "w:rtl", "w:lang")
-_SMALLEST_POINTS, _LARGEST_POINTS = 7.2, 22 * 72.0  # Of a page, in Word.
-_SAME_SIZE_POINTS = 6.0  # Scans of one paper differ by a few pixels.
-_LINE_TO_FONT = 0.8  # Of a line's height, from the highest ascender to the lowest descender.
+_FARTHEST = 120.0  # Points between two paragraphs.
+_TIGHT = 0.9  # Of the distances on the page: other fonts may need a line more.
 
 
 class _Body:
@@ -49,48 +60,117 @@ class _Body:
     def __init__(self, file: Docx) -> None:
         self._file = file
         self._size: tuple[float, float] | None = None
-        self._font_points: float | None = (
-            None  # Of the Normal style; the first page with text decides.
-        )
+        self._margins: Margins | None = None
+        self._usual: float | None = None  # Of text in the Normal style, in points.
+        self._columns = 1
         self._last: DocxParagraph | None = None
+        self._break: str | None = None  # Before the next paragraph: "page" or "column".
+        self._bottom: float | None = None  # Of what was written last on the page, in points.
 
     def add(self, page: Page) -> None:
-        size = _size(page)
-        new_page = self._last is not None
+        """Add the page, on a page of its own."""
+        size = size_of(page)
         if self._size is None:
-            _set_size(self._file.sections[0], size)
+            self._margins = Margins.around(page)
+            set_page(self._file.sections[0], size, self._margins)
             self._size = size
-        elif max(abs(a - b) for a, b in zip(size, self._size, strict=True)) > _SAME_SIZE_POINTS:
-            self._begin_section(size)
-            new_page = False  # The section does that.
-        if self._font_points is None:
-            self._set_usual_size(page)
-        for block in page.blocks:
-            if isinstance(block, Table):
-                self._add_table(block, page, new_page)
-                new_page = False
-            elif text := storable(block.text):
-                self._add_paragraph(text, _points(block, page), new_page)
-                new_page = False
-        if new_page or self._last is None or not any(p.lines for p in page.paragraphs):
-            self._add_paragraph("", None, new_page)
+        elif max(abs(a - b) for a, b in zip(size, self._size, strict=True)) > SAME_SIZE_POINTS:
+            self._begin_section(WD_SECTION.NEW_PAGE)
+            self._margins = Margins.around(page)
+            set_page(self._file.sections[-1], size, self._margins)
+            self._size = size
+        else:
+            self._break = "page"
+        if self._usual is None:
+            self._usual = _usual_points(page)
+            if self._usual is not None:
+                docx_text.set_usual_size(self._file, self._usual)
+        asides = _asides(page)
+        aside = set(map(id, asides))
+        flow = [block for block in page.blocks if id(block) not in aside]
+        before = self._last
+        self._forget_height()
+        for stretch in stretches(flow):
+            boxes = stretch.boxes
+            if len(boxes) != self._columns or len(boxes) > 1:
+                self._set_columns(boxes, page)
+            start = self._bottom
+            for number, (column, box) in enumerate(zip(stretch.columns, boxes, strict=True)):
+                if number:
+                    self._break, self._bottom = "column", start
+                for block in column:
+                    self._add_block(block, page, box)
+                    asides = self._add_asides(asides, page)
+            self._bottom = max(box.bottom for box in boxes) / page.dpi * 72
+        if self._columns > 1:
+            self._set_columns([], page)
+        for block in asides:
+            self._add_block(block, page, block.box)
+        if self._last is before:
+            self._new_paragraph()
 
-    def _set_usual_size(self, page: Page) -> None:
-        sizes = [
-            points
-            for paragraph in page.paragraphs
-            for points in [_points(paragraph, page)] * len(paragraph.lines)
-            if points is not None
-        ]
-        if sizes:
-            self._font_points = median_low(sizes)
-            normal = self._file.styles["Normal"].element.get_or_add_rPr()
-            _set_points(normal, self._font_points)
+    def _add_block(self, block: Block, page: Page, column: Box) -> None:
+        scale = 72 / page.dpi
+        if isinstance(block, Table):
+            self._add_table(block, page, self._before(block.box.top * scale))
+        elif isinstance(block, Picture):
+            self._add_picture(block, page, column, self._before(block.box.top * scale))
+        elif storable(block.text):
+            step = docx_text.line_points(block, page)
+            first, last = block.lines[0].box, block.lines[-1].box
+            # Each line stands in the middle of a place as high as the step.
+            before = self._before((first.top + first.bottom) / 2 * scale - step / 2)
+            target = self._new_paragraph()
+            docx_text.write(target, block, page, self._usual)
+            docx_text.set_lines(target, before, step)
+            self._bottom = (last.top + last.bottom) / 2 * scale + step / 2
+            return
+        self._bottom = block.box.bottom * scale
 
-    def _begin_section(self, size: tuple[float, float]) -> None:
-        section = self._file.add_section(WD_SECTION.NEW_PAGE)
-        _set_size(section, size)
-        self._size = size
+    def _forget_height(self) -> None:
+        self._bottom = None
+
+    def _add_asides(self, asides: list[Paragraph], page: Page) -> list[Paragraph]:
+        """Add what stands out of the flow, once there is something beside it; the rest of it."""
+        if self._last is None or self._break is not None:
+            return asides
+        for aside in asides:
+            if storable(aside.text):
+                target = self._new_paragraph()
+                docx_text.write(target, aside, page, self._usual)
+                docx_text.place(target, aside, page)
+        return []
+
+    def _before(self, top: float) -> float:
+        """The distance from what was written last to ``top``; all in points."""
+        return (
+            0.0 if self._bottom is None else min(_FARTHEST, max(0.0, top - self._bottom) * _TIGHT)
+        )
+
+    def _new_paragraph(self) -> DocxParagraph:
+        self._last = self._file.add_paragraph()
+        if self._break == "page":
+            self._last.paragraph_format.page_break_before = True
+        elif self._break == "column":
+            self._last.add_run().add_break(WD_BREAK.COLUMN)
+        self._break = None
+        return self._last
+
+    def _set_columns(self, boxes: Sequence[Box], page: Page) -> None:
+        """Begin a section for columns that stand in ``boxes``; it goes on on the page."""
+        new = len(boxes) or 1
+        if self._last is not None and self._break != "page":
+            self._begin_section(WD_SECTION.CONTINUOUS)
+        elif self._last is not None:
+            self._begin_section(WD_SECTION.NEW_PAGE)
+            self._break = None
+        set_columns(self._file.sections[-1], boxes, 72 / page.dpi)
+        self._columns = new
+
+    def _begin_section(self, kind: WD_SECTION) -> None:
+        self._file.add_section(kind)
+        set_columns(self._file.sections[-1], [], 1.0)
+        self._columns = 1
         # The break came in a paragraph of its own, which on a full page would make another
         # page. It belongs to the last paragraph of the page.
         if self._last is not None:
@@ -99,114 +179,75 @@ class _Body:
             self._last._p.get_or_add_pPr().append(properties)
             self._file.element.body.remove(carrier)
 
-    def _add_table(self, table: Table, page: Page, new_page: bool) -> None:
+    def _add_table(self, table: Table, page: Page, gap: float) -> None:
         def fill(place: Any, cell: Cell) -> None:
-            nonlocal new_page
             for part in cell.paragraphs:
-                if text := storable(part.text):
+                if storable(part.text):
                     element: Any = OxmlElement("w:p")
                     place.append(element)
-                    paragraph = DocxParagraph(element, body)
-                    paragraph.paragraph_format.space_after = Pt(0)
-                    self._set_text(paragraph, text, _points(part, page), new_page)
-                    new_page = False
+                    paragraph = DocxParagraph(element, parent)
+                    docx_text.write(paragraph, part, page, self._usual)
+                    docx_text.set_lines(paragraph, 0, docx_text.line_points(part, page))
 
-        section = self._file.sections[-1]
-        inside = (
-            (section.page_width or 0) - (section.left_margin or 0) - (section.right_margin or 0)
-        )
-        width = min(Pt(table.box.width / page.dpi * 72), inside)
+        if self._break is not None or gap > 1:
+            self._thin_paragraph(gap)
         # A paragraph follows: tables next to each other would become one.
-        after = self._file.add_paragraph()
-        body = after._parent
-        self._last = after
-        after._p.addprevious(table_element(table, width / Pt(1), fill))
-        if new_page:  # There was no text at all.
-            after.paragraph_format.page_break_before = True
+        after = self._thin_paragraph(0)
+        parent = after._parent
+        width = min(table.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
+        inset = 0.0 if table.column is None else table.box.left - table.column.left
+        heights = row_heights(table, 72 / page.dpi)
+        after._p.addprevious(
+            table_element(table, width, fill, max(0.0, inset / page.dpi * 72), heights)
+        )
 
-    def _add_paragraph(self, text: str, points: float | None, new_page: bool) -> None:
-        self._last = self._file.add_paragraph()
-        self._set_text(self._last, text, points, new_page)
+    def _thin_paragraph(self, before: float) -> DocxParagraph:
+        paragraph = self._new_paragraph()
+        form = paragraph.paragraph_format
+        form.space_before = Pt(round(max(0.0, before - 1)))
+        form.line_spacing = Pt(1)
+        return paragraph
 
-    def _set_text(
-        self, paragraph: DocxParagraph, text: str, points: float | None, new_page: bool
-    ) -> None:
-        if new_page:
-            paragraph.paragraph_format.page_break_before = True
-        if not text:
-            return
-        run = paragraph.add_run(text)
-        if is_mostly_rtl(text):
-            paragraph._p.get_or_add_pPr().append(OxmlElement("w:bidi"))
-            run.font.rtl = True
-        language = _east_asian_language(text)
-        if language != _EAST_ASIAN_LANGUAGE:
-            child(run._r.get_or_add_rPr(), "w:lang", eastAsia=language)
-        if points is None:
-            return
-        if self._font_points and abs(points / self._font_points - 1) > 0.25:
-            _set_points(run._r.get_or_add_rPr(), points)
-
-
-def _set_points(properties: Any, points: float) -> None:
-    """Set the size for Latin and East Asian letters, and for those written right to left."""
-    for name in ("w:sz", "w:szCs"):
-        for old in properties.findall(qn(name)):
-            properties.remove(old)
-        # The order of these elements is fixed: the language comes after the sizes.
-        size = OxmlElement(name)
-        size.set(qn("w:val"), str(round(2 * points)))
-        properties.insert_element_before(size, *_AFTER_SIZE)
+    def _add_picture(self, picture: Picture, page: Page, column: Box, gap: float) -> None:
+        paragraph = self._new_paragraph()
+        paragraph.paragraph_format.space_before = Pt(round(gap))
+        width = min(picture.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
+        shape = paragraph.add_run().add_picture(BytesIO(picture.data), width=Pt(max(width, 1.0)))
+        left, right = picture.box.left - column.left, column.right - picture.box.right
+        if left + right > 0.1 * column.width:
+            if abs(left - right) < 0.1 * column.width:
+                paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+            elif right < left:
+                paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
+        texts = [storable(part.text) for part in picture.paragraphs]
+        text = " ".join(text for text in texts if text)
+        if text:
+            shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
+            docx_text.hide(paragraph, text)
 
 
-def _east_asian_language(text: str) -> str:
-    """The language by which programs choose the shapes of Han characters and their marks."""
-    if any("\u3041" <= character <= "\u30ff" for character in text):
-        return "ja-JP"
-    if any("\uac00" <= character <= "\ud7a3" for character in text):
-        return "ko-KR"
-    return _EAST_ASIAN_LANGUAGE
+_LONGEST_DESCRIPTION = 2000
 
 
-def _points(paragraph: Paragraph, page: Page) -> float | None:
-    """The size of the font, to half a point."""
-    heights = [
-        line.box.width if line.vertical else line.box.height
-        for line in paragraph.lines
-        if line.words
+def _asides(page: Page) -> list[Paragraph]:
+    """Text that runs downwards on a page whose other text does not."""
+    vertical = [
+        block
+        for block in page.blocks
+        if isinstance(block, Paragraph) and all(line.vertical for line in block.lines)
     ]
-    if not heights:
-        return None
-    points = median(heights) / page.dpi * 72 * _LINE_TO_FONT
-    return round(2 * min(max(points, 5), 96)) / 2
+    characters = sum(len(line.text) for line in page.lines)
+    return vertical if 2 * sum(len(block.text) for block in vertical) < characters else []
 
 
-def _size(page: Page) -> tuple[float, float]:
-    width, height = page.width / page.dpi * 72, page.height / page.dpi * 72
-    shrink = min(1.0, _LARGEST_POINTS / max(width, height, 1.0))
-    return max(width * shrink, _SMALLEST_POINTS), max(height * shrink, _SMALLEST_POINTS)
-
-
-def _set_size(section: Section, size: tuple[float, float]) -> None:
-    width, height = size
-    section.page_width, section.page_height = Pt(width), Pt(height)
-    section.orientation = WD_ORIENT.LANDSCAPE if width > height else WD_ORIENT.PORTRAIT
-    side, end = (Pt(min(72.0, length / 8)) for length in size)
-    section.left_margin = section.right_margin = side
-    section.top_margin = section.bottom_margin = end
-    section.header_distance = section.footer_distance = Pt(min(36.0, height / 16))
-    section.gutter = Pt(0)
-
-
-def _set_fonts(file: Docx) -> None:
-    style = file.styles["Normal"]
-    style.font.name = _LATIN
-    fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
-    fonts.set(qn("w:eastAsia"), _EAST_ASIAN)
-    fonts.set(qn("w:cs"), _LATIN)
-    child(style.element.get_or_add_rPr(), "w:lang", eastAsia=_EAST_ASIAN_LANGUAGE)
-    style.paragraph_format.space_after = Pt(6)
-    style.paragraph_format.line_spacing = 1.0
+def _usual_points(page: Page) -> float | None:
+    sizes = [
+        size
+        for paragraph in page.paragraphs
+        for size in [docx_text.points(paragraph, page)] * len(paragraph.lines)
+        if size is not None
+    ]
+    return median_low(sizes) if sizes else None
 
 
 def _set_properties(file: Docx) -> None:

@@ -1,18 +1,25 @@
 """Tables in Word: rows, cells and spans, as wide as they were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 
 from app.document import Cell, Table
-from app.writers.grid import is_rtl
+from app.writers.grid import is_centred, is_rtl, sides
 
 
-def table_element(table: Table, width: float, fill: Callable[[Any, Cell], None]) -> Any:
+def table_element(
+    table: Table,
+    width: float,
+    fill: Callable[[Any, Cell], None],
+    inset: float = 0.0,
+    heights: Sequence[float] = (),
+) -> Any:
     """A ``w:tbl`` that is ``width`` points wide; ``fill`` puts the text of a cell into a ``w:tc``.
 
+    It stands ``inset`` points from the margin; rows have at least their ``heights``, in points.
     Word wants at least one paragraph in each cell, as the last thing in it.
     """
     widths = _widths(table, width)
@@ -22,10 +29,15 @@ def table_element(table: Table, width: float, fill: Callable[[Any, Cell], None])
     if rtl:
         child(properties, "w:bidiVisual")
     child(properties, "w:tblW", w=str(sum(widths)), type="dxa")
+    if inset > 1:
+        child(properties, "w:tblInd", w=str(round(inset * _TWIPS)), type="dxa")
     borders = child(properties, "w:tblBorders")
-    for side in ("top", "left", "bottom", "right", "insideH", "insideV"):
+    for side in _SIDES if table.drawn else ("top", "bottom"):
         child(borders, f"w:{side}", val="single", sz="4", space="0", color="auto")
     child(properties, "w:tblLayout", type="fixed")
+    room = child(properties, "w:tblCellMar")
+    for side in ("left", "right"):
+        child(room, f"w:{side}", w=str(_CELL_ROOM), type="dxa")
     grid = child(element, "w:tblGrid")
     for each in widths[::-1] if rtl else widths:
         child(grid, "w:gridCol", w=str(each))
@@ -36,16 +48,25 @@ def table_element(table: Table, width: float, fill: Callable[[Any, Cell], None])
     }
     for row in range(table.rows):
         line = child(element, "w:tr")
+        high = heights[row] if row < len(heights) else 0.0
+        if high > 1 or row < table.heads:
+            settings = child(line, "w:trPr")
+            if high > 1:
+                child(settings, "w:trHeight", val=str(round(high * _TWIPS)), hRule="atLeast")
+            if row < table.heads:
+                child(settings, "w:tblHeader")
         cells = [covering[at] for at in sorted(covering) if at[0] == row]
         for cell in cells[::-1] if rtl else cells:
             place = child(line, "w:tc")
-            settings = child(place, "w:tcPr")
+            form = child(place, "w:tcPr")
             across = sum(widths[cell.column : cell.column + cell.column_span])
-            child(settings, "w:tcW", w=str(across), type="dxa")
+            child(form, "w:tcW", w=str(across), type="dxa")
             if cell.column_span > 1:
-                child(settings, "w:gridSpan", val=str(cell.column_span))
+                child(form, "w:gridSpan", val=str(cell.column_span))
             if cell.row_span > 1:
-                child(settings, "w:vMerge", val="restart" if row == cell.row else "continue")
+                child(form, "w:vMerge", val="restart" if row == cell.row else "continue")
+            if is_centred(cell):
+                child(form, "w:vAlign", val="center")
             if row == cell.row:
                 fill(place, cell)
             if place[-1].tag != qn("w:p"):
@@ -53,19 +74,23 @@ def table_element(table: Table, width: float, fill: Callable[[Any, Cell], None])
     return element
 
 
+_SIDES = ("top", "left", "bottom", "right", "insideH", "insideV")
+_CELL_ROOM = 40  # Twips between a cell's text and its sides.
 _TWIPS = 20  # In a point.
 _NARROWEST = 200  # Twips.
 
 
+def row_heights(table: Table, points: float) -> list[float]:
+    """How high each row is to be at least, in points, of which a pixel has ``points``."""
+    return [height * points * _TIGHT for height in sides(table)[1]]
+
+
+_TIGHT = 0.95  # The rules around the rows take some room, too.
+
+
 def _widths(table: Table, width: float) -> list[int]:
     """Of each column, in twips, in proportion to those on the page."""
-    found = [0.0] * table.columns
-    for cell in table.cells:
-        for column in range(cell.column, cell.column + cell.column_span):
-            share = cell.box.width / cell.column_span
-            # A cell of one column knows best.
-            if not found[column] or cell.column_span == 1:
-                found[column] = max(share, 1.0)
+    found = sides(table)[0]
     scale = width * _TWIPS / max(sum(found), 1.0)
     return [max(_NARROWEST, round(each * scale)) for each in found]
 

@@ -20,6 +20,7 @@ class PdfWriter:
     """Writes searchable PDF."""
 
     media_type = "application/pdf"
+    looks = False
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target`` from the document's PDF, or else from the pictures of its pages.

@@ -21,6 +21,7 @@ class ReportlabPdfWriter:
     """Draws the pictures with reportlab, then lays the text under them."""
 
     media_type = "application/pdf"
+    looks = False
 
     def __init__(self) -> None:
         self._text = PdfWriter()

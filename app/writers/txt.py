@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.document import Document, Page, Paragraph, Table
-from app.writers.grid import grid_of, is_rtl
+from app.document import Document, Page, Paragraph, Picture, Table
+from app.writers.grid import grid_of, is_rtl, width_of
 from app.writers.text_limits import storable
 
 
@@ -11,6 +11,7 @@ class TextWriter:
     """Writes UTF-8 text without a byte order mark."""
 
     media_type = "text/plain"
+    looks = False
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``: lines end where they ended, a blank line parts paragraphs.
@@ -23,7 +24,13 @@ class TextWriter:
 
 
 def _text(page: Page) -> str:
-    texts = (_table(block) if isinstance(block, Table) else _lines(block) for block in page.blocks)
+    texts: list[str] = []
+    for block in page.blocks:
+        if isinstance(block, Table):
+            texts.append(_table(block))
+        else:
+            inside = block.paragraphs if isinstance(block, Picture) else (block,)
+            texts += map(_lines, inside)
     return "\n\n".join(text for text in texts if text)
 
 
@@ -32,5 +39,29 @@ def _lines(paragraph: Paragraph) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = (row[::-1] if is_rtl(table) else row for row in grid_of(table))
-    return "\n".join("\t".join(row).rstrip("\t") for row in rows if any(row))
+    """The rows, their columns below each other in a font whose characters are all as wide."""
+    rows = [row[::-1] if is_rtl(table) else row for row in grid_of(table)]
+    spans = {(cell.row, cell.column) for cell in table.cells if cell.column_span > 1}
+    widths = [
+        max(
+            (
+                min(width_of(row[column]), _WIDEST)
+                for number, row in enumerate(rows)
+                if (number, column) not in spans
+            ),
+            default=0,
+        )
+        for column in range(table.columns)
+    ]
+    return "\n".join(_row(row, widths) for row in rows if any(row))
+
+
+_WIDEST = 40  # Characters of a column; a longer text moves what follows in its row.
+_BETWEEN = "  "
+
+
+def _row(row: list[str], widths: list[int]) -> str:
+    padded = (
+        text + " " * (width - width_of(text)) for text, width in zip(row, widths, strict=True)
+    )
+    return _BETWEEN.join(padded).rstrip()

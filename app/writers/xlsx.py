@@ -1,7 +1,6 @@
 """Excel: a sheet per page; tables as they are, of other text a row per line."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,9 +15,9 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.document import Box, Document, Line, Page, Paragraph, Table
+from app.document import Block, Box, Document, Line, Page, Paragraph, Picture, Table
 from app.writers.direction import is_mostly_rtl
-from app.writers.grid import grid_of
+from app.writers.grid import grid_of, width_of
 from app.writers.text_limits import storable
 
 
@@ -26,6 +25,7 @@ class XlsxWriter:
     """Writes Excel workbooks."""
 
     media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    looks = False
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; what stands side by side on a page stands in one row."""
@@ -62,7 +62,7 @@ def _add_sheet(book: Workbook, page: Page) -> None:
         else:
             _append(rows, [row.texts(rtl) for row in _rows(part)])
     for n, column in enumerate(zip_longest(*rows, fillvalue=""), 1):
-        widest = max(map(_width, column))
+        widest = max(width_of(text[: _WIDEST + 1]) for text in column)
         sheet.column_dimensions[get_column_letter(n)].width = min(
             max(widest + 2, _NARROWEST), _WIDEST
         )
@@ -70,13 +70,19 @@ def _add_sheet(book: Workbook, page: Page) -> None:
         sheet.append([_cell(sheet, text) for text in row])
 
 
-def _stretches(blocks: Sequence[Paragraph | Table]) -> Iterator[Table | list[Paragraph]]:
+def _stretches(blocks: Sequence[Block]) -> Iterator[Table | list[Paragraph]]:
     """Each table, and the paragraphs above, between and below."""
     for is_table, stretch in groupby(blocks, key=lambda block: isinstance(block, Table)):
         if is_table:
             yield from (block for block in stretch if isinstance(block, Table))
         else:
-            yield [block for block in stretch if isinstance(block, Paragraph)]
+            found: list[Paragraph] = []
+            for block in stretch:
+                if isinstance(block, Picture):
+                    found += block.paragraphs
+                elif isinstance(block, Paragraph):
+                    found.append(block)
+            yield found
 
 
 def _append(rows: list[Sequence[str]], texts: Iterable[Sequence[str]]) -> list[int]:
@@ -196,7 +202,3 @@ def _number(text: str) -> tuple[str, str] | None:
     if not decimals:
         return plain, "General" if number_format == "0" else number_format
     return plain, number_format
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text[: _WIDEST + 1])

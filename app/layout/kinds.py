@@ -1,0 +1,259 @@
+"""What paragraphs are: headings, items of lists, captions, heads and feet of pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from app.document import Align, Block, Box, Cell, Kind, Paragraph, Table, is_unspaced
+from app.layout.marks import item_mark
+
+
+def classified(blocks: Sequence[Block], height: float) -> tuple[Block, ...]:
+    """The ``blocks`` of a page that is ``height`` pixels high, each paragraph with its kind.
+
+    Headings are told by size and weight, so that they are only found where styles are known.
+    """
+    texts = [block for block in blocks if isinstance(block, Paragraph)]
+    body = _body(texts)
+    found = [_kind(block, body) if isinstance(block, Paragraph) else block for block in blocks]
+    for index, kind in _edges(found, height):
+        block = found[index]
+        if isinstance(block, Paragraph):
+            found[index] = replace(block, kind=kind)
+    return tuple(_indented(found))
+
+
+def _body(paragraphs: Sequence[Paragraph]) -> tuple[float, bool] | None:
+    """Size and weight of most of the text; None if styles are not known."""
+    counts: dict[tuple[float, bool], int] = {}
+    for paragraph in paragraphs:
+        for line in paragraph.lines:
+            if line.style is not None:
+                key = line.style.size, line.style.bold
+                counts[key] = counts.get(key, 0) + len(line.text)
+    return max(counts, key=lambda key: counts[key]) if counts else None
+
+
+# In sizes of the body's font.
+_LARGER = 1.15  # A heading is so much larger,
+_LEVELS = (1.6, 1.3)  # and from these on of the first and of the second level.
+_LONGEST_HEADING = 120  # Characters; twice as wide ones count twice.
+_MOST_LINES = 3
+_ENDS = tuple("。.;；,，、")
+_CAPTION = re.compile(
+    r"(图|表|圖|図|附图|附表)\s*[\d一二三四五六七八九十]+"
+    r"|(figure|fig\.?|table|tab\.|abb\.|abbildung|tabelle|figura|tabla|tableau)\s*\d+",
+    re.IGNORECASE,
+)
+
+
+def _kind(paragraph: Paragraph, body: tuple[float, bool] | None) -> Paragraph:
+    text = paragraph.text
+    if _CAPTION.match(text) and len(paragraph.lines) <= _MOST_LINES:
+        return replace(paragraph, kind=Kind.CAPTION)
+    mark = item_mark(text)
+    level = 0 if mark and not mark[0].isalnum() else _heading_level(paragraph, text, body)
+    if level:
+        return replace(paragraph, kind=Kind.HEADING, level=level)
+    return replace(paragraph, kind=Kind.ITEM) if mark else paragraph
+
+
+def _heading_level(paragraph: Paragraph, text: str, body: tuple[float, bool] | None) -> int:
+    """1 to 3, or 0 for what is no heading."""
+    style = paragraph.style
+    if body is None or style is None or any(line.vertical for line in paragraph.lines):
+        return 0
+    size, bold = body
+    long = sum(2 if is_unspaced(c) else 1 for c in text) > _LONGEST_HEADING
+    if long or len(paragraph.lines) > _MOST_LINES or sum(map(str.isalpha, text)) < 2:
+        return 0
+    larger = style.size >= _LARGER * size
+    heavier = (
+        style.bold
+        and not bold
+        and all(line.style is not None and line.style.bold for line in paragraph.lines)
+    )
+    if not (larger or (heavier and style.size > 0.9 * size and not text.endswith(_ENDS))):
+        return 0
+    for level, times in enumerate(_LEVELS, 1):
+        if style.size >= times * size:
+            return level
+    return 3
+
+
+_EDGE = 0.09  # Of the page's height; heads and feet stand within,
+_APART = 1.2  # and are so many line heights away from the text.
+
+
+def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
+    """The paragraphs that are heads or feet of the page."""
+    if len(blocks) < _FEWEST_BLOCKS:
+        return []
+    found: list[tuple[int, Kind]] = []
+    boxes = [block.box for block in blocks]
+    for index, block in enumerate(blocks):
+        if not isinstance(block, Paragraph) or len(block.lines) > 2 or block.kind is Kind.HEADING:
+            continue
+        size = block.lines[0].box.height
+        if block.box.bottom < _EDGE * height:
+            below = [box.top for box in boxes if box.top >= block.box.bottom - size / 2]
+            if below and _gap(block.box.bottom, below) > _APART * size:
+                found.append((index, Kind.HEADER))
+        elif block.box.top > (1 - _EDGE) * height:
+            above = [box.bottom for box in boxes if box.bottom <= block.box.top + size / 2]
+            if above and block.box.top - max(above) > _APART * size:
+                found.append((index, Kind.FOOTER))
+    return found
+
+
+_FEWEST_BLOCKS = 3
+
+
+def _gap(bottom: float, tops: Sequence[float]) -> float:
+    return min(tops) - bottom
+
+
+def _indented(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks, items of lists with the level that their indent gives them."""
+    found: list[Block] = []
+    lefts: list[float] = []  # Of the items of each level, since the last text that is none.
+    for block in blocks:
+        if not isinstance(block, Paragraph) or block.kind is not Kind.ITEM:
+            if not isinstance(block, Paragraph) or block.kind is Kind.HEADING:
+                lefts = []
+            found.append(block)
+            continue
+        size = block.lines[0].box.height
+        while lefts and block.box.left < lefts[-1] - size:
+            lefts.pop()
+        if not lefts or block.box.left > lefts[-1] + size:
+            lefts.append(block.box.left)
+        found.append(replace(block, level=min(len(lefts), _DEEPEST)))
+    return found
+
+
+_DEEPEST = 3
+
+
+def aligned(paragraph: Paragraph, column: Box) -> Paragraph:
+    """The paragraph with its ``column``, of the page, and where its lines stand in it."""
+    paragraph = replace(paragraph, column=column)
+    boxes = [line.box for line in paragraph.lines]
+    if any(line.vertical for line in paragraph.lines):
+        return paragraph
+    size = max(1.0, boxes[0].height)
+    lefts, rights = [box.left for box in boxes], [box.right for box in boxes]
+    if len(boxes) == 1:
+        left, right = lefts[0] - column.left, column.right - rights[0]
+        if abs(left - right) < size and left > 2 * size:
+            return replace(paragraph, align=Align.CENTER)
+        if right < size and left > 0.4 * column.width:
+            return replace(paragraph, align=Align.END)
+        return paragraph
+    middles = [(left + right) / 2 for left, right in zip(lefts, rights, strict=True)]
+    ragged = max(lefts[1:]) - min(lefts[1:]) > size or abs(lefts[0] - lefts[1]) > 4 * size
+    if ragged and max(middles) - min(middles) < size:
+        return replace(paragraph, align=Align.CENTER)
+    inner = rights[:-1]
+    if len(inner) > 1 and max(inner) - min(inner) < size / 2:
+        return replace(paragraph, align=Align.JUSTIFY)
+    return paragraph
+
+
+def aligned_cells(table: Table) -> Table:
+    """The table, its paragraphs with where they stand in their columns, in one size of font."""
+    table = _in_one_size(table)
+    columns: dict[int, list[Cell]] = {}
+    for cell in table.cells:
+        if cell.column_span == 1 and cell.paragraphs:
+            columns.setdefault(cell.column, []).append(cell)
+    aligns = {column: _common(cells) for column, cells in columns.items()}
+    return replace(
+        table,
+        cells=tuple(
+            replace(
+                cell,
+                paragraphs=tuple(
+                    replace(each, align=_in_cell(each, cell, aligns.get(cell.column)))
+                    for each in cell.paragraphs
+                ),
+            )
+            for cell in table.cells
+        ),
+    )
+
+
+def _in_one_size(table: Table) -> Table:
+    """The table; what was seen of single figures and short words tells little of their size."""
+    sizes = sorted(
+        line.style.size
+        for cell in table.cells
+        for paragraph in cell.paragraphs
+        for line in paragraph.lines
+        for _ in line.text
+        if line.style is not None
+    )
+    if not sizes:
+        return table
+    usual = sizes[len(sizes) // 2]
+
+    def resized(paragraph: Paragraph) -> Paragraph:
+        lines = tuple(
+            replace(line, style=replace(line.style, size=usual))
+            if line.style is not None and usual / 2 < line.style.size < _OTHER_SIZE * usual
+            else line
+            for line in paragraph.lines
+        )
+        return replace(paragraph, lines=lines)
+
+    cells = tuple(
+        replace(cell, paragraphs=tuple(map(resized, cell.paragraphs))) for cell in table.cells
+    )
+    return replace(table, cells=cells)
+
+
+_OTHER_SIZE = 1.5
+
+
+def _common(cells: Sequence[Cell]) -> Align | None:
+    """Where the texts of a column's cells are below each other; None if that cannot be told."""
+    boxes = [paragraph.box for cell in cells for paragraph in cell.paragraphs[:1]]
+    if len(boxes) < _FEWEST_CELLS:
+        return None
+    size = median(box.height for box in boxes)
+    places = {
+        Align.START: [box.left for box in boxes],
+        Align.CENTER: [(box.left + box.right) / 2 for box in boxes],
+        Align.END: [box.right for box in boxes],
+    }
+    spreads = {align: _spread(values) for align, values in places.items()}
+    if spreads[Align.START] < size / 3:
+        # Figures of the same length begin and end below each other.
+        rights = [cell.box.right - box.right for cell, box in zip(cells, boxes, strict=True)]
+        lefts = [box.left - cell.box.left for cell, box in zip(cells, boxes, strict=True)]
+        ends = spreads[Align.END] < size / 3 and median(rights) < median(lefts)
+        return Align.END if ends else Align.START
+    best = min(spreads, key=lambda align: spreads[align])
+    return best if spreads[best] < size else None
+
+
+_FEWEST_CELLS = 3
+
+
+def _spread(values: Sequence[float]) -> float:
+    """How far most of the values are from their median."""
+    middle = median(values)
+    return median(abs(value - middle) for value in values) + 0.25 * (max(values) - min(values))
+
+
+def _in_cell(paragraph: Paragraph, cell: Cell, usual: Align | None) -> Align:
+    left, right = paragraph.box.left - cell.box.left, cell.box.right - paragraph.box.right
+    if usual is not None and cell.column_span == 1:
+        return usual
+    size = paragraph.lines[0].box.height
+    if abs(left - right) < size and min(left, right) > size / 2:
+        return Align.CENTER
+    return Align.END if right < left - 2 * size else Align.START

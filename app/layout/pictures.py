@@ -1,0 +1,150 @@
+"""Where a page has pictures: photos, drawings and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.document import Box
+
+Image = NDArray[np.uint8]
+
+
+def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> list[Box]:
+    """The pictures on ``image``, shape (height, width, 3), beside its ``texts`` and ``tables``.
+
+    All in pixels of the image. A coloured ground under text is no picture, nor is a frame.
+    """
+    scale = min(1.0, _LONGEST / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    paper = np.median(small[::4, ::4].reshape(-1, 3), axis=0)
+    away = np.abs(small.astype(np.int16) - paper.astype(np.int16)).max(axis=2)
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    painted = np.asarray((away > _FAINTEST) & ~_grounds(grey), np.uint8)
+    written = np.zeros_like(painted)
+    for box in texts:
+        _fill(written, box, scale, 1)
+    for box in tables:
+        _fill(painted, box, scale, 0, 2)
+    bare = _without_rules(np.asarray(painted & (1 - written), np.uint8))
+    reach = max(3, round(_REACH * max(size)))
+    joined = cv2.morphologyEx(bare, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    found: list[Box] = []
+    for left, top, width, height, area in stats[1:count].tolist():
+        if min(width, height) < _LEAST_SIDE * max(size) or area < _LEAST_FULL * width * height:
+            continue
+        part = (slice(top, top + height), slice(left, left + width))
+        if _is_picture(painted[part], written[part], grey[part], width * height / painted.size):
+            found.append(
+                Box(left / scale, top / scale, (left + width) / scale, (top + height) / scale)
+            )
+    return _apart(found)
+
+
+def _grounds(grey: Image) -> NDArray[np.bool_]:
+    """Large areas of one even colour, such as lie under text."""
+    mean = cv2.blur(grey.astype(np.float32), (5, 5))
+    square = cv2.blur(grey.astype(np.float32) ** 2, (5, 5))
+    even = np.asarray(square - mean**2 < _EVEN_AREA**2, np.uint8)
+    even = np.asarray(cv2.dilate(even, np.ones((5, 5), np.uint8)), np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(even, connectivity=4)
+    large = np.zeros(count, bool)
+    large[1:] = stats[1:, cv2.CC_STAT_AREA] > _LARGE * grey.size
+    return np.asarray(large[labels])
+
+
+_EVEN_AREA = 2.5  # Levels; the standard deviation around each place of an even ground is less.
+_LARGE = 0.004  # Of the page.
+_LONGEST = 800  # Pixels of a page as it is looked at.
+_FAINTEST = 24  # Levels that paint differs from the paper.
+_REACH = 0.012  # Of the longer side; strokes as near are one drawing.
+_LEAST_SIDE = 0.04
+_LEAST_FULL = 0.3  # Of its box that a drawing fills, seen from afar.
+_LONG_RULE = 0.1  # Of the longer side; a line as long, and thin, is a rule and no drawing.
+_MOST_WRITTEN = 0.3  # Of its area; a ground under text has more text on it,
+_WHOLE = 0.85  # and that of a whole page is its paper.
+
+
+def _without_rules(bare: Image) -> Image:
+    """What is painted, without long thin lines, level or upright."""
+    long = max(8, round(_LONG_RULE * max(bare.shape)))
+    left = bare.copy()
+    for kernel, thick in (((1, long), (5, 1)), ((long, 1), (1, 5))):
+        lines = cv2.morphologyEx(bare, cv2.MORPH_OPEN, np.ones(kernel, np.uint8))
+        broad = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones(thick, np.uint8))
+        left[(lines > 0) & (broad == 0)] = 0
+    return left
+
+
+def _is_picture(painted: Image, written: Image, grey: Image, share: float) -> bool:
+    """Whether part of a page is a photo or a drawing; ``share`` is of the page's area."""
+    if share > _WHOLE or float(written.mean()) > _MOST_WRITTEN:
+        return False
+    bare = (painted > 0) & (written == 0)
+    fill = float(bare.mean())
+    if fill < 0.02:
+        return False
+    if fill < 0.4:  # A drawing; a frame's strokes are all at its edges.
+        high, wide = (max(2, round(0.06 * side)) for side in bare.shape)
+        inner = bare[high:-high, wide:-wide]
+        return inner.size > 0 and float(inner.mean()) > 0.01
+    return float(grey[bare].std()) > _EVEN
+
+
+_EVEN = 14.0  # Levels; the standard deviation of a ground in one colour is less.
+
+
+def _fill(mask: Image, box: Box, scale: float, value: int, room: int = 1) -> None:
+    mask[
+        max(0, int(box.top * scale) - room) : max(0, int(box.bottom * scale) + 1 + room),
+        max(0, int(box.left * scale) - room) : max(0, int(box.right * scale) + 1 + room),
+    ] = value
+
+
+def _apart(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes, those that overlap made one."""
+    left = list(boxes)
+    found: list[Box] = []
+    while left:
+        box = left.pop()
+        touching = [
+            other
+            for other in left + found
+            if min(box.right, other.right) > max(box.left, other.left)
+            and min(box.bottom, other.bottom) > max(box.top, other.top)
+        ]
+        if touching:
+            left = [other for other in left if other not in touching]
+            found = [other for other in found if other not in touching]
+            left.append(Box.around([box, *touching]))
+        else:
+            found.append(box)
+    return found
+
+
+def cut_out(image: Image, box: Box) -> bytes:
+    """The part of ``image`` in ``box`` as a PNG, or as a JPEG where it has many colours."""
+    left, top = max(0, int(box.left)), max(0, int(box.top))
+    right = min(image.shape[1], max(left + 1, round(box.right)))
+    bottom = min(image.shape[0], max(top + 1, round(box.bottom)))
+    part = image[top:bottom, left:right]
+    shrink = min(1.0, _LARGEST / max(part.shape[:2]))
+    if shrink < 1:
+        size = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    part = np.ascontiguousarray(part[..., ::-1])
+    few = len(np.unique(part[::3, ::3].reshape(-1, 3) >> 4, axis=0)) < _FEW_COLOURS
+    if few:
+        _, data = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    else:
+        _, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes()
+
+
+_LARGEST = 2000  # Pixels of a picture's longer side.
+_FEW_COLOURS = 64

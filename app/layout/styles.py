@@ -1,0 +1,173 @@
+"""How recognized text looks: size, weight and colour, from the ink of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.document import Line, Style, colour_of, is_unspaced
+
+Image = NDArray[np.uint8]
+
+
+def styled(lines: Sequence[Line], image: Image) -> tuple[Line, ...]:
+    """The lines with their styles, as seen on ``image``, shape (height, width, 3).
+
+    Sizes that hardly differ are made one; text is bold where its strokes are thicker, for its
+    size, than those of most of the page.
+    """
+    found = [_seen(line, image) for line in lines]
+    sizes = _alike(
+        [(size, len(line.text)) for (size, _, _), line in zip(found, lines, strict=True)]
+    )
+    usual = [
+        _usual(
+            [
+                (stroke, len(line.text))
+                for (_, stroke, _), line in zip(found, lines, strict=True)
+                if stroke > 0 and _is_han(line) == han
+            ]
+        )
+        for han in (False, True)
+    ]
+    return tuple(
+        replace(
+            line,
+            style=Style(
+                round(size, 1),
+                bold=stroke
+                > (_BOLD if len(line.text) > _SHORT else _BOLD_SHORT) * usual[_is_han(line)]
+                > 0,
+                colour=colour,
+            ),
+        )
+        for line, (_, stroke, colour), size in zip(lines, found, sizes, strict=True)
+    )
+
+
+_BOLD = 1.25  # Times the usual thickness of strokes, for their size; 1.4 is usual,
+_BOLD_SHORT = 1.45  # but a few letters may happen to have thick strokes.
+_SHORT = 4
+_SMALLEST = 16.0  # Pixels of an em; smaller strokes are a pixel or two, whatever their weight.
+_FAINTEST = 40  # The least difference of ink and paper, in levels of grey.
+_BOX_TO_SIZE = 0.7  # Of the height of a box around a line, which has some room to spare.
+_SAME = 1.12  # Sizes that differ less are one: how high a line is depends on its letters.
+
+
+def _is_han(line: Line) -> bool:
+    return 2 * sum(map(is_unspaced, line.text)) > len(line.text)
+
+
+def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
+    """Size in pixels, thickness of strokes in parts of it (0 if not known), and colour."""
+    box = line.box
+    fall = 0.0 if line.vertical else line.slope * box.width
+    size = max(1.0, (box.width if line.vertical else box.height - abs(fall)) * _BOX_TO_SIZE)
+    left, top = max(0, int(box.left)), max(0, int(box.top))
+    right = min(int(np.ceil(box.right)), image.shape[1])
+    bottom = min(int(np.ceil(box.bottom)), image.shape[0])
+    if right - left < 3 or bottom - top < 3:
+        return size, 0.0, None
+    part = image[top:bottom, left:right]
+    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    level, seen = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
+    ink = np.asarray(seen, np.uint8)
+    full = cv2.countNonZero(ink)
+    light = 2 * full > int(ink.size)
+    if light:  # Light letters on a dark ground.
+        ink = np.asarray(1 - ink, np.uint8)
+        full = int(ink.size) - full
+    if full < 8:
+        return size, 0.0, None
+    # What is at the edges of letters is half paper.
+    core = np.asarray(grey > (level + 255) / 2 if light else grey < level / 2 + 1, np.uint8)
+    of = core if cv2.countNonZero(core) > full / 4 else ink
+    colour = colour_of(*(round(value) for value in cv2.mean(part, mask=of)[:3]))
+    paper = cv2.mean(grey, mask=np.asarray(1 - ink, np.uint8))[0]
+    if abs(cv2.mean(grey, mask=ink)[0] - paper) < _FAINTEST:
+        return size, 0.0, None
+    if not line.vertical:
+        size = min(_em(line.text, ink, fall) or size, _pitch(line))
+    if size < _SMALLEST:
+        return size, 0.0, colour
+    # A stroke of length l and thickness t has an area of l t, and is crossed about l times.
+    crossed = int(np.count_nonzero(ink[:, 1:] > ink[:, :-1]))
+    crossed += int(np.count_nonzero(ink[1:] > ink[:-1]))
+    return size, full / max(1, crossed) / size, colour
+
+
+# How high ink stands, in parts of the font's size: measured on 1,199 lines of born-digital pages.
+_HAN, _TALL, _LOW = 0.93, 0.72, 0.5
+_ASCENDING = frozenset("bdfhklt0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ()[]{}/|!?\"'")
+_BELOW = ((frozenset("gjpqy"), 0.18), (frozenset("()[]{}|"), 0.15), (frozenset(",;Q"), 0.1))
+
+
+def _em(text: str, ink: Image, fall: float) -> float | None:
+    """The size of the font from how high its ink stands, which depends on the letters."""
+    if any(map(is_unspaced, text)):
+        share = _HAN
+    elif text.isascii():
+        share = _LOW if _ASCENDING.isdisjoint(text) else _TALL
+        share += next((depth for some, depth in _BELOW if not some.isdisjoint(text)), 0.0)
+    else:
+        return None
+    height, width = int(ink.shape[0]), int(ink.shape[1])
+    if abs(fall) > 1:
+        lean = np.array([[1, 0, 0], [fall / width, 1, -fall / 2]], np.float32)
+        way = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        ink = np.asarray(cv2.warpAffine(ink, lean, (width, height), flags=way), np.uint8)
+    filled = np.asarray(cv2.reduce(ink, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0], np.int64)
+    filled[filled > 0.9 * width] = 0  # A rule, not a letter.
+    there = np.flatnonzero(filled > max(1.0, 0.01 * float(filled.max())))
+    if not len(there):
+        return None
+    # The lines above and below may reach into the box.
+    runs = np.split(there, np.flatnonzero(np.diff(there) > max(2, 0.06 * height)) + 1)
+    run = max(runs, key=lambda run: int(filled[run[0] : run[-1] + 1].sum()))
+    return float(run[-1] - run[0] + 1) / share
+
+
+def _pitch(line: Line) -> float:
+    """The size of the font from how wide Han text is: no character is wider."""
+    wide = sum(map(is_unspaced, line.text))
+    if wide < _FEWEST_HAN or wide < 0.7 * len(line.text):
+        return float("inf")
+    room = 0.25 * line.box.height  # Of the box, at both ends.
+    return (line.box.width - room) / (wide + 0.5 * (len(line.text) - wide))
+
+
+_FEWEST_HAN = 8
+
+
+def _usual(weighted: Sequence[tuple[float, int]]) -> float:
+    """The median, each value as often as its weight says; 0 if there is none."""
+    ordered = sorted(weighted)
+    half = sum(weight for _, weight in ordered) / 2
+    for value, weight in ordered:
+        half -= weight
+        if half <= 0:
+            return value
+    return 0.0
+
+
+def _alike(weighted: Sequence[tuple[float, int]]) -> list[float]:
+    """The values, those that hardly differ made one: the commonest first."""
+    order = sorted(range(len(weighted)), key=lambda n: weighted[n][0])
+    groups: list[list[int]] = []
+    for n in order:
+        middle = median(weighted[m][0] for m in groups[-1]) if groups else 0.0
+        if groups and weighted[n][0] <= middle * _SAME:
+            groups[-1].append(n)
+        else:
+            groups.append([n])
+    values = [0.0] * len(weighted)
+    for group in groups:
+        usual = _usual([weighted[n] for n in group])
+        for n in group:
+            values[n] = usual
+    return values

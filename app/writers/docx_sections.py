@@ -1,0 +1,176 @@
+"""Sections in Word: size of pages, margins, columns of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+from docx.enum.section import WD_ORIENT
+from docx.oxml import OxmlElement
+from docx.oxml.ns import qn
+from docx.section import Section
+from docx.shared import Pt
+
+from app.document import Block, Box, Page
+
+_SMALLEST_POINTS, _LARGEST_POINTS = 7.2, 22 * 72.0  # Of a page, in Word.
+SAME_SIZE_POINTS = 6.0  # Scans of one paper differ by a few pixels.
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Blocks that stand in one column, or in several side by side."""
+
+    columns: tuple[tuple[Block, ...], ...]
+
+    @property
+    def boxes(self) -> list[Box]:
+        """What each column covers."""
+        return [Box.around(block.box for block in column) for column in self.columns]
+
+
+def stretches(blocks: Sequence[Block]) -> Iterator[Stretch]:
+    """The blocks of a page, in order, as stretches from the top."""
+    alone: list[Block] = []
+    for group in _beside([list(run) for _, run in groupby(blocks, key=lambda b: b.column)]):
+        if len(group) == 1:
+            alone += group[0]
+            continue
+        if alone:
+            yield Stretch((tuple(alone),))
+            alone = []
+        yield Stretch(tuple(tuple(column) for column in group))
+    if alone:
+        yield Stretch((tuple(alone),))
+
+
+def _beside(runs: Sequence[list[Block]]) -> Iterator[list[list[Block]]]:
+    """Columns of text that stand side by side together, others alone."""
+    group: list[list[Block]] = []
+    for run in runs:
+        if group and _are_columns(group[-1], run):
+            group.append(run)
+            continue
+        # What stands below a column, in its width, is more of it.
+        if len(group) > 1 and _is_within(run, group[-1]):
+            group[-1] = group[-1] + run
+            continue
+        if group:
+            yield group
+        group = [run]
+    if group:
+        yield group
+
+
+def _are_columns(left: Sequence[Block], right: Sequence[Block]) -> bool:
+    a, b = (Box.around(block.box for block in side) for side in (left, right))
+    common = min(a.bottom, b.bottom) - max(a.top, b.top)
+    aside = a.right <= b.left + 1 or b.right <= a.left + 1
+    wide = min(a.width, b.width) > _NARROWEST_COLUMN * max(a.right, b.right)
+    return aside and wide and common > 0.3 * min(a.height, b.height)
+
+
+_NARROWEST_COLUMN = 0.08  # Of the page's width.
+
+
+def _is_within(run: Sequence[Block], column: Sequence[Block]) -> bool:
+    a, b = (Box.around(block.box for block in side) for side in (run, column))
+    slack = 0.03 * b.width
+    return a.top >= b.bottom - 1 and a.left >= b.left - slack and a.right <= b.right + slack
+
+
+def size_of(page: Page) -> tuple[float, float]:
+    """Width and height in points, within what Word takes."""
+    width, height = page.width / page.dpi * 72, page.height / page.dpi * 72
+    shrink = min(1.0, _LARGEST_POINTS / max(width, height, 1.0))
+    return max(width * shrink, _SMALLEST_POINTS), max(height * shrink, _SMALLEST_POINTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """In points."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def around(cls, page: Page) -> Margins:
+        """Those of what stands on ``page``; below, text gets room to grow into."""
+        width, height = size_of(page)
+        if not page.blocks:
+            return cls(*(min(72.0, side / 8) for side in (width, height, width, height)))
+        box, points = Box.around(block.box for block in page.blocks), 72 / page.dpi
+        left, right = box.left * points, width - box.right * points
+        top, bottom = box.top * points, height - box.bottom * points
+        return cls(
+            _within(left, width),
+            _within(top, height),
+            _within(right - _ROOM, width),
+            min(_within(bottom, height), max(_LOWEST, bottom * _LOWER)),
+        )
+
+
+_ROOM = 3.0  # Points: fonts here may be a little wider than those of the page.
+_LOWER = 0.25  # Of what is free below the text,
+_LOWEST = 18.0  # or so many points.
+_NARROWEST, _WIDEST = 14.0, 0.25
+
+
+def _within(margin: float, side: float) -> float:
+    return min(max(margin, min(_NARROWEST, side / 16)), side * _WIDEST)
+
+
+def set_page(section: Section, size: tuple[float, float], margins: Margins) -> None:
+    """Size, orientation and margins of a section's pages."""
+    width, height = size
+    section.page_width, section.page_height = Pt(width), Pt(height)
+    section.orientation = WD_ORIENT.LANDSCAPE if width > height else WD_ORIENT.PORTRAIT
+    section.left_margin, section.right_margin = Pt(margins.left), Pt(margins.right)
+    section.top_margin, section.bottom_margin = Pt(margins.top), Pt(margins.bottom)
+    section.header_distance = section.footer_distance = Pt(min(36.0, height / 16))
+    section.gutter = Pt(0)
+
+
+def inside_of(section: Section) -> float:
+    """The width between a section's margins, in points."""
+    margins = (section.left_margin or 0) + (section.right_margin or 0)
+    return ((section.page_width or 0) - margins) / Pt(1)
+
+
+_AFTER_COLUMNS = ("w:titlePg", "w:bidi", "w:rtlGutter", "w:docGrid")
+
+
+def set_columns(section: Section, boxes: Sequence[Box], points: float) -> None:
+    """Columns as wide as the ``boxes`` that stand side by side; ``points`` are those of a pixel."""
+    properties: Any = section._sectPr
+    for old in properties.findall(qn("w:cols")):
+        properties.remove(old)
+    columns = OxmlElement("w:cols")
+    if len(boxes) > 1:
+        places = sorted((box.left, box.right) for box in boxes)
+        gaps = [max(4.0, (b[0] - a[1]) * points) for a, b in pairwise(places)]
+        widths = [(right - left) * points for left, right in places]
+        scale = (inside_of(section) - sum(gaps)) / max(1.0, sum(widths))
+        columns.set(qn("w:num"), str(len(boxes)))
+        columns.set(qn("w:equalWidth"), "0")
+        for n, width in enumerate(widths):
+            column = OxmlElement("w:col")
+            column.set(qn("w:w"), str(round(20 * width * scale)))
+            if n < len(gaps):
+                column.set(qn("w:space"), str(round(20 * gaps[n])))
+            columns.append(column)
+    else:
+        columns.set(qn("w:space"), "720")
+    # The order of a section's elements is fixed.
+    after = [
+        properties.find(qn(name)) for name in ("w:titlePg", "w:bidi", "w:rtlGutter", "w:docGrid")
+    ]
+    following = next((element for element in after if element is not None), None)
+    if following is not None:
+        following.addprevious(columns)
+    else:
+        properties.append(columns)
