@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Line, Table, Word, is_unspaced
+from app.layout.columns import has_cells
+from app.layout.frame import Item, rows
 from app.layout.grid import (
     Grid,
     filled,
@@ -29,6 +31,8 @@ def drawn_tables(
     words = [word for line in lines if not line.vertical for word in line.words]
     for grid in _grids(rules, words, _NEAR * max(width, height) + 2):
         inside = [line for line in left if is_inside(line.box, grid.box)]
+        if _is_open(grid, inside):
+            continue
         grid = with_undrawn_columns(with_undrawn_rows(grid, inside), inside)
         table = filled(grid, inside, width, height)
         if table is not None:
@@ -36,6 +40,24 @@ def drawn_tables(
             taken = set(map(id, inside))
             left = [line for line in left if id(line) not in taken]
     return tables, left
+
+
+def _is_open(grid: Grid, lines: Sequence[Line]) -> bool:
+    """Whether most of the text stands in columns that no rules part: rules tell too little."""
+    if len(grid.groups) > _FEW_CELLS:
+        return False
+    within = 0
+    for group in grid.groups:
+        box = grid.cell(group)
+        inside = [Item(line, line.box) for line in lines if is_inside(line.box, box)]
+        found = rows(inside)
+        if sum(has_cells(row) for row in found) >= _FEWEST_OPEN:
+            within += len(inside)
+    return 2 * within > len(lines)
+
+
+_FEW_CELLS = 12
+_FEWEST_OPEN = 3  # Rows of several cells, within one cell.
 
 
 def may_hold_tables(lines: Sequence[Line]) -> bool:

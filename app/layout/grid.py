@@ -26,6 +26,11 @@ class Grid:
         """What the rows and columns fill."""
         return Box(self.xs[0], self.ys[0], self.xs[-1], self.ys[-1])
 
+    def cell(self, group: tuple[int, int, int, int]) -> Box:
+        """What one of the ``groups`` fills."""
+        row, column, high, wide = group
+        return Box(self.xs[column], self.ys[row], self.xs[column + wide], self.ys[row + high])
+
 
 def with_undrawn_rows(grid: Grid, lines: Sequence[Line]) -> Grid:
     """The grid, with rows of figures parted that no rules part."""
@@ -35,7 +40,7 @@ def with_undrawn_rows(grid: Grid, lines: Sequence[Line]) -> Grid:
         if len(level) < 2 * _FEWEST_UNDRAWN:
             continue
         cells = [
-            [box for box in level if is_inside(box, _box(grid, group))]
+            [box for box in level if is_inside(box, grid.cell(group))]
             for group in grid.groups
             if group[0] == row and group[2] == 1
         ]
@@ -89,7 +94,7 @@ def with_undrawn_columns(grid: Grid, lines: Sequence[Line]) -> Grid:
         row, column, high, wide = group
         starts = [column]
         inside = (
-            [line for line in lines if is_inside(line.box, _box(grid, group))] if wide > 1 else []
+            [line for line in lines if is_inside(line.box, grid.cell(group))] if wide > 1 else []
         )
         if inside:
             starts += _headings(inside, grid.xs, range(column + 1, column + wide))
@@ -119,11 +124,6 @@ def _headings(lines: Sequence[Line], xs: Sequence[float], borders: range) -> Ite
 _APART = 1.5  # Line heights.
 
 
-def _box(grid: Grid, group: tuple[int, int, int, int]) -> Box:
-    row, column, high, wide = group
-    return Box(grid.xs[column], grid.ys[row], grid.xs[column + wide], grid.ys[row + high])
-
-
 def is_inside(box: Box, table: Box) -> bool:
     """Whether the middle of ``box`` lies in ``table``."""
     x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
@@ -132,7 +132,7 @@ def is_inside(box: Box, table: Box) -> bool:
 
 def filled(grid: Grid, lines: Sequence[Line], width: float, height: float) -> Table | None:
     """The table of ``lines`` in ``grid``; None where all would stand in one cell."""
-    boxes = [_box(grid, group) for group in grid.groups]
+    boxes = [grid.cell(group) for group in grid.groups]
     edges = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes]).T
     held: list[list[Line]] = [[] for _ in boxes]
     for line in lines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -30,20 +30,37 @@ def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> 
         _fill(written, box, scale, 1)
     for box in tables:
         _fill(painted, box, scale, 0, 2)
-    bare = _without_rules(np.asarray(painted & (1 - written), np.uint8))
-    reach = max(3, round(_REACH * max(size)))
-    joined = cv2.morphologyEx(bare, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    bare = np.asarray(painted & (1 - written), np.uint8)
+    strokes = _without_rules(bare)
     found: list[Box] = []
-    for left, top, width, height, area in stats[1:count].tolist():
-        if min(width, height) < _LEAST_SIDE * max(size) or area < _LEAST_FULL * width * height:
+    for share in _REACHES:
+        for box in _joined(bare, strokes, max(3, round(share * max(size)))):
+            part = (slice(int(box.top), int(box.bottom)), slice(int(box.left), int(box.right)))
+            area = box.width * box.height / painted.size
+            if _is_picture(painted[part], written[part], grey[part], area):
+                found.append(box)
+                bare[part] = 0
+    return [
+        Box(box.left / scale, box.top / scale, box.right / scale, box.bottom / scale)
+        for box in _apart(found)
+    ]
+
+
+def _joined(bare: Image, strokes: Image, reach: int) -> Iterator[Box]:
+    """The boxes around what is painted, near strokes joined."""
+    least = _LEAST_SIDE * max(bare.shape)
+    joined = cv2.morphologyEx(bare, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    for number, (left, top, width, height, _) in enumerate(stats[1:count].tolist(), 1):
+        if min(width, height) < least:
             continue
+        # A rule that runs into a picture is none of it; axes with nothing between are none.
         part = (slice(top, top + height), slice(left, left + width))
-        if _is_picture(painted[part], written[part], grey[part], width * height / painted.size):
-            found.append(
-                Box(left / scale, top / scale, (left + width) / scale, (top + height) / scale)
-            )
-    return _apart(found)
+        x, y, across, down = cv2.boundingRect(
+            np.asarray(strokes[part] * (labels[part] == number), np.uint8)
+        )
+        if min(across, down) >= least:
+            yield Box(left + x, top + y, left + x + across, top + y + down)
 
 
 def _grounds(grey: Image) -> NDArray[np.bool_]:
@@ -62,9 +79,8 @@ _EVEN_AREA = 2.5  # Levels; the standard deviation around each place of an even 
 _LARGE = 0.004  # Of the page.
 _LONGEST = 800  # Pixels of a page as it is looked at.
 _FAINTEST = 24  # Levels that paint differs from the paper.
-_REACH = 0.012  # Of the longer side; strokes as near are one drawing.
+_REACHES = (0.012, 0.004)  # Of the longer side; strokes as near are one drawing.
 _LEAST_SIDE = 0.04
-_LEAST_FULL = 0.3  # Of its box that a drawing fills, seen from afar.
 _LONG_RULE = 0.1  # Of the longer side; a line as long, and thin, is a rule and no drawing.
 _MOST_WRITTEN = 0.3  # Of its area; a ground under text has more text on it,
 _WHOLE = 0.85  # and that of a whole page is its paper.

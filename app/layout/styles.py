@@ -56,6 +56,7 @@ _SHORT = 4
 _SMALLEST = 16.0  # Pixels of an em; smaller strokes are a pixel or two, whatever their weight.
 _FAINTEST = 40  # The least difference of ink and paper, in levels of grey.
 _BOX_TO_SIZE = 0.7  # Of the height of a box around a line, which has some room to spare.
+_LEAST_OF_BOX, _MOST_OF_BOX = 0.6, 1.6  # Of what the box tells; else we saw something else.
 _SAME = 1.12  # Sizes that differ less are one: how high a line is depends on its letters.
 
 
@@ -75,8 +76,8 @@ def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
         return size, 0.0, None
     part = image[top:bottom, left:right]
     grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    level, seen = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
-    ink = np.asarray(seen, np.uint8)
+    level, mask = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
+    ink = np.asarray(mask, np.uint8)
     full = cv2.countNonZero(ink)
     light = 2 * full > int(ink.size)
     if light:  # Light letters on a dark ground.
@@ -92,7 +93,10 @@ def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
     if abs(cv2.mean(grey, mask=ink)[0] - paper) < _FAINTEST:
         return size, 0.0, None
     if not line.vertical:
-        size = min(_em(line.text, ink, fall) or size, _pitch(line))
+        seen = _em(line.text, ink, fall)
+        if seen is not None and _LEAST_OF_BOX * size < seen < _MOST_OF_BOX * size:
+            size = seen
+        size = min(size, _pitch(line))
     if size < _SMALLEST:
         return size, 0.0, colour
     # A stroke of length l and thickness t has an area of l t, and is crossed about l times.

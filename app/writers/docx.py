@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -15,15 +16,20 @@ from docx.enum.section import WD_SECTION
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.shared import Pt
+from docx.shape import InlineShape
+from docx.shared import Length, Pt
 from docx.text.paragraph import Paragraph as DocxParagraph
 
-from app.document import Block, Box, Cell, Document, Page, Paragraph, Picture, Table
+from app.document import Align, Block, Box, Cell, Document, Page, Paragraph, Picture, Table
 from app.writers import docx_text
+from app.writers.docx_fit import fitted
+from app.writers.docx_floating import hang
 from app.writers.docx_sections import (
     SAME_SIZE_POINTS,
     Margins,
+    floats,
     inside_of,
+    is_covered,
     set_columns,
     set_page,
     size_of,
@@ -81,6 +87,8 @@ class _Body:
             self._size = size
         else:
             self._break = "page"
+        if self._margins is not None:
+            page = fitted(page, self._margins)
         if self._usual is None:
             self._usual = _usual_points(page)
             if self._usual is not None:
@@ -98,8 +106,11 @@ class _Body:
             for number, (column, box) in enumerate(zip(stretch.columns, boxes, strict=True)):
                 if number:
                     self._break, self._bottom = "column", start
-                for block in column:
-                    self._add_block(block, page, box)
+                for row in _rows(column):
+                    if len(row) > 1:
+                        self._add_row(row, page, box)
+                    else:
+                        self._add_block(row[0], page, box)
                     asides = self._add_asides(asides, page)
             self._bottom = max(box.bottom for box in boxes) / page.dpi * 72
         if self._columns > 1:
@@ -114,7 +125,8 @@ class _Body:
         if isinstance(block, Table):
             self._add_table(block, page, self._before(block.box.top * scale))
         elif isinstance(block, Picture):
-            self._add_picture(block, page, column, self._before(block.box.top * scale))
+            self._add_picture(block, page, column)
+            return
         elif storable(block.text):
             step = docx_text.line_points(block, page)
             first, last = block.lines[0].box, block.lines[-1].box
@@ -126,6 +138,18 @@ class _Body:
             self._bottom = (last.top + last.bottom) / 2 * scale + step / 2
             return
         self._bottom = block.box.bottom * scale
+
+    def _add_row(self, row: Sequence[Paragraph], page: Page, column: Box) -> None:
+        """Single lines that stand side by side, as one with tabs between them."""
+        scale, step = 72 / page.dpi, max(docx_text.line_points(each, page) for each in row)
+        middle = sum(each.box.top + each.box.bottom for each in row) / len(row) / 2 * scale
+        target = self._new_paragraph()
+        for n, each in enumerate(row):
+            if n:
+                docx_text.tab(target, each, page, column)
+            docx_text.write(target, replace(each, align=Align.START), page, self._usual)
+        docx_text.set_lines(target, self._before(middle - step / 2), step)
+        self._bottom = middle + step / 2
 
     def _forget_height(self) -> None:
         self._bottom = None
@@ -208,25 +232,71 @@ class _Body:
         form.line_spacing = Pt(1)
         return paragraph
 
-    def _add_picture(self, picture: Picture, page: Page, column: Box, gap: float) -> None:
+    def _add_picture(self, picture: Picture, page: Page, column: Box) -> None:
+        if floats(picture, page) and self._last is not None and self._break is None:
+            # It hangs on what was written last.
+            run = self._last.add_run()
+            shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
+            _describe(shape, picture, self._last)
+            hang(shape, picture, page, is_covered(picture, page))
+            return
+        gap = self._before(picture.box.top / page.dpi * 72)
+        self._bottom = picture.box.bottom / page.dpi * 72
         paragraph = self._new_paragraph()
         paragraph.paragraph_format.space_before = Pt(round(gap))
-        width = min(picture.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
-        shape = paragraph.add_run().add_picture(BytesIO(picture.data), width=Pt(max(width, 1.0)))
+        width = min(_picture_width(picture, page), Pt(inside_of(self._file.sections[-1])))
+        shape = paragraph.add_run().add_picture(BytesIO(picture.data), width=width)
         left, right = picture.box.left - column.left, column.right - picture.box.right
         if left + right > 0.1 * column.width:
             if abs(left - right) < 0.1 * column.width:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
             elif right < left:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
-        texts = [storable(part.text) for part in picture.paragraphs]
-        text = " ".join(text for text in texts if text)
-        if text:
-            shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
-            docx_text.hide(paragraph, text)
+        _describe(shape, picture, paragraph)
+
+
+def _picture_width(picture: Picture, page: Page) -> Length:
+    return Pt(max(1.0, picture.box.width / page.dpi * 72))
+
+
+def _describe(shape: InlineShape, picture: Picture, paragraph: DocxParagraph) -> None:
+    """Keep the text in a picture: as its description, and as text that is not shown."""
+    texts = [storable(part.text) for part in picture.paragraphs]
+    text = " ".join(text for text in texts if text)
+    if text:
+        shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
+        docx_text.hide(paragraph, f" {text}" if paragraph.text else text)
 
 
 _LONGEST_DESCRIPTION = 2000
+
+
+def _rows(blocks: Sequence[Block]) -> Iterator[list[Any]]:
+    """The blocks, single lines of one height, from left to right, together."""
+    row: list[Block] = []
+    for block in blocks:
+        if row and _is_beside(row[-1], block):
+            row.append(block)
+            continue
+        if row:
+            yield row
+        row = [block]
+    if row:
+        yield row
+
+
+def _is_beside(left: Block, right: Block) -> bool:
+    if not all(
+        isinstance(block, Paragraph)
+        and len(block.lines) == 1
+        and not block.lines[0].vertical
+        and storable(block.text)
+        for block in (left, right)
+    ):
+        return False
+    apart = right.box.left - left.box.right
+    off = abs(left.box.top + left.box.bottom - right.box.top - right.box.bottom)
+    return apart > 0 and off < min(left.box.height, right.box.height)
 
 
 def _asides(page: Page) -> list[Paragraph]:

@@ -13,7 +13,7 @@ from docx.oxml.ns import qn
 from docx.section import Section
 from docx.shared import Pt
 
-from app.document import Block, Box, Page
+from app.document import Block, Box, Page, Picture
 
 _SMALLEST_POINTS, _LARGEST_POINTS = 7.2, 22 * 72.0  # Of a page, in Word.
 SAME_SIZE_POINTS = 6.0  # Scans of one paper differ by a few pixels.
@@ -81,6 +81,29 @@ def _is_within(run: Sequence[Block], column: Sequence[Block]) -> bool:
     return a.top >= b.bottom - 1 and a.left >= b.left - slack and a.right <= b.right + slack
 
 
+def floats(picture: Picture, page: Page) -> bool:
+    """Whether blocks of its column stand beside a picture: it cannot stand in a line of its own."""
+    box = picture.box
+    for block in page.blocks:
+        if block is picture or block.column != picture.column:
+            continue
+        common = min(box.bottom, block.box.bottom) - max(box.top, block.box.top)
+        if common > 0.3 * min(box.height, block.box.height):
+            return True
+    return False
+
+
+def is_covered(picture: Picture, page: Page) -> bool:
+    """Whether text stands on a picture."""
+    box = picture.box
+    return any(
+        min(box.right, block.box.right) - max(box.left, block.box.left) > 1
+        and min(box.bottom, block.box.bottom) - max(box.top, block.box.top) > 1
+        for block in page.blocks
+        if block is not picture
+    )
+
+
 def size_of(page: Page) -> tuple[float, float]:
     """Width and height in points, within what Word takes."""
     width, height = page.width / page.dpi * 72, page.height / page.dpi * 72
@@ -121,7 +144,7 @@ _NARROWEST, _WIDEST = 14.0, 0.25
 
 
 def _within(margin: float, side: float) -> float:
-    return min(max(margin, min(_NARROWEST, side / 16)), side * _WIDEST)
+    return min(max(margin, min(_NARROWEST, side / 40)), side * _WIDEST)
 
 
 def set_page(section: Section, size: tuple[float, float], margins: Margins) -> None:

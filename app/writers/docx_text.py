@@ -8,14 +8,14 @@ from statistics import median
 from typing import Any
 
 from docx.document import Document as Docx
-from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_LINE_SPACING
+from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_LINE_SPACING, WD_TAB_ALIGNMENT
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Pt, RGBColor
 from docx.text.paragraph import Paragraph as DocxParagraph
 from docx.text.run import Run
 
-from app.document import Align, Kind, Page, Paragraph, is_unspaced
+from app.document import Align, Box, Kind, Page, Paragraph, is_unspaced
 from app.layout.marks import item_mark
 from app.writers.direction import is_mostly_rtl
 from app.writers.docx_table import child
@@ -139,6 +139,16 @@ def place(target: DocxParagraph, paragraph: Paragraph, page: Page) -> None:
         frame, "w:widowControl", "w:numPr", "w:suppressLineNumbers", "w:pBdr", "w:shd", "w:tabs",
         "w:spacing", "w:ind", "w:jc", "w:rPr", "w:sectPr", "w:pPrChange",
     )  # fmt: skip
+
+
+def tab(target: DocxParagraph, paragraph: Paragraph, page: Page, column: Box) -> None:
+    """A tab to where ``paragraph`` begins, or ends if that is the right edge of its column."""
+    scale, stops = 72 / page.dpi, target.paragraph_format.tab_stops
+    if column.right - paragraph.box.right < paragraph.box.height:
+        stops.add_tab_stop(Pt(round((column.right - column.left) * scale)), WD_TAB_ALIGNMENT.RIGHT)
+    else:
+        stops.add_tab_stop(Pt(round((paragraph.box.left - column.left) * scale)))
+    target.add_run("\t")
 
 
 def hide(target: DocxParagraph, text: str) -> None:

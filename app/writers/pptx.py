@@ -19,6 +19,7 @@ from app.document import Align, Box, Cell, Document, Page, Paragraph, Picture, T
 from app.writers.direction import is_mostly_rtl
 from app.writers.grid import is_centred, is_rtl, sides
 from app.writers.text_limits import storable
+from app.writers.text_widths import width_in_ems
 
 
 class PptxWriter:
@@ -212,38 +213,20 @@ def _font_points(paragraph: Paragraph, text: str, along: float, scale: float) ->
         heights = [line.box.width if line.vertical else line.box.height for line in paragraph.lines]
         by_height = median(heights) * scale * (0.95 if _is_wide(text) else 0.85)
     lines = len(paragraph.lines)
-    ems = sum(map(_ems, text))
-    if style is not None and style.family == "serif":
-        ems *= _SERIF
+    family = style.family if style is not None else None
+    ems = width_in_ems(text, family)
     if lines > 1:
         # Lines end ragged: the longest word that moves to the next line leaves a gap.
-        longest = max(sum(map(_ems, storable(line.text))) for line in paragraph.lines)
-        narrower = _SERIF if style is not None and style.family == "serif" else 1.0
-        ems = max(longest * narrower, ems / lines * 1.04)
+        longest = max(width_in_ems(storable(line.text), family) for line in paragraph.lines)
+        ems = max(longest, ems / lines * 1.04)
     by_width = along / ems if ems else by_height
     points = min(max(min(by_height, by_width), _SMALLEST_POINTS), _LARGEST_POINTS)
     return int(points * 10) / 10
 
 
-_SERIF = 0.88  # How wide fonts with serifs run, beside those without.
-
-
 def _is_wide(text: str) -> bool:
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return wide > len(text) / 2
-
-
-def _ems(character: str) -> float:
-    """About how wide ``character`` is in a sans-serif font, in parts of its size."""
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.0
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0.0
-    if character in " iljtfrI.,:;'|!()[]-/\\":
-        return 0.3
-    if character in "mwMW@%&":
-        return 0.86
-    return 0.68 if character.isupper() else 0.55
 
 
 def _slide_size(page: Page) -> tuple[Emu, Emu]:
