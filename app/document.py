@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -170,6 +170,23 @@ class Picture:
 
 
 Block = Paragraph | Table | Picture
+
+
+def with_lines(block: Block, change: Callable[[Line], Line]) -> Block:
+    """The block, each of its lines changed."""
+
+    def changed(paragraph: Paragraph) -> Paragraph:
+        lines = tuple(map(change, paragraph.lines))
+        return replace(paragraph, lines=lines, box=Box.around(line.box for line in lines))
+
+    if isinstance(block, Paragraph):
+        return changed(block)
+    if isinstance(block, Picture):
+        return replace(block, paragraphs=tuple(map(changed, block.paragraphs)))
+    cells = tuple(
+        replace(cell, paragraphs=tuple(map(changed, cell.paragraphs))) for cell in block.cells
+    )
+    return replace(block, cells=cells)
 
 
 @dataclass(frozen=True, slots=True)

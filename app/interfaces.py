@@ -93,6 +93,10 @@ class Writer(Protocol):
     def looks(self) -> bool:
         """Whether it shows how pages look: styles of text, and pictures."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether it shows where each word stands."""
+
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; every word of the document is in it, none is invented."""
 

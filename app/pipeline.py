@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from app.document import Document, Page
+from app.document import Document, Page, with_lines
 from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
+from app.layout.ink import tightened
 from app.layout.styles import styled
 from app.media import detect
 
@@ -83,7 +84,7 @@ class Pipeline:
         engine = self._engines[self._engine]
         writer = self._writers[order.format]
         with converter.open(source, work, order.password) as opened:
-            reading = _Reading(opened, engine, order.languages, progress, show, writer.looks)
+            reading = _Reading(opened, engine, order.languages, progress, show, writer)
             pages: Iterator[Page] = iter(reading)
             kept: list[Page] = []
             if text is not None:
@@ -104,14 +105,15 @@ class _Reading:
         languages: tuple[Language, ...],
         progress: Progress,
         show: Show | None,
-        looks: bool,
+        writer: Writer,
     ) -> None:
         self._source = source
         self._engine = engine
         self._languages = languages
         self._progress = progress
         self._show = show
-        self._looks = looks or show is not None
+        self._looks = writer.looks or show is not None
+        self._exact = writer.exact
         self.done = self.recognized = 0
 
     def __iter__(self) -> Iterator[Page]:
@@ -123,7 +125,7 @@ class _Reading:
             self._progress(self.done, total, self.recognized)
 
     def _read(self, page: SourcePage) -> Page:
-        lines, turns, load = page.lines, 0, page.load
+        lines, turns, load, image = page.lines, 0, page.load, None
         if lines is None:
             image = page.load()
             turns = self._engine.turns(image, self._languages)
@@ -140,6 +142,8 @@ class _Reading:
             found = blocks(lines, load, width, height, self._looks)
         except InvalidFile:  # It cannot be shown, but has a text.
             found = blocks(lines, None, width, height)
+        if self._exact and image is not None:
+            found = tuple(with_lines(block, partial(tightened, image=image)) for block in found)
         read = Page(
             number=page.number,
             width=width,

@@ -369,6 +369,47 @@ def test_everything_else_of_a_pdf_is_kept(tmp_path: Path) -> None:
     assert target.stat().st_size < original.stat().st_size + 5000
 
 
+@pytest.mark.parametrize("mode", ["disable", "generate"])
+def test_the_bytes_of_a_pdf_stay_as_they_are(mode: str, tmp_path: Path) -> None:
+    """What is new comes behind them, so that signatures hold; with either table of objects."""
+    source = tmp_path / "source.pdf"
+    with pikepdf.new() as pdf:
+        for _ in range(3):
+            pdf.add_blank_page(page_size=(400, 300))
+        pdf.save(source, object_stream_mode=pikepdf.ObjectStreamMode[mode])
+    pages = [page(LINES, n) for n in (1, 3)]
+
+    PdfWriter().write(Document(pages, source), tmp_path / "made.pdf")
+    PdfWriter().write(Document(pages[:1], tmp_path / "made.pdf"), tmp_path / "again.pdf")
+
+    made = (tmp_path / "made.pdf").read_bytes()
+    assert made.startswith(source.read_bytes())
+    assert (tmp_path / "again.pdf").read_bytes().startswith(made)
+    for name in ("made.pdf", "again.pdf"):
+        with pikepdf.open(tmp_path / name) as pdf:
+            assert not pdf.get_warnings()
+            assert len(pdf.pages) == 3
+        texts = [pdfium_text(tmp_path / name, n) for n in range(3)]
+        assert texts[0]
+        assert texts[1] == ""
+        assert texts[0] == texts[2] or name == "again.pdf"
+
+
+def test_a_pdf_whose_table_is_lost_is_written_anew(tmp_path: Path) -> None:
+    """Its pages get their text all the same."""
+    source = tmp_path / "source.pdf"
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page(page_size=(400, 300))
+        pdf.save(source)
+    source.write_bytes(source.read_bytes().replace(b"startxref\n", b"startxref\n9"))
+
+    PdfWriter().write(Document([page(LINES)], source), tmp_path / "made.pdf")
+
+    with pikepdf.open(tmp_path / "made.pdf") as pdf:
+        assert not pdf.get_warnings()
+        assert "/Contents" in pdf.pages[0]
+
+
 def test_pdf_without_recognized_pages_stays_byte_for_byte(tmp_path: Path) -> None:
     """Where nothing was recognized, there is nothing to add."""
     original = blank(tmp_path / "in.pdf")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Line, Style, colour_of, is_unspaced
+from app.layout.ink import band_of, ink_in
 
 Image = NDArray[np.uint8]
 
@@ -69,22 +70,11 @@ def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
     box = line.box
     fall = 0.0 if line.vertical else line.slope * box.width
     size = max(1.0, (box.width if line.vertical else box.height - abs(fall)) * _BOX_TO_SIZE)
-    left, top = max(0, int(box.left)), max(0, int(box.top))
-    right = min(int(np.ceil(box.right)), image.shape[1])
-    bottom = min(int(np.ceil(box.bottom)), image.shape[0])
-    if right - left < 3 or bottom - top < 3:
+    found = ink_in(box, image)
+    if found is None:
         return size, 0.0, None
-    part = image[top:bottom, left:right]
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    level, mask = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
-    ink = np.asarray(mask, np.uint8)
+    part, grey, ink, level, light = found
     full = cv2.countNonZero(ink)
-    light = 2 * full > int(ink.size)
-    if light:  # Light letters on a dark ground.
-        ink = np.asarray(1 - ink, np.uint8)
-        full = int(ink.size) - full
-    if full < 8:
-        return size, 0.0, None
     # What is at the edges of letters is half paper.
     core = np.asarray(grey > (level + 255) / 2 if light else grey < level / 2 + 1, np.uint8)
     of = core if cv2.countNonZero(core) > full / 4 else ink
@@ -120,20 +110,8 @@ def _em(text: str, ink: Image, fall: float) -> float | None:
         share += next((depth for some, depth in _BELOW if not some.isdisjoint(text)), 0.0)
     else:
         return None
-    height, width = int(ink.shape[0]), int(ink.shape[1])
-    if abs(fall) > 1:
-        lean = np.array([[1, 0, 0], [fall / width, 1, -fall / 2]], np.float32)
-        way = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        ink = np.asarray(cv2.warpAffine(ink, lean, (width, height), flags=way), np.uint8)
-    filled = np.asarray(cv2.reduce(ink, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0], np.int64)
-    filled[filled > 0.9 * width] = 0  # A rule, not a letter.
-    there = np.flatnonzero(filled > max(1.0, 0.01 * float(filled.max())))
-    if not len(there):
-        return None
-    # The lines above and below may reach into the box.
-    runs = np.split(there, np.flatnonzero(np.diff(there) > max(2, 0.06 * height)) + 1)
-    run = max(runs, key=lambda run: int(filled[run[0] : run[-1] + 1].sum()))
-    return float(run[-1] - run[0] + 1) / share
+    band = band_of(ink, fall)
+    return None if band is None else (band[1] - band[0]) / share
 
 
 def _pitch(line: Line) -> float:

@@ -44,6 +44,7 @@ class DocxWriter:
 
     media_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     looks = True
+    exact = False
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; each page begins on a page, each change of size begins a section."""

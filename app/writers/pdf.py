@@ -11,7 +11,7 @@ import pikepdf
 
 from app.document import Document, Page
 from app.errors import InvalidFile
-from app.writers import pdf_pictures
+from app.writers import pdf_pictures, pdf_update
 from app.writers.pdf_file import PdfFile
 from app.writers.pdf_text import FONT_NAME, TextLayer
 
@@ -21,6 +21,7 @@ class PdfWriter:
 
     media_type = "application/pdf"
     looks = False
+    exact = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target`` from the document's PDF, or else from the pictures of its pages.
@@ -81,11 +82,10 @@ def _onto_original(document: Document, original: Path, target: Path) -> None:
             layer = TextLayer()
             font = pdf.make_indirect(pikepdf.Dictionary())
             resources = _Resources(pdf, font)
-            changed = False
+            changed: list[pikepdf.Object] = []
             for page in document.pages:
                 if page.recognized and page.lines:
-                    _add_text(pdf, page, layer, resources)
-                    changed = True
+                    changed += _add_text(pdf, page, layer, resources)
             if not changed:
                 shutil.copyfile(original, target)
                 return
@@ -93,19 +93,50 @@ def _onto_original(document: Document, original: Path, target: Path) -> None:
                 made = source.pages[0].obj.Resources.Font[f"/{FONT_NAME}"]
                 for key, value in pdf.copy_foreign(source.make_indirect(made)).items():
                     font[key] = value
-                # Streams are copied as they stand, so that nothing is packed anew; only what
-                # is new has been packed already.
-                pdf.save(
-                    target,
-                    compress_streams=False,
-                    stream_decode_level=pikepdf.StreamDecodeLevel.none,
-                    object_stream_mode=pikepdf.ObjectStreamMode.preserve,
-                )
+                changed += [*resources.copies, *_below(font)]
+                if not pdf_update.append(pdf, original, changed, target):
+                    _rewrite(pdf, target)
     except pikepdf.PdfError as error:
         raise InvalidFile("The PDF is damaged and cannot be read.") from error
 
 
-def _add_text(pdf: pikepdf.Pdf, page: Page, layer: TextLayer, resources: "_Resources") -> None:
+def _rewrite(pdf: pikepdf.Pdf, target: Path) -> None:
+    """Write the PDF anew; streams are copied as they stand, so that nothing is packed anew."""
+    pdf.save(
+        target,
+        compress_streams=False,
+        stream_decode_level=pikepdf.StreamDecodeLevel.none,
+        object_stream_mode=pikepdf.ObjectStreamMode.preserve,
+        deterministic_id=True,
+    )
+
+
+def _below(found: pikepdf.Object) -> list[pikepdf.Object]:
+    """An indirect object of ours, and those that it refers to."""
+    known: dict[tuple[int, int], pikepdf.Object] = {}
+
+    def walk(each: Any) -> None:
+        if not isinstance(each, pikepdf.Object):
+            return
+        if each.is_indirect:
+            if each.objgen in known:
+                return
+            known[each.objgen] = each
+        if isinstance(each, pikepdf.Array):
+            for item in list(each):
+                walk(item)
+        elif isinstance(each, pikepdf.Dictionary | pikepdf.Stream):
+            for _, item in each.items():
+                walk(item)
+
+    walk(found)
+    return list(known.values())
+
+
+def _add_text(
+    pdf: pikepdf.Pdf, page: Page, layer: TextLayer, resources: "_Resources"
+) -> list[pikepdf.Object]:
+    """Give the page its text; the objects that are new or changed."""
     target = pdf.pages[page.number - 1].obj
     name = resources.add(target)
     content = layer.content(
@@ -119,6 +150,7 @@ def _add_text(pdf: pikepdf.Pdf, page: Page, layer: TextLayer, resources: "_Resou
     target.Contents = pikepdf.Array(
         [packed, *(part for part in parts if isinstance(part, pikepdf.Stream))]
     )
+    return [target, packed]
 
 
 class _Resources:
@@ -132,6 +164,11 @@ class _Resources:
         self._pdf = pdf
         self._font = font
         self._copies: dict[tuple[int, int], tuple[pikepdf.Object, str]] = {}
+
+    @property
+    def copies(self) -> list[pikepdf.Object]:
+        """The resources that pages share, as they are now."""
+        return [copied for copied, _ in self._copies.values()]
 
     def add(self, page: pikepdf.Object) -> str:
         """Give ``page`` its resources; tells the font's name in them."""

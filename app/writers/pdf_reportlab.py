@@ -22,6 +22,7 @@ class ReportlabPdfWriter:
 
     media_type = "application/pdf"
     looks = False
+    exact = True
 
     def __init__(self) -> None:
         self._text = PdfWriter()

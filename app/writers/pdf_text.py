@@ -18,9 +18,41 @@ from app.writers.direction import holds_rtl, is_mostly_rtl
 from app.writers.pdf_file import PdfFile
 from app.writers.text_limits import storable
 
-FONT_NAME = "OcrText"
+FONT_NAME = "Ocr"
 
 _Run = tuple[str, Box]  # Characters as they are set, and the box that they fill.
+
+
+class _Pen:
+    """Where a content stream sets text, and how; says only what has changed."""
+
+    def __init__(self, font_name: str, page_height: float) -> None:
+        self._font_name = font_name
+        self._page_height = page_height
+        self._size = self._stretch = ""
+        self._place: tuple[float, float] | None = None  # Of the last run, if it was a level one.
+
+    def move(self, box: Box, size: float, stretch: float, vertical: bool) -> str:
+        """The operators that go to ``box`` with a ``size`` and a ``stretch`` in percent."""
+        said = ""
+        if self._size != (now := _n(size)):
+            said += f"/{self._font_name} {now} Tf "
+            self._size = now
+        if self._stretch != (now := f"{stretch:.3g}" if stretch < 1000 else _n(stretch)):
+            said += f"{now} Tz "
+            self._stretch = now
+        if vertical:
+            # Turned a quarter clockwise the text runs down the column. Nobody sees which way
+            # the empty glyphs look, and readers order turned lines better than single characters.
+            self._place = None
+            return said + f"0 -1 1 0 {_n(box.left)} {_n(self._page_height - box.top)} Tm"
+        x, y = round(box.left, 1), round(self._page_height - box.bottom, 1)
+        if self._place is None:
+            said += f"1 0 0 1 {_n(x)} {_n(y)} Tm"
+        else:
+            said += f"{_n(x - self._place[0])} {_n(y - self._place[1])} Td"
+        self._place = x, y
+        return said
 
 
 class TextLayer:
@@ -35,11 +67,12 @@ class TextLayer:
         ``matrix`` are the six numbers that carry pixels (origin bottom left) to the page.
         """
         parts: list[str] = []
+        pen = _Pen(font_name, page.height)
         # Poppler decides by the page which way its lines run.
         rtl = is_mostly_rtl("".join(line.text for line in page.lines))
         for line in page.lines:
             for run in _runs(line, rtl):
-                parts.append(self._run(run, line.vertical, page.height, font_name))
+                parts.append(self._run(run, line.vertical, pen))
         if not parts:
             return b""
         return "\n".join([f"q {matrix} cm BT 3 Tr", *parts, "ET Q\n"]).encode("ascii")
@@ -73,20 +106,13 @@ class TextLayer:
             reference,
         )
 
-    def _run(self, run: _Run, vertical: bool, page_height: float, name: str) -> str:
+    def _run(self, run: _Run, vertical: bool, pen: "_Pen") -> str:
         text, box = run
         codes = "".join(f"{self._code(character):04x}" for character in text)
-        if vertical:
-            # Turned a quarter clockwise the text runs down the column. Nobody sees which way
-            # the empty glyphs look, and readers order turned lines better than single characters.
-            size, advance = box.width, box.height
-            place = f"0 -1 1 0 {_n(box.left)} {_n(page_height - box.top)}"
-        else:
-            size, advance = box.height, box.width
-            place = f"1 0 0 1 {_n(box.left)} {_n(page_height - box.bottom)}"
-        natural = sum(_width(character) for character in text) / 1000 * size
+        size, advance = (box.width, box.height) if vertical else (box.height, box.width)
+        natural = sum(_width(character) for character in text.rstrip(" ") or text) / 1000 * size
         stretch = max(100 * advance / natural, 0.01)
-        return f"/{name} {_n(size)} Tf {_n(stretch)} Tz {place} Tm <{codes}> Tj"
+        return f"{pen.move(box, size, stretch, vertical)}<{codes}>Tj"
 
     def _code(self, character: str) -> int:
         if len(self._codes) == _MOST_CODES:  # Two bytes hold no more; no language needs them.
@@ -97,7 +123,7 @@ class TextLayer:
 # The descent is not 0 because Poppler takes 0 for a mistake and puts -0.35 in its place, which
 # would move each selection a third of a line down.
 _ASCENT, _DESCENT = 1000, -1
-_NARROW, _WIDE = 500, 1000
+_NARROW, _WIDE, _SPACE = 500, 1000, 200
 _MOST_CODES = 0xFFFE
 _SMALLEST = 1.0  # Pixels: readers drop what has no size.
 
@@ -117,8 +143,11 @@ def _runs(line: Line, page_rtl: bool) -> list[_Run]:
     runs: list[_Run] = []
     for n, (text, word) in enumerate(words):
         box = boxes[n]
-        if n and word.spaced:
+        if n and word.spaced and (mixed or line.vertical):
             runs.append((" ", _between(boxes[n - 1], box, line.vertical)))
+        elif n and word.spaced:
+            # The space is a part of the word before, and narrow enough to end before the next.
+            runs[-1] = (runs[-1][0] + " ", runs[-1][1])
         if mixed:
             after = min((left for left in starts if left > box.left), default=None)
             runs.extend(_turned(text, box, page_rtl, "" if after is None else starts[after]))
@@ -214,12 +243,16 @@ def _between(before: Box, after: Box, vertical: bool) -> Box:
 
 
 def _width(character: str) -> int:
+    if character == " ":
+        return _SPACE
     return _WIDE if east_asian_width(character) in "WF" else _NARROW
 
 
 def _glyph(character: str) -> bytes:
     if character in (_LTR_MARK, _RTL_MARK):
         return b"\0\0"
+    if character == " ":
+        return b"\0\3"
     return b"\0\2" if _width(character) == _WIDE else b"\0\1"
 
 
@@ -251,7 +284,7 @@ def _to_unicode(characters: list[str]) -> bytes:
 
 @cache
 def _font_program() -> bytes:
-    widths = {".notdef": _NARROW, "narrow": _NARROW, "wide": _WIDE}
+    widths = {".notdef": _NARROW, "narrow": _NARROW, "wide": _WIDE, "space": _SPACE}
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder(list(widths))
     builder.setupCharacterMap({})

@@ -12,6 +12,7 @@ class TextWriter:
 
     media_type = "text/plain"
     looks = False
+    exact = False
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``: lines end where they ended, a blank line parts paragraphs.
