@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import groupby, zip_longest
 from pathlib import Path
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
-from openpyxl.styles import Alignment
+from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from openpyxl.worksheet.cell_range import CellRange
@@ -19,6 +18,7 @@ from app.document import Block, Box, Document, Line, Page, Paragraph, Picture, T
 from app.writers.direction import is_mostly_rtl
 from app.writers.grid import grid_of, width_of
 from app.writers.text_limits import storable
+from app.writers.xlsx_types import typed
 
 
 class XlsxWriter:
@@ -45,6 +45,7 @@ _NARROWEST, _WIDEST = 8, 80  # Columns, in characters.
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 _TOP = Alignment(vertical="top")
 _TEXT_FORMAT = "@"
+_BOLD = Font(bold=True)
 
 
 def _add_sheet(book: Workbook, page: Page) -> None:
@@ -52,12 +53,14 @@ def _add_sheet(book: Workbook, page: Page) -> None:
     rtl = is_mostly_rtl("".join(line.text for line in page.lines))
     sheet.sheet_view.rightToLeft = rtl
     rows: list[Sequence[str]] = []
+    heads: set[int] = set()  # Rows of headings.
     for part in _stretches(page.blocks):
         if rows:  # What stands above a table is none of its rows.
             rows.append(())
         if isinstance(part, Table):
             grid = grid_of(part)
             starts = _append(rows, [row[::-1] for row in grid] if rtl else grid)
+            heads.update(range(starts[0], starts[part.heads]))
             for span in _merged(part, starts, rtl):
                 sheet.merged_cells.add(span)
         else:
@@ -67,8 +70,12 @@ def _add_sheet(book: Workbook, page: Page) -> None:
         sheet.column_dimensions[get_column_letter(n)].width = min(
             max(widest + 2, _NARROWEST), _WIDEST
         )
-    for row in rows:
-        sheet.append([_cell(sheet, text) for text in row])
+    for number, row in enumerate(rows):
+        cells = [_cell(sheet, text) for text in row]
+        for cell in cells:
+            if cell is not None and number in heads:
+                cell.font = _BOLD
+        sheet.append(cells)
 
 
 def _stretches(blocks: Sequence[Block]) -> Iterator[Table | list[Paragraph]]:
@@ -155,7 +162,7 @@ def _parts(text: str) -> list[str]:
 def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
     if not text:
         return None
-    if (number := _number(text)) is not None:
+    if (number := typed(text)) is not None:
         digits, number_format = number
         cell = WriteOnlyCell(sheet, value=digits)
         cell.data_type = "n"
@@ -174,32 +181,3 @@ def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
 
 
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-_NUMBER = re.compile(
-    r"-?(?P<whole>0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)"
-    r"(?:\.(?P<decimals>[0-9]+))?(?P<percent>%)?"
-)
-_MOST_DIGITS = 15  # That survive as a floating-point number.
-_PHONE = re.compile(r"1[3-9][0-9]{9}")  # A Chinese mobile number.
-
-
-def _number(text: str) -> tuple[str, str] | None:
-    """The value and format of ``text``, if they show exactly the same text again.
-
-    The value has the digits of the text, so that 25.0 can be told from 25.
-    """
-    match = _NUMBER.fullmatch(text)
-    if match is None or _PHONE.fullmatch(text):
-        return None
-    plain = text.rstrip("%").replace(",", "")
-    value = Decimal(plain)
-    if sum(map(str.isdigit, plain)) > _MOST_DIGITS or (not value and text.startswith("-")):
-        return None
-    decimals = match["decimals"] or ""
-    number_format = "#,##0" if "," in match["whole"] else "0"
-    if decimals:
-        number_format += "." + "0" * len(decimals)
-    if match["percent"]:
-        return f"{value / 100:f}", number_format + "%"
-    if not decimals:
-        return plain, "General" if number_format == "0" else number_format
-    return plain, number_format
