@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 PEERS := .venv-peers
+IMG2TABLE := .venv-img2table
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt bench lock system system-test system-bench
@@ -28,18 +29,20 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev $(PEERS)/.bench ## Measure speed and accuracy, also of other OCR programs
+bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other OCR programs
 	@$(BIN)/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.latency
 	@$(BIN)/python -m benchmarks.queue
 	@$(BIN)/python -m benchmarks.tesseract_binding
 	@$(BIN)/python -m benchmarks.pdf_writer
+	@$(BIN)/python -m benchmarks.tables
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
 	@$(UV) pip compile -q -U --extra scale --group dev pyproject.toml --universal --generate-hashes --no-header \
 		-c requirements.lock -o requirements-dev.lock
 	@$(UV) pip compile -q -U --group peers --universal --generate-hashes --no-header -o requirements-peers.lock
+	@$(UV) pip compile -q -U --group img2table --universal --generate-hashes --no-header -o requirements-img2table.lock
 
 $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv==$(UV_VERSION); }
@@ -51,9 +54,9 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock | system-test
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
-$(PEERS)/.bench: requirements-peers.lock | $(VENV)/.dev system-bench
-	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv --without-pip $(PEERS)
-	@$(UV) pip install -q --compile-bytecode --python $(PEERS)/bin/python --no-deps --require-hashes -r $<
+$(PEERS)/.bench $(IMG2TABLE)/.bench: .venv-%/.bench: requirements-%.lock | $(VENV)/.dev system-bench
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
+	@$(UV) pip install -q --compile-bytecode --python $(@D)/bin/python --no-deps --require-hashes -r $<
 	@touch $@
 
 # The Debian packages; without root, the line that installs them.

@@ -1,5 +1,7 @@
 """One document's way: convert, recognize, lay out, write, page by page; knows no HTTP, no SQL."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +59,12 @@ class Pipeline:
         self._engines = engines
         self._writers = writers
         self._engine = engine
+
+    def with_writer(self, name: str, writer: Writer) -> Pipeline:
+        """The same with one writer more."""
+        converters = list(dict.fromkeys(self._converters.values()))
+        writers = {**self._writers, name: writer}
+        return Pipeline(converters, self._engines, writers, self._engine)
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""

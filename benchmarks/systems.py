@@ -27,6 +27,7 @@ from benchmarks.samples import Sample
 
 CORES = len(os.sched_getaffinity(0))
 PEERS = Path(__file__).parent.parent / ".venv-peers" / "bin"
+IMG2TABLE = Path(__file__).parent.parent / ".venv-img2table" / "bin"
 NAMES = ("ocr-server", "ocrmypdf", "tesseract", "rapidocr", "engine")
 
 

@@ -83,7 +83,7 @@ _EPOCH = date(1899, 12, 30)
 def _date(text: str) -> tuple[str, str] | None:
     for n, pattern in enumerate(_DATES):
         match = pattern.fullmatch(text)
-        if match is None or (not text.replace(match["s"], "").isascii() and n != 1):
+        if match is None:
             continue
         try:
             day = date(int(match["y"]), int(match["m"]), int(match["d"]))
