@@ -157,3 +157,42 @@ def test_skewed_pages_are_read_along_their_lines() -> None:
     ]
 
     assert order(found[::-1]).split() == ["a0", "b0", "a1", "b1", "a2", "b2", "a3", "b3"]
+
+
+def test_four_columns_beside_each_other() -> None:
+    """Each is text by itself, though the lines of three fill little of their common width."""
+    found = [each for n in range(4) for each in column("abcd"[n], 40 + 240 * n, 200, 100, 5)]
+
+    assert order(found) == " ".join(f"{name}{n}" for name in "abcd" for n in range(5))
+
+
+def test_a_list_beside_text_is_a_column_of_its_own() -> None:
+    """Its lines stand at heights of their own; cells of a table would not."""
+    text = column("t", 400, 550, 100, 12)
+    notes = [line(f"n{n}", 60, 110 + 33 * n, 90) for n in range(9)]
+
+    assert order(text + notes).startswith("n0 n1 n2")
+
+
+def test_columns_between_headings_are_found_piece_by_piece() -> None:
+    """Those at the top need not stand where those at the bottom do."""
+    found = [
+        *column("a", 50, 400, 100, 4),
+        *column("b", 500, 400, 100, 4),
+        line("across the whole page", 50, 260, 850),
+        *column("c", 50, 200, 320, 4),
+        *column("d", 300, 600, 320, 4),
+    ]
+
+    words = order(found).split()
+    assert words[:8] == ["a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3"]
+    assert words[-8:] == ["c0", "c1", "c2", "c3", "d0", "d1", "d2", "d3"]
+
+
+def test_ten_thousand_lines_are_put_in_order() -> None:
+    """A page may be made to keep us busy: columns are looked for so often, and no more."""
+    found = [
+        line(f"w{n}", (n * 7919) % 1900, (n * 104729) % 1980, 5 + n % 90) for n in range(10000)
+    ]
+
+    assert len(order(found).split()) == 10000

@@ -369,6 +369,33 @@ def test_everything_else_of_a_pdf_is_kept(tmp_path: Path) -> None:
     assert target.stat().st_size < original.stat().st_size + 5000
 
 
+def test_an_earlier_recognition_is_replaced(tmp_path: Path) -> None:
+    """Its unseen text would be found twice; text that is seen stays."""
+    source = tmp_path / "source.pdf"
+    with pikepdf.new() as pdf:
+        sheet = pdf.add_blank_page(page_size=(400, 300))
+        sheet.Resources = pikepdf.Dictionary(
+            Font=pikepdf.Dictionary(
+                F=pikepdf.Dictionary(
+                    Type=pikepdf.Name.Font,
+                    Subtype=pikepdf.Name.Type1,
+                    BaseFont=pikepdf.Name.Helvetica,
+                )
+            )
+        )
+        sheet.Contents = pdf.make_stream(
+            b"BT /F 9 Tf q 3 Tr 10 10 Td (unseen) Tj Q ET BT /F 9 Tf 10 50 Td (seen) Tj ET"
+        )
+        pdf.save(source)
+
+    PdfWriter().write(Document([page(LINES[:1])], source), tmp_path / "made.pdf")
+
+    text = pdfium_text(tmp_path / "made.pdf")
+    assert "unseen" not in text
+    assert "seen" in text
+    assert LINES[0].text in text
+
+
 @pytest.mark.parametrize("mode", ["disable", "generate"])
 def test_the_bytes_of_a_pdf_stay_as_they_are(mode: str, tmp_path: Path) -> None:
     """What is new comes behind them, so that signatures hold; with either table of objects."""

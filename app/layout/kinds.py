@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
@@ -93,27 +94,24 @@ def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
     if len(blocks) < _FEWEST_BLOCKS:
         return []
     found: list[tuple[int, Kind]] = []
-    boxes = [block.box for block in blocks]
+    tops = sorted(block.box.top for block in blocks)
+    bottoms = sorted(block.box.bottom for block in blocks)
     for index, block in enumerate(blocks):
         if not isinstance(block, Paragraph) or len(block.lines) > 2 or block.kind is Kind.HEADING:
             continue
-        size = block.lines[0].box.height
-        if block.box.bottom < _EDGE * height:
-            below = [box.top for box in boxes if box.top >= block.box.bottom - size / 2]
-            if below and _gap(block.box.bottom, below) > _APART * size:
+        size, box = block.lines[0].box.height, block.box
+        if box.bottom < _EDGE * height:
+            below = bisect_left(tops, box.bottom - size / 2)
+            if below < len(tops) and tops[below] - box.bottom > _APART * size:
                 found.append((index, Kind.HEADER))
-        elif block.box.top > (1 - _EDGE) * height:
-            above = [box.bottom for box in boxes if box.bottom <= block.box.top + size / 2]
-            if above and block.box.top - max(above) > _APART * size:
+        elif box.top > (1 - _EDGE) * height:
+            above = bisect_right(bottoms, box.top + size / 2) - 1
+            if above >= 0 and box.top - bottoms[above] > _APART * size:
                 found.append((index, Kind.FOOTER))
     return found
 
 
 _FEWEST_BLOCKS = 3
-
-
-def _gap(bottom: float, tops: Sequence[float]) -> float:
-    return min(tops) - bottom
 
 
 def _indented(blocks: Sequence[Block]) -> list[Block]:

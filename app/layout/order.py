@@ -23,6 +23,7 @@ _FEWEST = 3  # and have at least this many lines (a number, not a height).
 _MOST_PLACES = 40  # Where columns may part that are looked at closely: pages may have thousands.
 _ALIKE = 1.35  # Heights of lines that may be one text; a line may lack tall letters.
 _OTHER_SIZE = 1.2  # Of fonts in one paragraph.
+_MOST_ENDS = 500  # Of lines, that are looked at at all.
 _SIZE_RATIO = 1.5  # Lines whose heights differ more than this are different kinds of text.
 
 
@@ -44,29 +45,51 @@ def flowing(rows: Sequence[Sequence[Item]]) -> Iterator[Paragraph]:
         yield Paragraph(tuple(i.line for i in group), Box.around(i.line.box for i in group))
 
 
+class _Effort:
+    """How often two sides of a gap may still be compared: pages may be made to keep us busy."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self) -> bool:
+        """One comparison; False when none is left."""
+        self.left -= 1
+        return self.left >= 0
+
+
+_MOST_EFFORT = 4000  # Ten times what a newspaper takes;
+_MOST_LOOKS = 4_000_000  # at lines, which a comparison looks at all of.
+
+
 def has_columns(items: Sequence[Item]) -> bool:
     """Whether the items stand in columns of running text."""
-    return _gutter(items) is not None
+    return _gutter(items, _Effort(_MOST_EFFORT // 10)) is not None
 
 
 def regions(items: list[Item]) -> list[list[Item]]:
     """The items cut into columns and what stands above, between and below them, in order."""
-    cut = _gutter(items)
+    return _regions(items, _Effort(min(_MOST_EFFORT, _MOST_LOOKS // max(1, len(items)))))
+
+
+def _regions(items: list[Item], effort: _Effort) -> list[list[Item]]:
+    cut = _gutter(items, effort)
     if cut is None:
         return [items]
     ordered: list[list[Item]] = []
     flow: list[Item] = []  # What spans the columns, or stands where there are none.
     size = _size(items)
     for left, right, spanning in _bands(items, cut):
-        if _is_gutter(_edges(left), _edges(right), size):
+        if _is_gutter(_edges(left), _edges(right), size, effort):
             if flow:
-                ordered += regions(flow)
+                ordered += _regions(flow, effort)
                 flow = []
-            ordered += regions(left) + regions(right)
+            ordered += _regions(left, effort) + _regions(right, effort)
         else:
             flow += left + right
         flow += spanning
-    return ordered + (regions(flow) if flow else [])
+    if len(flow) == len(items):  # There was no effort left to cut them.
+        return [items]
+    return ordered + (_regions(flow, effort) if flow else [])
 
 
 def _bands(items: list[Item], cut: float) -> Iterator[tuple[list[Item], list[Item], list[Item]]]:
@@ -94,18 +117,21 @@ def _edges(items: Sequence[Item]) -> NDArray[np.float64]:
     return np.array(sorted(edges, key=lambda edge: edge[2])).reshape(-1, 3).T
 
 
-def _gutter(items: Sequence[Item]) -> float | None:
+def _gutter(items: Sequence[Item], effort: _Effort) -> float | None:
     """The x of the best gap between two columns of text, or None if there is one column."""
-    return _best_gap(_edges(items), _size(items), _MOST_PLACES) if items else None
+    return _best_gap(_edges(items), _size(items), effort, _MOST_PLACES) if items else None
 
 
-def _best_gap(edges: NDArray[np.float64], size: float, most_places: int) -> float | None:
+def _best_gap(
+    edges: NDArray[np.float64], size: float, effort: _Effort, most_places: int
+) -> float | None:
     if edges.shape[1] < 2 * _FEWEST:
         return None
     places = np.unique(np.round(edges[1])) + 0.5
+    places = places[:: 1 + len(places) // _MOST_ENDS]
     left, right = edges[1] <= places[:, None], edges[0] >= places[:, None]
     # The number of the band between two lines that cross, for each place and line.
-    band = np.cumsum(~(left | right), axis=1)
+    band = np.cumsum(~(left | right), axis=1, dtype=np.int32)
     most = np.zeros(len(places))
     for n in range(len(places)):
         fewer = _fewer(left[n], right[n], band[n])
@@ -121,7 +147,7 @@ def _best_gap(edges: NDArray[np.float64], size: float, most_places: int) -> floa
         for number in np.flatnonzero(fewer >= _FEWEST):
             here = band[n] == number
             sides = edges[:, left[n] & here], edges[:, right[n] & here]
-            if _is_gutter(*sides, size, most_places):
+            if _is_gutter(*sides, size, effort, most_places):
                 score += float(fewer[number])
         if score > 0 and score - crossed[n] > best_score:
             best, best_score = float(places[n]), score - crossed[n]
@@ -129,7 +155,7 @@ def _best_gap(edges: NDArray[np.float64], size: float, most_places: int) -> floa
 
 
 def _fewer(
-    left: NDArray[np.bool_], right: NDArray[np.bool_], band: NDArray[np.int_]
+    left: NDArray[np.bool_], right: NDArray[np.bool_], band: NDArray[np.int32]
 ) -> NDArray[np.int_]:
     """How many lines the emptier side has in each band."""
     count = int(band[-1]) + 1
@@ -142,10 +168,11 @@ def _is_gutter(
     left: NDArray[np.float64],
     right: NDArray[np.float64],
     size: float,
+    effort: _Effort,
     most_places: int = _MOST_PLACES,
 ) -> bool:
     """Whether two columns of text stand side by side; each as by ``_edges``."""
-    if min(left.shape[1], right.shape[1]) < _FEWEST:
+    if min(left.shape[1], right.shape[1]) < _FEWEST or not effort.spend():
         return False
     gap = float(right[0].min() - left[1].max())
     if gap < _GUTTER * size:
@@ -156,7 +183,10 @@ def _is_gutter(
     if min(beside_left.shape[1], beside_right.shape[1]) < 2:
         return False
     fewer = most_places // 5
-    text = _is_text(beside_left, size, fewer), _is_text(beside_right, size, fewer)
+    text = (
+        _is_text(beside_left, size, effort, fewer),
+        _is_text(beside_right, size, effort, fewer),
+    )
     if not any(text):
         return False
     # Beside running text, a list or a table of its own has lines of its own.
@@ -176,7 +206,7 @@ def _near(middles: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     return np.minimum(middles - there[after - 1], there[after] - middles)
 
 
-def _is_text(edges: NDArray[np.float64], size: float, most_places: int) -> bool:
+def _is_text(edges: NDArray[np.float64], size: float, effort: _Effort, most_places: int) -> bool:
     """Whether lines fill one or several columns as running text does; cells of a table do not.
 
     The means are weighted by width, so that a table below running text does not hide it.
@@ -190,7 +220,7 @@ def _is_text(edges: NDArray[np.float64], size: float, most_places: int) -> bool:
     beside = np.abs(edges[2][some, None] - edges[2]) < size / 2
     if np.average(beside @ widths, weights=widths[some]) <= _FILLED * width:
         return False
-    return bool(most_places) and _best_gap(edges, size, most_places) is not None
+    return bool(most_places) and _best_gap(edges, size, effort, most_places) is not None
 
 
 _FILLED = 0.6

@@ -144,13 +144,44 @@ def _add_text(
     )
     packed = pikepdf.Stream(pdf, zlib.compress(content), Filter=pikepdf.Name.FlateDecode)
     contents = target.get("/Contents")
-    parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    parts: list[Any] = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    new: list[pikepdf.Object] = [target, packed]
+    without = _without_unseen_text(pdf.pages[page.number - 1])
+    if without is not None:
+        parts = [pikepdf.Stream(pdf, zlib.compress(without), Filter=pikepdf.Name.FlateDecode)]
+        new += parts
     # The text comes first: whatever graphics state the page's own content leaves behind, even
     # with an unbalanced q or Q, cannot move it; and it is balanced itself.
     target.Contents = pikepdf.Array(
         [packed, *(part for part in parts if isinstance(part, pikepdf.Stream))]
     )
-    return [target, packed]
+    return new
+
+
+_SHOW = {"Tj", "TJ", "'", '"'}
+_UNSEEN = (3, 7)  # Modes of text that is not painted.
+
+
+def _without_unseen_text(page: pikepdf.Page) -> bytes | None:
+    """What the page draws without an earlier recognition's text; None if it has none of that."""
+    try:
+        instructions = pikepdf.parse_content_stream(page)
+    except (pikepdf.PdfError, ValueError):
+        return None
+    kept, modes, mode = [], [], 0
+    for instruction in instructions:
+        operator = str(instruction.operator)
+        if operator == "q":
+            modes.append(mode)
+        elif operator == "Q" and modes:
+            mode = modes.pop()
+        elif operator == "Tr" and instruction.operands:
+            mode = int(instruction.operands[0])
+        if not (operator in _SHOW and mode in _UNSEEN):
+            kept.append(instruction)
+    if len(kept) == len(instructions):
+        return None
+    return pikepdf.unparse_content_stream(kept)
 
 
 class _Resources:
