@@ -86,10 +86,12 @@ def _ordered(lines: Sequence[Line], placed: Sequence[Table | Picture], width: fl
         while place in places:
             place = replace(place, bottom=place.bottom + 1)
         places[place] = each
-    left = [*lines, *(Line((Word(_STAND_IN, box),), box) for box in places)]
-    frame = Frame.of(left, width)
+    stand_ins = [Line((Word(_STAND_IN, box),), box) for box in places]
+    frame = Frame.of([*lines, *stand_ins], width)
+    items = [Item(line, frame(line.box)) for line in lines]
+    items += _level_with_each_other([Item(line, frame(line.box)) for line in stand_ins], size)
     found: list[Block] = []
-    for region in regions([Item(line, frame(line.box)) for line in left]) if left else []:
+    for region in regions(items) if items else []:
         column = Box.around(item.line.box for item in region)
         # No table has another one in it.
         for holds, stretch in groupby(rows(region), key=_holds_placed):
@@ -107,6 +109,25 @@ def _ordered(lines: Sequence[Line], placed: Sequence[Table | Picture], width: fl
                         for block in _restored(paragraph, places)
                     )
     return found
+
+
+def _level_with_each_other(items: Sequence[Item], size: float) -> list[Item]:
+    """The items, those that begin nearly at one height beside each other at the same one."""
+    found: list[Item] = []
+    for item in sorted(items, key=lambda item: item.box.top):
+        box = item.box
+        beside = (
+            each.box.top
+            for each in found
+            if box.top - each.box.top < _NEAR * size
+            and (box.left >= each.box.right or box.right <= each.box.left)
+        )
+        top = next(beside, box.top)
+        found.append(Item(item.line, replace(box, top=top, bottom=top + size)))
+    return found
+
+
+_NEAR = 3.0  # Line heights.
 
 
 def _holds_placed(row: Sequence[Item]) -> bool:

@@ -56,7 +56,7 @@ def _is_open(grid: Grid, lines: Sequence[Line]) -> bool:
     return 2 * within > len(lines)
 
 
-_FEW_CELLS = 12
+_FEW_CELLS = 6
 _FEWEST_OPEN = 3  # Rows of several cells, within one cell.
 
 
@@ -190,13 +190,22 @@ def _places(rules: Sequence[Rule], near: float) -> list[float]:
 
 def _with_ends(places: list[float], across: Sequence[Rule], near: float) -> list[float]:
     """The places, and the ends of the rules across them where nothing is drawn there."""
-    first = float(np.median([rule.start for rule in across]))
-    last = float(np.median([rule.stop for rule in across]))
+    # Those between the rows of a group end at the group's heading.
+    longest = max(rule.stop - rule.start for rule in across)
+    long = [rule for rule in across if rule.stop - rule.start >= _LONG * longest]
+    if len(long) < _FEWEST_LONG:
+        long = list(across)
+    first = float(np.median([rule.start for rule in long]))
+    last = float(np.median([rule.stop for rule in long]))
     if first < places[0] - 3 * near:
         places = [first, *places]
     if last > places[-1] + 3 * near:
         places = [*places, last]
     return places
+
+
+_LONG = 0.9  # Of the longest;
+_FEWEST_LONG = 3  # a single one may belong to something else.
 
 
 def _walls(

@@ -23,8 +23,14 @@ def classified(blocks: Sequence[Block], height: float) -> tuple[Block, ...]:
     for index, kind in _edges(found, height):
         block = found[index]
         if isinstance(block, Paragraph):
-            found[index] = replace(block, kind=kind)
-    return tuple(_indented(found))
+            found[index] = replace(block, kind=kind, column=None)
+    # Heads are read first and feet last, whatever column they stand over.
+    return tuple(_indented(sorted(found, key=_place)))
+
+
+def _place(block: Block) -> int:
+    kind = block.kind if isinstance(block, Paragraph) else Kind.TEXT
+    return {Kind.HEADER: 0, Kind.FOOTER: 2}.get(kind, 1)
 
 
 def _body(paragraphs: Sequence[Paragraph]) -> tuple[float, bool] | None:
