@@ -231,6 +231,7 @@ class Document:
 
     pages: Iterable[Page]
     original: Path | None = None  # The unlocked PDF whose pages these are, if they come from one.
+    languages: tuple[str, ...] = ()  # Tags (BCP 47) of those that it was read in.
 
 
 def colour_of(red: int, green: int, blue: int) -> int | None:

@@ -24,6 +24,11 @@ class Language:
     match: str = "exact"  # How near the models are: exact, related, script, formal.
     note: str = ""  # What a person should know before choosing it.
 
+    @property
+    def tag(self) -> str:
+        """The tag by which Office programs know the language (BCP 47); "" for none of theirs."""
+        return _TAGS.get(self.tesseract[0], "")
+
 
 Check = Callable[[tuple[Language, ...]], None]
 """Raises BadRequest unless all the languages can be read here."""
@@ -135,3 +140,16 @@ def _package(model: str) -> str:
     if folder:
         return f"tesseract-ocr-script-{_SCRIPT_PACKAGES.get(script, script.lower())}"
     return f"tesseract-ocr-{model.replace('_', '-')}"
+
+
+# By Tesseract's models, those that Office programs check the spelling of.
+_TAGGED = """
+afr:af-ZA ara:ar-SA aze:az-Latn-AZ bel:be-BY ben:bn-IN bul:bg-BG cat:ca-ES ces:cs-CZ chi_sim:zh-CN
+chi_tra:zh-TW dan:da-DK deu:de-DE ell:el-GR eng:en-US est:et-EE eus:eu-ES fas:fa-IR fin:fi-FI
+fra:fr-FR gle:ga-IE glg:gl-ES guj:gu-IN heb:he-IL hin:hi-IN hrv:hr-HR hun:hu-HU hye:hy-AM ind:id-ID
+isl:is-IS ita:it-IT jpn:ja-JP kan:kn-IN kat:ka-GE kaz:kk-KZ kor:ko-KR lav:lv-LV lit:lt-LT mal:ml-IN
+mar:mr-IN mkd:mk-MK msa:ms-MY nld:nl-NL nor:nb-NO pan:pa-IN pol:pl-PL por:pt-PT ron:ro-RO rus:ru-RU
+slk:sk-SK slv:sl-SI spa:es-ES sqi:sq-AL srp:sr-Cyrl-RS swe:sv-SE swa:sw-KE tam:ta-IN tel:te-IN
+tha:th-TH tur:tr-TR ukr:uk-UA urd:ur-PK vie:vi-VN
+"""
+_TAGS = dict(pair.split(":") for pair in _TAGGED.split())

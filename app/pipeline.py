@@ -97,7 +97,8 @@ class Pipeline:
             kept: list[Page] = []
             if text is not None:
                 pages = _keep(pages, kept)
-            writer.write(Document(pages, opened.original), target)
+            tags = tuple(language.tag for language in order.languages if language.tag)
+            writer.write(Document(pages, opened.original, tags), target)
             if text is not None:
                 self._writers["txt"].write(Document(kept), text)
             return Outcome(kind, writer.media_type, reading.done, reading.recognized)

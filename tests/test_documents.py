@@ -27,6 +27,7 @@ from app.document import (
     Table,
     Word,
 )
+from app.languages import parse
 from app.writers.docx import DocxWriter
 from app.writers.pptx import PptxWriter
 
@@ -228,3 +229,15 @@ def test_tables_on_slides_have_rules_if_they_had(tmp_path: Path, drawn: bool) ->
     (frame,) = slide.shapes
     assert ("5940675A" in frame._element.xml) == drawn
     assert frame.table.columns[0].width == frame.table.columns[1].width
+
+
+def test_word_knows_the_languages(tmp_path: Path) -> None:
+    """For its spelling, and for the shapes of Han characters."""
+    languages = tuple(each.tag for each in parse("ChineseTaiwan,German,Hebrew"))
+    DocxWriter().write(Document([page(paragraph("Wort"))], None, languages), tmp_path / "d.docx")
+
+    file = docx.Document(str(tmp_path / "d.docx"))
+    (found,) = file.styles["Normal"].element.iter(qn("w:lang"))
+    assert found.get(qn("w:val")) == "de-DE"
+    assert found.get(qn("w:eastAsia")) == "zh-TW"
+    assert found.get(qn("w:bidi")) == "he-IL"

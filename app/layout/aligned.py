@@ -112,7 +112,6 @@ def _zones(stack: Sequence[Rule], items: Sequence[Item]) -> Iterator[tuple[int, 
     size = median([item.box.height for item in items] or [1.0])
     first = 0
     several = 0  # Rows of several cells since the first.
-    bands = 0
     for n in range(1, len(stack) + 1):
         good = False
         if n < len(stack):
@@ -125,11 +124,10 @@ def _zones(stack: Sequence[Rule], items: Sequence[Item]) -> Iterator[tuple[int, 
             good = not prose and not empty and len(found) - many <= max(4, many)
             if good:
                 several += many or _are_beside(inside)
-                bands += bool(found)
         if not good:
             if n - 1 > first and several >= 2:
                 yield first, n - 1
-            first, several, bands = n, 0, 0
+            first, several = n, 0
 
 
 def _are_beside(items: Sequence[Item]) -> bool:

@@ -50,7 +50,7 @@ class DocxWriter:
         """Create ``target``; each page begins on a page, each change of size begins a section."""
         file = docx.Document()
         _set_properties(file)
-        docx_text.prepare(file)
+        docx_text.prepare(file, document.languages)
         body = _Body(file)
         for page in document.pages:
             body.add(page)

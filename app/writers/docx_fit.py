@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from app.document import Block, Box, Page, Paragraph, Picture, Table
 from app.writers.docx_sections import Margins, floats, size_of, stretches
 from app.writers.docx_text import line_points, points
+from app.writers.fonts import width_in_ems
 from app.writers.grid import sides
 from app.writers.text_limits import storable
-from app.writers.text_widths import width_in_ems
 
 
 def fitted(page: Page, margins: Margins) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -19,16 +20,10 @@ from app.document import Align, Box, Kind, Page, Paragraph, is_unspaced
 from app.layout.marks import item_mark
 from app.writers.direction import is_mostly_rtl
 from app.writers.docx_table import child
+from app.writers.fonts import FONTS
 from app.writers.text_limits import storable
 
-# Latin and East Asian fonts that Word brings along.
-_FONTS = {
-    "serif": ("Times New Roman", "SimSun"),
-    "sans": ("Arial", "Microsoft YaHei"),
-    "mono": ("Courier New", "FangSong"),
-}
 _HEADING_FONTS = ("Times New Roman", "SimHei")
-_EAST_ASIAN_LANGUAGE = "zh-CN"
 _AFTER_SIZE = ("w:highlight", "w:u", "w:effect", "w:bdr", "w:shd", "w:vertAlign", "w:rtl", "w:lang")
 _LINE_TO_FONT = 0.7  # Of the height of a line's box, which has some room to spare.
 _SMALLEST, _LARGEST = 5.0, 96.0  # Points.
@@ -60,17 +55,17 @@ def points(paragraph: Paragraph, page: Page) -> float | None:
     return round(2 * min(max(size / page.dpi * 72, _SMALLEST), _LARGEST)) / 2
 
 
-def prepare(file: Docx) -> None:
-    """Set the fonts and distances of the styles that are used."""
+def prepare(file: Docx, languages: Sequence[str]) -> None:
+    """Set the fonts and distances of the styles that are used, and the ``languages``, as tags."""
     normal = file.styles["Normal"]
-    _set_fonts(normal.element.get_or_add_rPr(), *_FONTS["serif"])
-    child(normal.element.get_or_add_rPr(), "w:lang", eastAsia=_EAST_ASIAN_LANGUAGE)
+    _set_fonts(normal.element.get_or_add_rPr(), *FONTS["serif"])
+    _set_languages(normal.element.get_or_add_rPr(), languages)
     normal.paragraph_format.space_after = Pt(0)
     normal.paragraph_format.line_spacing = 1.0
     for name in (*_HEADINGS.values(), *_BULLETS.values(), *_STYLES.values(), "List Paragraph"):
         style: Any = file.styles[name]
         heading = name in _HEADINGS.values()
-        fonts = _HEADING_FONTS if heading else _FONTS["serif"]
+        fonts = _HEADING_FONTS if heading else FONTS["serif"]
         _set_fonts(style.element.get_or_add_rPr(), *fonts)
         style.font.color.rgb = RGBColor(0, 0, 0)
         style.font.bold = heading
@@ -112,7 +107,7 @@ def write(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float 
     run.font.rtl = True if rtl else None
     _dress(run, paragraph, page, usual)
     language = _east_asian_language(text)
-    if language != _EAST_ASIAN_LANGUAGE:
+    if language:
         child(run._r.get_or_add_rPr(), "w:lang", eastAsia=language)
 
 
@@ -240,7 +235,7 @@ def _dress(run: Run, paragraph: Paragraph, page: Page, usual: float | None) -> N
     if style is None:
         return
     if style.family is not None and style.family != "serif":
-        _set_fonts(run._r.get_or_add_rPr(), *_FONTS[style.family])
+        _set_fonts(run._r.get_or_add_rPr(), *FONTS[style.family])
     if style.bold != heading:
         run.font.bold = style.bold
     if style.italic:
@@ -278,10 +273,23 @@ def _set_points(properties: Any, size: float) -> None:
         properties.insert_element_before(element, *_AFTER_SIZE)
 
 
+def _set_languages(properties: Any, tags: Sequence[str]) -> None:
+    """The first of each of the three kinds that Word tells apart."""
+    east_asian = [tag for tag in tags if tag.startswith(("zh", "ja", "ko"))]
+    leftwards = [tag for tag in tags if tag.startswith(("ar", "fa", "he", "ur"))]
+    others = [tag for tag in tags if tag not in (*east_asian, *leftwards)]
+    wanted = {
+        "val": (*others, "en-US")[0],
+        "eastAsia": (*east_asian, "zh-CN")[0],
+        "bidi": (*leftwards, "ar-SA")[0],
+    }
+    child(properties, "w:lang", **wanted)
+
+
 def _east_asian_language(text: str) -> str:
-    """The language by which programs choose the shapes of Han characters and their marks."""
+    """The language by which programs choose the shapes of Han characters, if the text tells."""
     if any("\u3041" <= character <= "\u30ff" for character in text):
         return "ja-JP"
     if any("\uac00" <= character <= "\ud7a3" for character in text):
         return "ko-KR"
-    return _EAST_ASIAN_LANGUAGE
+    return ""

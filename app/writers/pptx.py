@@ -17,9 +17,9 @@ from pptx.util import Emu, Pt
 
 from app.document import Align, Box, Cell, Document, Page, Paragraph, Picture, Table
 from app.writers.direction import is_mostly_rtl
+from app.writers.fonts import FONTS, width_in_ems
 from app.writers.grid import is_centred, is_rtl, sides
 from app.writers.text_limits import storable
-from app.writers.text_widths import width_in_ems
 
 
 class PptxWriter:
@@ -45,11 +45,6 @@ class PptxWriter:
 _BLANK = 6  # The blank layout of the library's template.
 _EMU_PER_INCH, _EMU_PER_POINT = 914_400, 12_700
 _SMALLEST_INCHES, _LARGEST_INCHES = 1.0, 56.0
-_FONTS = {
-    "serif": ("Times New Roman", "SimSun"),
-    "sans": ("Arial", "Microsoft YaHei"),
-    "mono": ("Courier New", "FangSong"),
-}
 _ALIGN = {Align.CENTER: PP_ALIGN.CENTER, Align.END: PP_ALIGN.RIGHT}
 # PowerPoint's own styles of tables: rules around every cell, and none.
 _GRID = "{5940675A-B579-460E-94D1-54222C63F5DA}"
@@ -169,7 +164,7 @@ def _write(content: Any, paragraph: Paragraph, text: str, points: float, seen: b
     run.text = text
     run.font.size = Pt(points)
     style = paragraph.style
-    latin, east_asian = _FONTS[(style.family if style is not None else None) or "sans"]
+    latin, east_asian = FONTS[(style.family if style is not None else None) or "sans"]
     if style is not None:
         run.font.bold = True if style.bold else None
         run.font.italic = True if style.italic else None

@@ -1,7 +1,14 @@
-"""About how wide text runs in the fonts that programs have, without their files."""
+"""The fonts that Office programs bring along, and about how wide text runs in them."""
 
 import unicodedata
 from functools import lru_cache
+
+FONTS = {
+    "serif": ("Times New Roman", "SimSun"),
+    "sans": ("Arial", "Microsoft YaHei"),
+    "mono": ("Courier New", "FangSong"),
+}
+"""A Latin and an East Asian font for each family."""
 
 
 def width_in_ems(text: str, family: str | None = None) -> float:
