@@ -109,7 +109,9 @@ def cut_out(
     ]
     # Pixel centres are at halves on both sides.
     start = origin - np.array([left, top], np.float32) + (along + down) / 2 - 0.5
-    way = cv2.INTER_LINEAR if shrink > 1.0 else cv2.INTER_CUBIC
+    # Much enlarged, sharp edges ring: the networks have seen such letters blurred.
+    enlarged = float(np.linalg.norm(down)) < _MUCH
+    way = cv2.INTER_LINEAR if shrink > 1.0 or enlarged else cv2.INTER_CUBIC
     if bend is not None and off > 0:
         shares = (np.arange(finer[0]) + 0.5) / finer[0]
         offsets = bend_at(bend, shares)[:, None] * (down / np.linalg.norm(down))
@@ -130,6 +132,9 @@ def cut_out(
     if finer != size:
         strip = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
     return np.asarray(strip, np.uint8)
+
+
+_MUCH = 0.5  # Pixels of the page for one of the strip: letters of less than 24 pixels.
 
 
 def _lengths(steps: Floats) -> Floats:
