@@ -243,3 +243,12 @@ def test_a_frame_of_a_bent_page_sets_lines_level() -> None:
     heights = [frame(each.box).height for each in lines]
     assert max(heights) < 45
     assert np.median(heights) < 25
+
+
+def test_rows_outside_of_inner_rules_belong_to_the_table() -> None:
+    """Often only the headings and the totals have a rule."""
+    given = [*FIGURES, "Sum | 9 | 9"]
+
+    table = between(columns([100, 300, 500], given), [Rule(125, 90, 600), Rule(215, 90, 600)])
+
+    assert texts(table) == given

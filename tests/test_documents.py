@@ -241,3 +241,15 @@ def test_word_knows_the_languages(tmp_path: Path) -> None:
     assert found.get(qn("w:val")) == "de-DE"
     assert found.get(qn("w:eastAsia")) == "zh-TW"
     assert found.get(qn("w:bidi")) == "he-IL"
+
+
+def test_vertical_pages_are_vertical(tmp_path: Path) -> None:
+    """Their sections say so; a level page after them begins another."""
+    box = Box(800, 100, 830, 900)
+    lines = Paragraph((Line((Word("竖排文字" * 5, box),), box, True, style=Style(24)),), box)
+
+    file = word(tmp_path, page(lines), page(paragraph("level"), number=2))
+
+    directions = [len(list(s._sectPr.iter(qn("w:textDirection")))) for s in file.sections]
+    assert directions == [1, 0]
+    assert not file.paragraphs[0].paragraph_format.space_before

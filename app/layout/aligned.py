@@ -29,6 +29,7 @@ def ruled_tables(
             zone = stack[first : last + 1]
             inside = _between(left, zone[0], zone[-1])
             inside += _continuing(left, inside, zone[-1])
+            inside += _adjoining(left, inside, zone[0])
             table = table_of(rows(inside), zone, rules, frame)
             if table is not None:
                 tables.append(table)
@@ -79,6 +80,37 @@ def _continuing(items: Sequence[Item], inside: Sequence[Item], bottom: Rule) -> 
     first, last = next(_runs(found), (0, 0))
     near = first == 0 and last > 0 and found[0][0].box.top - bottom.at < _FAR * size
     return [item for row in found[:last] for item in row] if near and last >= _FEWEST else []
+
+
+def _adjoining(items: Sequence[Item], inside: Sequence[Item], rule: Rule) -> list[Item]:
+    """Rows of cells right above and below, where only inner rules are drawn."""
+    slack = 0.02 * (rule.stop - rule.start)
+    taken = set(map(id, inside))
+    size = median(item.box.height for item in inside)
+    others = rows(
+        item
+        for item in items
+        if id(item) not in taken
+        and item.box.left >= rule.start - slack
+        and item.box.right <= rule.stop + slack
+    )
+    found: list[Item] = []
+    top = min(item.box.top for item in inside)
+    for row in reversed([row for row in others if row[0].box.bottom < top + size / 2]):
+        if not has_cells(row) or top - max(item.box.bottom for item in row) > _ADJOINING * size:
+            break
+        found += row
+        top = min(item.box.top for item in row)
+    bottom = max(item.box.bottom for item in inside)
+    for row in (row for row in others if row[0].box.top > bottom - size / 2):
+        if not has_cells(row) or min(item.box.top for item in row) - bottom > _ADJOINING * size:
+            break
+        found += row
+        bottom = max(item.box.bottom for item in row)
+    return found
+
+
+_ADJOINING = 1.0  # Heights of a line.
 
 
 def _stacks(rules: Sequence[Rule]) -> Iterator[list[Rule]]:

@@ -27,9 +27,11 @@ from app.writers.docx_floating import hang
 from app.writers.docx_sections import (
     SAME_SIZE_POINTS,
     Margins,
+    Stretch,
     floats,
     inside_of,
     is_covered,
+    is_vertical,
     set_columns,
     set_page,
     size_of,
@@ -67,7 +69,8 @@ class _Body:
     def __init__(self, file: Docx) -> None:
         self._file = file
         self._size: tuple[float, float] | None = None
-        self._margins: Margins | None = None
+        self._margins = Margins(0, 0, 0, 0)
+        self._vertical = False  # Whether the section's lines run downwards.
         self._usual: float | None = None  # Of text in the Normal style, in points.
         self._columns = 1
         self._last: DocxParagraph | None = None
@@ -76,19 +79,20 @@ class _Body:
 
     def add(self, page: Page) -> None:
         """Add the page, on a page of its own."""
-        size = size_of(page)
-        if self._size is None:
+        size, vertical = size_of(page), is_vertical(page)
+        if (
+            self._size is None
+            or max(abs(a - b) for a, b in zip(size, self._size, strict=True)) > SAME_SIZE_POINTS
+            or vertical != self._vertical
+        ):
+            if self._size is not None:
+                self._begin_section(WD_SECTION.NEW_PAGE)
             self._margins = Margins.around(page)
-            set_page(self._file.sections[0], size, self._margins)
-            self._size = size
-        elif max(abs(a - b) for a, b in zip(size, self._size, strict=True)) > SAME_SIZE_POINTS:
-            self._begin_section(WD_SECTION.NEW_PAGE)
-            self._margins = Margins.around(page)
-            set_page(self._file.sections[-1], size, self._margins)
-            self._size = size
+            set_page(self._file.sections[-1], size, self._margins, vertical)
+            self._size, self._vertical = size, vertical
         else:
             self._break = "page"
-        if self._margins is not None:
+        if not vertical:
             page = fitted(page, self._margins)
         if self._usual is None:
             self._usual = _usual_points(page)
@@ -99,7 +103,7 @@ class _Body:
         flow = [block for block in page.blocks if id(block) not in aside]
         before = self._last
         self._forget_height()
-        for stretch in stretches(flow):
+        for stretch in [Stretch((tuple(flow),))] if vertical and flow else stretches(flow):
             boxes = stretch.boxes
             if len(boxes) != self._columns or len(boxes) > 1:
                 self._set_columns(boxes, page)
@@ -168,9 +172,9 @@ class _Body:
 
     def _before(self, top: float) -> float:
         """The distance from what was written last to ``top``; all in points."""
-        return (
-            0.0 if self._bottom is None else min(_FARTHEST, max(0.0, top - self._bottom) * _TIGHT)
-        )
+        if self._bottom is None or self._vertical:
+            return 0.0
+        return min(_FARTHEST, max(0.0, top - self._bottom) * _TIGHT)
 
     def _new_paragraph(self) -> DocxParagraph:
         self._last = self._file.add_paragraph()
@@ -307,8 +311,7 @@ def _asides(page: Page) -> list[Paragraph]:
         for block in page.blocks
         if isinstance(block, Paragraph) and all(line.vertical for line in block.lines)
     ]
-    characters = sum(len(line.text) for line in page.lines)
-    return vertical if 2 * sum(len(block.text) for block in vertical) < characters else []
+    return [] if is_vertical(page) else vertical
 
 
 def _usual_points(page: Page) -> float | None:

@@ -147,8 +147,27 @@ def _within(margin: float, side: float) -> float:
     return min(max(margin, min(_NARROWEST, side / 40)), side * _WIDEST)
 
 
-def set_page(section: Section, size: tuple[float, float], margins: Margins) -> None:
-    """Size, orientation and margins of a section's pages."""
+def is_vertical(page: Page) -> bool:
+    """Whether most of the page's text runs downwards."""
+    lines = page.lines
+    downwards = sum(len(line.text) for line in lines if line.vertical)
+    return 2 * downwards > sum(len(line.text) for line in lines)
+
+
+def set_page(section: Section, size: tuple[float, float], margins: Margins, vertical: bool) -> None:
+    """Size, orientation, margins and direction of writing of a section's pages."""
+    properties: Any = section._sectPr
+    for old in properties.findall(qn("w:textDirection")):
+        properties.remove(old)
+    if vertical:
+        direction = OxmlElement("w:textDirection")
+        direction.set(qn("w:val"), "tbRl")
+        after = [properties.find(qn(name)) for name in ("w:bidi", "w:rtlGutter", "w:docGrid")]
+        following = next((element for element in after if element is not None), None)
+        if following is not None:
+            following.addprevious(direction)
+        else:
+            properties.append(direction)
     width, height = size
     section.page_width, section.page_height = Pt(width), Pt(height)
     section.orientation = WD_ORIENT.LANDSCAPE if width > height else WD_ORIENT.PORTRAIT
