@@ -1,7 +1,9 @@
 """What Word and PowerPoint make of headings, lists, columns, tables and pictures."""
 
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import docx
@@ -11,6 +13,9 @@ import pytest
 from docx.enum.section import WD_SECTION
 from docx.oxml.ns import qn
 from docx.shared import Pt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pptx.oxml.ns import qn as a
 
 from app.document import (
     Align,
@@ -28,8 +33,10 @@ from app.document import (
     Word,
 )
 from app.languages import parse
+from app.layout.marks import BULLETS
 from app.writers.docx import DocxWriter
 from app.writers.pptx import PptxWriter
+from app.writers.text_limits import storable
 
 BODY = Style(20)
 WHOLE, LEFT, RIGHT = Box(100, 0, 900, 1400), Box(100, 200, 480, 1400), Box(520, 200, 900, 1400)
@@ -253,3 +260,83 @@ def test_vertical_pages_are_vertical(tmp_path: Path) -> None:
     directions = [len(list(s._sectPr.iter(qn("w:textDirection")))) for s in file.sections]
     assert directions == [1, 0]
     assert not file.paragraphs[0].paragraph_format.space_before
+
+
+hostile = st.text(
+    st.characters() | st.sampled_from("\0\x0b\n\t\ud800\ufffe\u200f\u202e=+-@<&'\"_x\u00ad"),
+    min_size=1,
+    max_size=8,
+)
+
+
+def written_paragraph(text: str, top: float, kind: Kind, level: int) -> Paragraph:
+    box = Box(100, top, 300, top + 26)
+    found = Line((Word(text, box),), box, style=Style(20))
+    return Paragraph((found,), box, kind, level, column=WHOLE)
+
+
+blocks = st.one_of(
+    st.builds(
+        written_paragraph,
+        hostile,
+        st.floats(0, 1300),
+        st.sampled_from(list(Kind)),
+        st.integers(1, 3),
+    ),
+    st.builds(
+        lambda texts, top, drawn: Table(
+            tuple(
+                Cell(
+                    n,
+                    0,
+                    1,
+                    1,
+                    (written_paragraph(text, top + 30 * n, Kind.TEXT, 1),),
+                    Box(100, top + 30 * n, 300, top + 30 * n + 30),
+                )
+                for n, text in enumerate(texts)
+            ),
+            len(texts),
+            1,
+            Box(100, top, 300, top + 30 * len(texts)),
+            drawn,
+            column=WHOLE,
+        ),
+        st.lists(hostile, min_size=1, max_size=3),
+        st.floats(0, 1300),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda text, top: Picture(
+            Box(100, top, 300, top + 100),
+            picture().data,
+            (written_paragraph(text, top, Kind.TEXT, 1),),
+            WHOLE,
+        ),
+        hostile,
+        st.floats(0, 1300),
+    ),
+)
+
+
+@given(st.lists(st.lists(blocks, max_size=6), min_size=1, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_whatever_stands_on_pages_is_in_the_files(given_pages: list[list[Block]]) -> None:
+    """Each character that a file can hold, in each file, once."""
+    pages = [page(*each, number=n) for n, each in enumerate(given_pages, 1)]
+    expected = Counter("".join(storable(w.text) for p in pages for ln in p.lines for w in ln.words))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+
+        document = word(folder, *pages)
+        presentation = slides(folder, *pages)
+
+        texts = document.element.body.iter(qn("w:t"))
+        in_word = "".join(each.text or "" for each in texts)
+        in_slides = "".join(
+            each.text or "" for slide in presentation for each in slide._element.iter(a("a:t"))
+        )
+    ignored = " \t\n\u00ad•-" + "".join(BULLETS)
+    for found in (in_word, in_slides):
+        for character in {*expected, *found} - set(ignored):
+            assert Counter(found)[character] == expected[character], repr(character)

@@ -21,14 +21,14 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text.strip()) is not None
 
 
-_BULLETS = "•●○■□▪◆◇►➢✓✔*·–—-"
+BULLETS = "•●○■□▪◆◇►➢✓✔*·–—-"
 _MARK = re.compile(
-    rf"[{_BULLETS}]"
+    rf"[{BULLETS}]"
     r"|[(（]?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4}|[一二三四五六七八九十]{1,3})[.)）、．]"
 )
 _NUMBER = re.compile(r"\d{1,3}(\.\d{1,3})*")
 _ITEM = re.compile(
-    rf"[{_BULLETS.replace('-', '')}]\s*(?=\w)"
+    rf"[{BULLETS.replace('-', '')}]\s*(?=\w)"
     r"|-\s+(?=\w)"
     r"|([(（](\d{1,2}|[a-zA-Z]|[ivx]{1,4}|[一二三四五六七八九十]{1,3})[)）]|\d{1,2}[)）、])\s*(?=\S)"
     r"|(\d{1,2}\.|[a-z][.)]|[A-Z]\))\s+(?=\S)"
