@@ -175,6 +175,21 @@ def test_pictures_stand_in_the_text_with_their_words_hidden(tmp_path: Path) -> N
     assert described.get("descr") == "labels of the chart"
 
 
+def test_a_picture_with_text_beside_it_hangs_on_its_own_page(tmp_path: Path) -> None:
+    """Where it stood; not on the last paragraph of the page before."""
+    beside = [paragraph("beside the picture", top=420 + 40 * n) for n in range(3)]
+    wide = Page(2, 1400, 1000, 120, (picture(), *beside), recognized=True)
+
+    file = word(tmp_path, page(paragraph("first page")), wide, page(*beside, picture(), number=3))
+
+    assert file.paragraphs[0].text == "first page"
+    anchors = list(file.element.iter(qn("wp:anchor")))
+    assert len(anchors) + len(list(file.element.iter(qn("wp:inline")))) == 2
+    assert len(anchors) == 1
+    (across,) = anchors[0].iter(qn("wp:positionH"))
+    assert across[0].text == str(int(Pt(180)))
+
+
 def test_tables_look_as_they_did(tmp_path: Path) -> None:
     """Heading rows are repeated on each page; a table without rules gets none inside."""
     file = word(tmp_path, page(table(), paragraph("between", top=700), table(drawn=False)))

@@ -74,6 +74,7 @@ class _Body:
         self._usual: float | None = None  # Of text in the Normal style, in points.
         self._columns = 1
         self._last: DocxParagraph | None = None
+        self._before_page: DocxParagraph | None = None  # The last one of the page before.
         self._break: str | None = None  # Before the next paragraph: "page" or "column".
         self._bottom: float | None = None  # Of what was written last on the page, in points.
 
@@ -101,7 +102,7 @@ class _Body:
         asides = _asides(page)
         aside = set(map(id, asides))
         flow = [block for block in page.blocks if id(block) not in aside]
-        before = self._last
+        self._before_page = self._last
         self._forget_height()
         for stretch in [Stretch((tuple(flow),))] if vertical and flow else stretches(flow):
             boxes = stretch.boxes
@@ -122,7 +123,7 @@ class _Body:
             self._set_columns([], page)
         for block in asides:
             self._add_block(block, page, block.box)
-        if self._last is before:
+        if self._last is self._before_page:
             self._new_paragraph()
 
     def _add_block(self, block: Block, page: Page, column: Box) -> None:
@@ -161,7 +162,7 @@ class _Body:
 
     def _add_asides(self, asides: list[Paragraph], page: Page) -> list[Paragraph]:
         """Add what stands out of the flow, once there is something beside it; the rest of it."""
-        if self._last is None or self._break is not None:
+        if self._last is None or self._last is self._before_page or self._break is not None:
             return asides
         for aside in asides:
             if storable(aside.text):
@@ -238,11 +239,12 @@ class _Body:
         return paragraph
 
     def _add_picture(self, picture: Picture, page: Page, column: Box) -> None:
-        if floats(picture, page) and self._last is not None and self._break is None:
+        last = None if self._last is self._before_page or self._break else self._last
+        if last is not None and floats(picture, page):
             # It hangs on what was written last.
-            run = self._last.add_run()
+            run = last.add_run()
             shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
-            _describe(shape, picture, self._last)
+            _describe(shape, picture, last)
             hang(shape, picture, page, is_covered(picture, page))
             return
         gap = self._before(picture.box.top / page.dpi * 72)
