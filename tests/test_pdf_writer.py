@@ -384,7 +384,7 @@ def test_an_earlier_recognition_is_replaced(tmp_path: Path) -> None:
             )
         )
         sheet.Contents = pdf.make_stream(
-            b"BT /F 9 Tf q 3 Tr 10 10 Td (unseen) Tj Q ET BT /F 9 Tf 10 50 Td (seen) Tj ET"
+            b"BT /F 9 Tf q 3 Tr /A Tr 10 10 Td (unseen) Tj Q ET BT /F 9 Tf 10 50 Td (seen) Tj ET"
         )
         pdf.save(source)
 

@@ -1,6 +1,6 @@
 """The use cases, with a real database, storage and pipeline, and the stub engine."""
 
-import shutil
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -285,12 +285,10 @@ def test_a_worker_that_cannot_prepare_works_all_the_same(tasks: Tasks) -> None:
 
 def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
     """Only old work folders without a running task go."""
-    old, new = tmp_path / "data/work/old", tmp_path / "data/work/new"
+    folders = tmp_path / "data" / "work"
+    old, new = folders / "old", folders / "new"
     for folder in (old, new):
         folder.mkdir(parents=True)
-    shutil.copystat(old, new)
-    import os
-
     os.utime(old, (0, 0))
 
     tasks.sweep()

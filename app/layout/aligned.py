@@ -42,10 +42,10 @@ def aligned_tables(found: Sequence[Row], frame: Frame) -> Iterator[Table | list[
     """The rows of one region: tables among them, and the rows above, between and below."""
     start = 0
     for first, last in _runs(found):
-        rows_ = found[first:last]
-        if _has_prose(rows_):
+        run = found[first:last]
+        if _has_prose(run):
             continue
-        table = table_of(rows_, (), (), frame)
+        table = table_of(run, (), (), frame)
         if table is None:
             continue
         if first > start:

@@ -20,7 +20,7 @@ _LEADERS = re.compile(r"(\.\s?){5,}|…{2,}|·{5,}")
 
 def gaps(found: Sequence[Row], size: float) -> list[tuple[float, float]]:
     """The gaps between columns, from the left."""
-    places = np.unique([edge for row in found for i in row for edge in (i.box.left, i.box.right)])
+    places = np.unique([x for row in found for i in row for x in (i.box.left, i.box.right)])
     if len(places) < 3:
         return []
     middles = (places[:-1] + places[1:]) / 2
@@ -51,7 +51,7 @@ def edge(gap: tuple[float, float], found: Sequence[Row]) -> float:
     """The middle of that part of ``gap`` over which the fewest texts run, headings too."""
     low, high = gap
     boxes = [i.box for row in found for i in row if i.box.right > low and i.box.left < high]
-    ends = {edge for box in boxes for edge in (box.left, box.right) if low < edge < high}
+    ends = {x for box in boxes for x in (box.left, box.right) if low < x < high}
     places = np.array(sorted({low, high, *ends}))
     middles = (places[:-1] + places[1:]) / 2
     over = sum(((middles > b.left) & (middles < b.right)).astype(int) for b in boxes)
@@ -99,7 +99,7 @@ def _narrowed(
             if wide[0] >= _GAP * size:
                 break
         return [(float(places[wide[1]]), float(places[wide[2]]))]
-    ends = [low, *(edge for cluster in kept for edge in cluster), high]
+    ends = [low, *(end for cluster in kept for end in cluster), high]
     return list(zip(ends[::2], ends[1::2], strict=True))
 
 

@@ -34,7 +34,7 @@ def drawn_tables(
         if _is_open(grid, inside):
             continue
         grid = with_undrawn_columns(with_undrawn_rows(grid, inside), inside)
-        table = filled(grid, inside, width, height)
+        table = filled(grid, inside, width)
         if table is not None:
             tables.append(table)
             taken = set(map(id, inside))

@@ -142,12 +142,11 @@ def _leans(lines: Sequence[Line], width: float) -> Drift | None:
                     found.append(((here + there) / 2, y, (there - here) / down))
     if len(found) < _FEWEST_BENT:
         return None
-    x, y_, slopes = np.array(found).T
-    drift = _fitted(y_, x, slopes, np.ones(len(found)), width / 2)
-    return drift
+    across, along, slopes = np.array(found).T
+    return _fitted(along, across, slopes, np.ones(len(found)), width / 2)
 
 
-_NEXT = 30  # Lines of the height of one in which the one below is looked for.
+_NEXT = 30  # Lines, by their tops, among which the one below is looked for.
 _BELOW = 0.6  # Heights of a line; indents are larger.
 
 

@@ -130,7 +130,7 @@ def is_inside(box: Box, table: Box) -> bool:
     return table.left <= x <= table.right and table.top <= y <= table.bottom
 
 
-def filled(grid: Grid, lines: Sequence[Line], width: float, height: float) -> Table | None:
+def filled(grid: Grid, lines: Sequence[Line], width: float) -> Table | None:
     """The table of ``lines`` in ``grid``; None where all would stand in one cell."""
     boxes = [grid.cell(group) for group in grid.groups]
     edges = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes]).T

@@ -320,7 +320,7 @@ def _continues(
     step = item.box.left - last.box.left
     hanging = following is not None and abs(following.box.left - item.box.left) < size
     shared = min(last.box.right, item.box.right) - max(last.box.left, item.box.left)
-    return not bool(
+    return not (
         shared < min(last.box.width, item.box.width) / 2
         or gap > _PARAGRAPH_GAP * size
         or high > _SIZE_RATIO * low

@@ -103,12 +103,12 @@ class _Body:
         aside = set(map(id, asides))
         flow = [block for block in page.blocks if id(block) not in aside]
         self._before_page = self._last
-        self._forget_height()
+        self._bottom = None
         for stretch in [Stretch((tuple(flow),))] if vertical and flow else stretches(flow):
             boxes = stretch.boxes
             if len(boxes) != self._columns or len(boxes) > 1:
                 self._set_columns(boxes, page)
-            start = self._bottom
+            start: float | None = self._bottom
             for number, (column, box) in enumerate(zip(stretch.columns, boxes, strict=True)):
                 if number:
                     self._break, self._bottom = "column", start
@@ -156,9 +156,6 @@ class _Body:
             docx_text.write(target, replace(each, align=Align.START), page, self._usual)
         docx_text.set_lines(target, self._before(middle - step / 2), step)
         self._bottom = middle + step / 2
-
-    def _forget_height(self) -> None:
-        self._bottom = None
 
     def _add_asides(self, asides: list[Paragraph], page: Page) -> list[Paragraph]:
         """Add what stands out of the flow, once there is something beside it; the rest of it."""

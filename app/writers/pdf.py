@@ -3,6 +3,7 @@
 import copy
 import shutil
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,8 @@ def _without_unseen_text(page: pikepdf.Page) -> bytes | None:
         elif operator == "Q" and modes:
             mode = modes.pop()
         elif operator == "Tr" and instruction.operands:
-            mode = int(instruction.operands[0])
+            with suppress(TypeError):  # Readers pass over what is no number.
+                mode = int(instruction.operands[0])
         if not (operator in _SHOW and mode in _UNSEEN):
             kept.append(instruction)
     if len(kept) == len(instructions):

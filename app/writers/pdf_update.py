@@ -34,7 +34,7 @@ def append(
         for each in changed:
             places[each.objgen] = file.tell()
             file.write(_object(each))
-        entries = _entries(pdf, places, offset, streamed)
+        entries = _entries(pdf, offset, streamed)
         number = max(int(pdf.trailer.Size), *(number + 1 for number, _ in places))
         at = file.tell()
         if streamed:
@@ -100,9 +100,7 @@ def _object(found: pikepdf.Object) -> bytes:
     return head + body + b"\nendobj\n"
 
 
-def _entries(
-    pdf: pikepdf.Pdf, places: dict[tuple[int, int], int], previous: int, streamed: bool
-) -> str:
+def _entries(pdf: pikepdf.Pdf, previous: int, streamed: bool) -> str:
     """What the trailer says, but for its size."""
     kept = " ".join(
         f"{key} {value.unparse().decode('latin-1')}"
