@@ -116,7 +116,12 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
     show_default=True,
 )
 @click.option("-l", "--language", default="ChinesePRC,English", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: beside FILE.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file, or a folder for it; default: beside FILE.",
+)
 @click.option("--password", help="The password of the document.")
 @click.option(
     "--show",
@@ -137,7 +142,10 @@ def recognize(
     """Recognize FILE without a server."""
     from app.show import show
 
-    target = output or file.with_name(f"{file.name}.{form}")
+    name = f"{file.name}.{form}"
+    target = file.with_name(name) if output is None else output
+    if target.is_dir():
+        target /= name
     try:
         order = Order(form, languages.parse(language), password)
         wiring.check_languages(settings, order.languages)

@@ -157,6 +157,8 @@ class Table:
     drawn: bool = True  # With rules around its cells; white space alone parts them if not.
     heads: int = 0  # Rows at the top that are headings, as far as they can be told.
     column: Box | None = None
+    continues: bool = False  # The last table of the page before goes on in this one,
+    repeats: int = 0  # whose first rows are so many of that one's headings again.
 
 
 @dataclass(frozen=True, slots=True)

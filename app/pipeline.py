@@ -15,6 +15,7 @@ from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
+from app.layout.breaks import continued
 from app.layout.ink import tightened
 from app.layout.styles import styled
 from app.media import detect
@@ -128,8 +129,10 @@ class _Reading:
     def __iter__(self) -> Iterator[Page]:
         total = self._source.page_count
         self._progress(0, total, 0)
+        before: Page | None = None
         for page in self._source.pages():
-            yield self._read(page)
+            before = continued(self._read(page), before)
+            yield before
             self.done += 1
             self._progress(self.done, total, self.recognized)
 

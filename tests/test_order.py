@@ -1,9 +1,11 @@
 """Reading order and paragraphs, from boxes alone."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.document import Box, Line, Word
+from app.document import Box, Line, Style, Word
 from app.layout.order import paragraphs
 
 WIDTH, HEIGHT = 1000.0, 1400.0
@@ -55,6 +57,18 @@ def test_a_table_is_read_row_by_row() -> None:
     found = column("a", 100, 60, 100, 4) + column("b", 400, 60, 100, 4)
 
     assert order(found) == "a0 b0 a1 b1 a2 b2 a3 b3"
+
+
+def test_a_line_of_pieces_looks_like_the_longest_of_them() -> None:
+    """Only what all of a line is makes it bold."""
+    pieces = [
+        replace(line("a long beginning", 100, 100, 300), style=Style(20, bold=True, family="sans")),
+        replace(line("end", 410, 100, 60), style=Style(20, family="sans")),
+    ]
+
+    (paragraph,) = paragraphs(pieces, WIDTH)
+
+    assert [line.style for line in paragraph.lines] == [Style(20, family="sans")]
 
 
 def test_pieces_of_a_line_are_joined() -> None:

@@ -97,7 +97,7 @@ _APART = 1.2  # and are so many line heights away from the text.
 
 def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
     """The paragraphs that are heads or feet of the page."""
-    if len(blocks) < _FEWEST_BLOCKS:
+    if sum(block.rows if isinstance(block, Table) else 1 for block in blocks) < _FEWEST_BLOCKS:
         return []
     found: list[tuple[int, Kind]] = []
     tops = sorted(block.box.top for block in blocks)
@@ -117,7 +117,7 @@ def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
     return found
 
 
-_FEWEST_BLOCKS = 3
+_FEWEST_BLOCKS = 3  # Or rows of tables: what is smaller is a cut-out, no page.
 
 
 def _indented(blocks: Sequence[Block]) -> list[Block]:

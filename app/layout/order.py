@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Line, Paragraph, Word, is_unspaced
+from app.document import Box, Line, Paragraph, Style, Word, is_unspaced
 from app.layout.frame import Frame, Item, rows
 from app.layout.marks import is_mark, is_number, item_mark
 
@@ -253,7 +253,17 @@ def _concatenate(first: Line, second: Line) -> Line:
         Box.around((first.box, second.box)),
         first.vertical,
         first.slope,
+        _common_style(first, second),
     )
+
+
+def _common_style(first: Line, second: Line) -> Style | None:
+    """That of the longer one; bold, italic or coloured only if both are."""
+    a, b = (line.style for line in sorted((first, second), key=lambda line: -len(line.text)))
+    if a is None or b is None:
+        return a or b
+    colour = a.colour if a.colour == b.colour else None
+    return replace(a, bold=a.bold and b.bold, italic=a.italic and b.italic, colour=colour)
 
 
 def _split(rows: list[list[Item]]) -> list[list[Item]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from statistics import median_low
-from typing import Any
+from typing import Any, TypeGuard
 
 import docx
 from docx.document import Document as Docx
@@ -20,7 +20,7 @@ from docx.shape import InlineShape
 from docx.shared import Length, Pt
 from docx.text.paragraph import Paragraph as DocxParagraph
 
-from app.document import Align, Block, Box, Cell, Document, Page, Paragraph, Picture, Table
+from app.document import Align, Block, Box, Cell, Document, Kind, Page, Paragraph, Picture, Table
 from app.writers import docx_text
 from app.writers.docx_fit import fitted
 from app.writers.docx_floating import hang
@@ -37,7 +37,7 @@ from app.writers.docx_sections import (
     size_of,
     stretches,
 )
-from app.writers.docx_table import row_heights, table_element
+from app.writers.docx_table import append_rows, row_heights, table_element
 from app.writers.text_limits import storable
 
 
@@ -75,6 +75,8 @@ class _Body:
         self._columns = 1
         self._last: DocxParagraph | None = None
         self._before_page: DocxParagraph | None = None  # The last one of the page before.
+        self._table: Any = None  # The last w:tbl, if it may go on.
+        self._heads: set[str] = set()  # Texts of the page before.
         self._break: str | None = None  # Before the next paragraph: "page" or "column".
         self._bottom: float | None = None  # Of what was written last on the page, in points.
 
@@ -88,6 +90,7 @@ class _Body:
         ):
             if self._size is not None:
                 self._begin_section(WD_SECTION.NEW_PAGE)
+            self._table = None
             self._margins = Margins.around(page)
             set_page(self._file.sections[-1], size, self._margins, vertical)
             self._size, self._vertical = size, vertical
@@ -104,6 +107,9 @@ class _Body:
         flow = [block for block in page.blocks if id(block) not in aside]
         self._before_page = self._last
         self._bottom = None
+        goes_on = self._table is not None and any(_continues(block) for block in flow)
+        if goes_on:
+            flow = self._continue_table(flow, page)
         for stretch in [Stretch((tuple(flow),))] if vertical and flow else stretches(flow):
             boxes = stretch.boxes
             if len(boxes) != self._columns or len(boxes) > 1:
@@ -123,7 +129,8 @@ class _Body:
             self._set_columns([], page)
         for block in asides:
             self._add_block(block, page, block.box)
-        if self._last is self._before_page:
+        self._heads = {block.text for block in page.blocks if isinstance(block, Paragraph)}
+        if self._last is self._before_page and not goes_on:
             self._new_paragraph()
 
     def _add_block(self, block: Block, page: Page, column: Box) -> None:
@@ -207,26 +214,40 @@ class _Body:
             self._file.element.body.remove(carrier)
 
     def _add_table(self, table: Table, page: Page, gap: float) -> None:
+        if self._break is not None or gap > 1:
+            self._thin_paragraph(gap)
+        # A paragraph follows: tables next to each other would become one.
+        after = self._thin_paragraph(0)
+        width = min(table.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
+        inset = 0.0 if table.column is None else table.box.left - table.column.left
+        heights = row_heights(table, 72 / page.dpi)
+        inset = max(0.0, inset / page.dpi * 72)
+        self._table = table_element(table, width, self._fill(page), inset, heights)
+        after._p.addprevious(self._table)
+
+    def _continue_table(self, flow: Sequence[Block], page: Page) -> list[Block]:
+        """Add the page's first table to the one that goes on in it; what is left of the flow.
+
+        A head that stood on the page before is not said again.
+        """
+        (table,) = (block for block in flow if _continues(block))
+        append_rows(self._table, table, self._fill(page), row_heights(table, 72 / page.dpi))
+        self._break = None
+        return [block for block in flow if block is not table and _head(block) not in self._heads]
+
+    def _fill(self, page: Page) -> Callable[[Any, Cell], None]:
+        """What puts the text of a cell into a ``w:tc``."""
+
         def fill(place: Any, cell: Cell) -> None:
             for part in cell.paragraphs:
                 if storable(part.text):
                     element: Any = OxmlElement("w:p")
                     place.append(element)
-                    paragraph = DocxParagraph(element, parent)
+                    paragraph = DocxParagraph(element, self._file._body)
                     docx_text.write(paragraph, part, page, self._usual)
                     docx_text.set_lines(paragraph, 0, docx_text.line_points(part, page))
 
-        if self._break is not None or gap > 1:
-            self._thin_paragraph(gap)
-        # A paragraph follows: tables next to each other would become one.
-        after = self._thin_paragraph(0)
-        parent = after._parent
-        width = min(table.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
-        inset = 0.0 if table.column is None else table.box.left - table.column.left
-        heights = row_heights(table, 72 / page.dpi)
-        after._p.addprevious(
-            table_element(table, width, fill, max(0.0, inset / page.dpi * 72), heights)
-        )
+        return fill
 
     def _thin_paragraph(self, before: float) -> DocxParagraph:
         paragraph = self._new_paragraph()
@@ -257,6 +278,16 @@ class _Body:
             elif right < left:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
         _describe(shape, picture, paragraph)
+
+
+def _head(block: Block) -> str | None:
+    if isinstance(block, Paragraph) and block.kind is Kind.HEADER:
+        return block.text
+    return None
+
+
+def _continues(block: Block) -> TypeGuard[Table]:
+    return isinstance(block, Table) and block.continues
 
 
 def _picture_width(picture: Picture, page: Page) -> Length:

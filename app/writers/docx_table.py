@@ -1,6 +1,7 @@
 """Tables in Word: rows, cells and spans, as wide as they were."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from docx.oxml import OxmlElement
@@ -41,19 +42,41 @@ def table_element(
     grid = child(element, "w:tblGrid")
     for each in widths[::-1] if rtl else widths:
         child(grid, "w:gridCol", w=str(each))
+    append_rows(element, replace(table, continues=False, repeats=0), fill, heights)
+    return element
+
+
+def append_rows(
+    element: Any,
+    table: Table,
+    fill: Callable[[Any, Cell], None],
+    heights: Sequence[float] = (),
+) -> None:
+    """Add the rows of ``table`` to the ``w:tbl``, in columns as wide as it has.
+
+    Rows that repeat its headings are left out: Word shows those on each page, once told to.
+    """
+    for row in element.findall(qn("w:tr"))[: table.repeats]:
+        settings = row.get_or_add_trPr()
+        if settings.find(qn("w:tblHeader")) is None:
+            child(settings, "w:tblHeader")
+    rtl = element.tblPr.find(qn("w:bidiVisual")) is not None
+    grid = element.tblGrid.findall(qn("w:gridCol"))
+    widths = [int(each.get(qn("w:w"))) for each in (grid[::-1] if rtl else grid)]
     covering = {
         (row, cell.column): cell
         for cell in table.cells
         for row in range(cell.row, cell.row + cell.row_span)
     }
-    for row in range(table.rows):
+    for row in range(table.repeats, table.rows):
         line = child(element, "w:tr")
         high = heights[row] if row < len(heights) else 0.0
-        if high > 1 or row < table.heads:
+        is_head = row < table.heads and not table.continues
+        if high > 1 or is_head:
             settings = child(line, "w:trPr")
             if high > 1:
                 child(settings, "w:trHeight", val=str(round(high * _TWIPS)), hRule="atLeast")
-            if row < table.heads:
+            if is_head:
                 child(settings, "w:tblHeader")
         cells = [covering[at] for at in sorted(covering) if at[0] == row]
         for cell in cells[::-1] if rtl else cells:
@@ -71,7 +94,6 @@ def table_element(
                 fill(place, cell)
             if place[-1].tag != qn("w:p"):
                 child(place, "w:p")
-    return element
 
 
 _SIDES = ("top", "left", "bottom", "right", "insideH", "insideV")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, zip_longest
 from pathlib import Path
 
@@ -29,12 +29,23 @@ class XlsxWriter:
     exact = False
 
     def write(self, document: Document, target: Path) -> None:
-        """Create ``target``; what stands side by side on a page stands in one row."""
+        """Create ``target``; what stands side by side on a page stands in one row.
+
+        A table that goes on over the end of a page is one, on the sheet of the page it begins on.
+        """
         # Rows go to a temporary file at once, so that memory does not grow with the pages.
         book = Workbook(write_only=True)
         book.properties.creator = ""
+        waiting: list[_Sheet] = []  # Not yet written: the last table may go on.
         for page in document.pages:
-            _add_sheet(book, page)
+            tables = [part for each in waiting for part in each.parts if part.is_table]
+            sheet = _Sheet(page, tables[-1] if tables else None)
+            if not sheet.goes_on:
+                _write(book, waiting)
+                waiting = []
+            if sheet.parts or not waiting:
+                waiting.append(sheet)
+        _write(book, waiting)
         if not book.worksheets:
             book.create_sheet("Page 1")
         book.save(target)
@@ -48,23 +59,83 @@ _TEXT_FORMAT = "@"
 _BOLD = Font(bold=True)
 
 
-def _add_sheet(book: Workbook, page: Page) -> None:
-    sheet = book.create_sheet(f"Page {page.number}")
-    rtl = is_mostly_rtl("".join(line.text for line in page.lines))
-    sheet.sheet_view.rightToLeft = rtl
-    rows: list[Sequence[str]] = []
-    heads: set[int] = set()  # Rows of headings.
-    for part in _stretches(page.blocks):
-        if rows:  # What stands above a table is none of its rows.
-            rows.append(())
-        if isinstance(part, Table):
-            grid = grid_of(part)
-            starts = _append(rows, [row[::-1] for row in grid] if rtl else grid)
-            heads.update(range(starts[0], starts[part.heads]))
-            for span in _merged(part, starts, rtl):
-                sheet.merged_cells.add(span)
-        else:
-            _append(rows, [row.texts(rtl) for row in _rows(part)])
+class _Part:
+    """Rows that stand together on a sheet: a table, or running text."""
+
+    def __init__(self, is_table: bool) -> None:
+        self.is_table = is_table
+        self.rows: list[Sequence[str]] = []
+        self.heads = 0  # Rows of headings, at the top.
+        self.merged: list[tuple[int, int, int, int]] = []  # First row and column, last ones.
+
+    def add(self, table: Table, rtl: bool) -> None:
+        """Add the rows of ``table``, but for headings of this one that it repeats."""
+        grid = grid_of(table)[table.repeats :]
+        starts = self.append([row[::-1] for row in grid] if rtl else grid)
+        if not table.continues:
+            self.heads = starts[table.heads]
+        for cell in table.cells:
+            row = cell.row - table.repeats
+            if row >= 0 and (cell.row_span > 1 or cell.column_span > 1):
+                first = table.columns - cell.column - cell.column_span if rtl else cell.column
+                last = first + cell.column_span - 1
+                self.merged.append((starts[row], first, starts[row + cell.row_span] - 1, last))
+
+    def append(self, texts: Iterable[Sequence[str]]) -> list[int]:
+        """Add rows, too long texts in several; tells where each began, and the end."""
+        starts = []
+        for row in texts:
+            starts.append(len(self.rows))
+            self.rows += zip_longest(*map(_parts, row), fillvalue="") if any(row) else [()]
+        return [*starts, len(self.rows)]
+
+
+class _Sheet:
+    """What a page gives, but for the table that goes on with the ``last`` one before it."""
+
+    def __init__(self, page: Page, last: _Part | None) -> None:
+        self.name = f"Page {page.number}"
+        self.rtl = is_mostly_rtl("".join(line.text for line in page.lines))
+        self.parts: list[_Part] = []
+        self.goes_on = False
+        for found in _stretches(page.blocks):
+            if isinstance(found, Table) and found.continues and last is not None:
+                last.add(found, self.rtl)
+                self.goes_on = True
+                continue
+            part = _Part(isinstance(found, Table))
+            if isinstance(found, Table):
+                part.add(replace(found, continues=False, repeats=0), self.rtl)
+            else:
+                part.append(row.texts(self.rtl) for row in _rows(found))
+            self.parts.append(part)
+
+
+def _write(book: Workbook, sheets: Iterable[_Sheet]) -> None:
+    for each in sheets:
+        sheet = book.create_sheet(each.name)
+        sheet.sheet_view.rightToLeft = each.rtl
+        rows: list[Sequence[str]] = []
+        heads: set[int] = set()
+        for part in each.parts:
+            if rows:  # What stands above a table is none of its rows.
+                rows.append(())
+            start = len(rows)
+            heads.update(range(start, start + part.heads))
+            for top, left, bottom, right in part.merged:
+                sheet.merged_cells.add(
+                    CellRange(
+                        min_col=left + 1,
+                        min_row=start + top + 1,
+                        max_col=right + 1,
+                        max_row=start + bottom + 1,
+                    )
+                )
+            rows += part.rows
+        _fill(sheet, rows, heads)
+
+
+def _fill(sheet: Worksheet, rows: Sequence[Sequence[str]], heads: set[int]) -> None:
     for n, column in enumerate(zip_longest(*rows, fillvalue=""), 1):
         widest = max(width_of(text[: _WIDEST + 1]) for text in column)
         sheet.column_dimensions[get_column_letter(n)].width = min(
@@ -91,27 +162,6 @@ def _stretches(blocks: Sequence[Block]) -> Iterator[Table | list[Paragraph]]:
                 elif isinstance(block, Paragraph):
                     found.append(block)
             yield found
-
-
-def _append(rows: list[Sequence[str]], texts: Iterable[Sequence[str]]) -> list[int]:
-    """Add ``texts`` to ``rows``, too long ones in several; tells where each began, and the end."""
-    starts = []
-    for row in texts:
-        starts.append(len(rows))
-        rows += zip_longest(*map(_parts, row), fillvalue="") if any(row) else [()]
-    return [*starts, len(rows)]
-
-
-def _merged(table: Table, starts: Sequence[int], rtl: bool) -> Iterator[CellRange]:
-    for cell in table.cells:
-        if cell.row_span > 1 or cell.column_span > 1:
-            first = table.columns - cell.column - cell.column_span if rtl else cell.column
-            yield CellRange(
-                min_col=first + 1,
-                min_row=starts[cell.row] + 1,
-                max_col=first + cell.column_span,
-                max_row=starts[cell.row + cell.row_span],
-            )
 
 
 @dataclass
