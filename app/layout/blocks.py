@@ -66,10 +66,22 @@ def _pictures(
     for place in places:
         box = _scaled(place, scale)
         inside = [line for line in left if is_inside(line.box, box)]
+        if _is_ground(inside, lines) or any(is_inside(table.box, box) for table in tables):
+            continue
         taken = set(map(id, inside))
         left = [line for line in left if id(line) not in taken]
         pictures.append(Picture(box, cut_out(image, place), paragraphs(inside, width)))
     return pictures, left
+
+
+def _is_ground(inside: Sequence[Line], lines: Sequence[Line]) -> bool:
+    """Whether the text in a picture is that of the page: it shows paper on a desk, or a slide."""
+    written, all_of_it = (sum(len(line.text) for line in part) for part in (inside, lines))
+    return len(inside) >= _MANY_LINES and written > _MUCH_TEXT * all_of_it
+
+
+_MANY_LINES = 6
+_MUCH_TEXT = 0.3  # Of the page's.
 
 
 def _scaled(box: Box, by: float) -> Box:

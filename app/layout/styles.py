@@ -86,7 +86,7 @@ def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
         seen = _em(line.text, ink, fall)
         if seen is not None and _LEAST_OF_BOX * size < seen < _MOST_OF_BOX * size:
             size = seen
-        size = min(size, _pitch(line))
+    size = min(size, _pitch(line))
     if size < _SMALLEST:
         return size, 0.0, colour
     # A stroke of length l and thickness t has an area of l t, and is crossed about l times.
@@ -115,12 +115,15 @@ def _em(text: str, ink: Image, fall: float) -> float | None:
 
 
 def _pitch(line: Line) -> float:
-    """The size of the font from how wide Han text is: no character is wider."""
+    """The size of the font from how long Han text is: no character is longer."""
     wide = sum(map(is_unspaced, line.text))
     if wide < _FEWEST_HAN or wide < 0.7 * len(line.text):
         return float("inf")
-    room = 0.25 * line.box.height  # Of the box, at both ends.
-    return (line.box.width - room) / (wide + 0.5 * (len(line.text) - wide))
+    along, across = line.box.width, line.box.height
+    if line.vertical:
+        along, across = across, along
+    room = 0.25 * across  # Of the box, at both ends.
+    return (along - room) / (wide + 0.5 * (len(line.text) - wide))
 
 
 _FEWEST_HAN = 8

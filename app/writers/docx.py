@@ -96,8 +96,7 @@ class _Body:
             self._size, self._vertical = size, vertical
         else:
             self._break = "page"
-        if not vertical:
-            page = fitted(page, self._margins)
+        page = fitted(page, self._margins)
         if self._usual is None:
             self._usual = _usual_points(page)
             if self._usual is not None:
@@ -257,9 +256,10 @@ class _Body:
         return paragraph
 
     def _add_picture(self, picture: Picture, page: Page, column: Box) -> None:
-        last = None if self._last is self._before_page or self._break else self._last
-        if last is not None and floats(picture, page):
+        if floats(picture, page):
             # It hangs on what was written last.
+            last = None if self._last is self._before_page or self._break else self._last
+            last = last or self._thin_paragraph(0)
             run = last.add_run()
             shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
             _describe(shape, picture, last)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.document import Block, Box, Page, Paragraph, Picture, Table
-from app.writers.docx_sections import Margins, floats, size_of, stretches
+from app.document import Block, Box, Line, Page, Paragraph, Picture, Table, with_lines
+from app.writers.docx_sections import Margins, floats, is_vertical, size_of, stretches
 from app.writers.docx_text import line_points, points
 from app.writers.fonts import width_in_ems
 from app.writers.grid import sides
@@ -22,6 +22,8 @@ def fitted(page: Page, margins: Margins) -> Page:
     page = replace(page, blocks=tuple(map(_with_narrow_cells, page.blocks)))
     width, height = size_of(page)
     room = _Room(width - margins.left - margins.right, height - margins.top - margins.bottom)
+    if is_vertical(page):
+        return _fitted_across(page, room)
     best = page
     for size in _SIZES:
         for closer in _DISTANCES:
@@ -43,6 +45,34 @@ class _Room:
 
     width: float
     height: float
+
+
+def _fitted_across(page: Page, room: _Room) -> Page:
+    """The ``page``, whose lines run downwards, with its text smaller where it would not fit."""
+    best = page
+    for size in _SIZES:
+        blocks = tuple(_narrower(block, size) for block in page.blocks)
+        best = replace(page, blocks=blocks)
+        across = sum(
+            _lines(replace(block, column=None), best, room.height) * line_points(block, best)
+            if isinstance(block, Paragraph)
+            else block.box.width * 72 / page.dpi
+            for block in blocks
+        )
+        if across <= _SAFE * room.width:
+            return best
+    return best
+
+
+def _narrower(block: Block, size: float) -> Block:
+    """The block with text ``size`` times as large, and lines as much closer."""
+
+    def narrowed(line: Line) -> Line:
+        box = replace(line.box, left=line.box.left * size, right=line.box.right * size)
+        style = None if line.style is None else replace(line.style, size=line.style.size * size)
+        return replace(line, box=box, style=style)
+
+    return with_lines(block, narrowed)
 
 
 def _height(page: Page, room: _Room) -> float:

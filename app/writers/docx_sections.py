@@ -122,29 +122,40 @@ class Margins:
 
     @classmethod
     def around(cls, page: Page) -> Margins:
-        """Those of what stands on ``page``; below, text gets room to grow into."""
+        """Those of what stands on ``page``; where its text ends, it gets room to grow into."""
         width, height = size_of(page)
         if not page.blocks:
             return cls(*(min(72.0, side / 8) for side in (width, height, width, height)))
         box, points = Box.around(block.box for block in page.blocks), 72 / page.dpi
         left, right = box.left * points, width - box.right * points
         top, bottom = box.top * points, height - box.bottom * points
+        if is_vertical(page):
+            return cls(
+                _after_text(left, width),
+                _within(top, height),
+                _within(right, width),
+                _within(bottom - _ROOM, height),
+            )
         return cls(
             _within(left, width),
             _within(top, height),
             _within(right - _ROOM, width),
-            min(_within(bottom, height), max(_LOWEST, bottom * _LOWER)),
+            _after_text(bottom, height),
         )
 
 
 _ROOM = 3.0  # Points: fonts here may be a little wider than those of the page.
-_LOWER = 0.25  # Of what is free below the text,
-_LOWEST = 18.0  # or so many points.
+_LESS = 0.25  # Of what is free after the text,
+_LEAST = 18.0  # or so many points.
 _NARROWEST, _WIDEST = 14.0, 0.25
 
 
 def _within(margin: float, side: float) -> float:
     return min(max(margin, min(_NARROWEST, side / 40)), side * _WIDEST)
+
+
+def _after_text(margin: float, side: float) -> float:
+    return min(_within(margin, side), max(_LEAST, margin * _LESS))
 
 
 def is_vertical(page: Page) -> bool:

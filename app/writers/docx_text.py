@@ -156,8 +156,11 @@ def line_points(paragraph: Paragraph, page: Page) -> float:
     """How far the lines of a paragraph are apart, in points."""
     size = points(paragraph, page) or 10.0
     lines = [line.box for line in paragraph.lines if not line.vertical]
-    if len(lines) > 1:
-        steps = [b.top + b.bottom - a.top - a.bottom for a, b in pairwise(lines)]
+    middles = [box.top + box.bottom for box in lines]
+    if not lines:  # Vertical lines follow each other to the left.
+        middles = [-line.box.left - line.box.right for line in paragraph.lines]
+    if len(middles) > 1:
+        steps = [b - a for a, b in pairwise(middles)]
         step = median(steps) / 2 / page.dpi * 72
         if size < step < 3 * size:
             return int(2 * step) / 2
