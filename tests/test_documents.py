@@ -1,6 +1,7 @@
 """What Word and PowerPoint make of headings, lists, columns, tables and pictures."""
 
 from collections import Counter
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -159,8 +160,13 @@ def test_columns_side_by_side_are_columns(tmp_path: Path) -> None:
     breaks = [b for b in file.element.iter(qn("w:br")) if b.get(qn("w:type")) == "column"]
     assert len(breaks) == 1
     assert [each.text.strip() for each in file.paragraphs] == [
-        "title", *["left text"] * 4, *["right text"] * 4, "below all",
+        "title", *["left text"] * 4, "", *["right text"] * 4, "below all",
     ]  # fmt: skip
+    distance = file.paragraphs[0].paragraph_format.space_after
+    assert distance is not None
+    assert distance.pt == pytest.approx((300 - 126) * 72 / 120 * 0.9, abs=3)
+    for first in (file.paragraphs[1], file.paragraphs[6]):
+        assert first.paragraph_format.space_before <= Pt(1)
 
 
 def test_pictures_stand_in_the_text_with_their_words_hidden(tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_pictures_stand_in_the_text_with_their_words_hidden(tmp_path: Path) -> N
 
 
 def test_a_picture_with_text_beside_it_hangs_on_its_own_page(tmp_path: Path) -> None:
-    """Where it stood; not on the last paragraph of the page before."""
+    """Where it stood; not on the last paragraph of the page before, nor in a line of its own."""
     beside = [paragraph("beside the picture", top=420 + 40 * n) for n in range(3)]
     wide = Page(2, 1400, 1000, 120, (picture(), *beside), recognized=True)
 
@@ -184,10 +190,41 @@ def test_a_picture_with_text_beside_it_hangs_on_its_own_page(tmp_path: Path) -> 
 
     assert file.paragraphs[0].text == "first page"
     anchors = list(file.element.iter(qn("wp:anchor")))
-    assert len(anchors) + len(list(file.element.iter(qn("wp:inline")))) == 2
-    assert len(anchors) == 1
-    (across,) = anchors[0].iter(qn("wp:positionH"))
-    assert across[0].text == str(int(Pt(180)))
+    assert len(anchors) == 2
+    assert not list(file.element.iter(qn("wp:inline")))
+    for anchor in anchors:
+        (across,) = anchor.iter(qn("wp:positionH"))
+        assert across[0].text == str(int(Pt(180)))
+
+
+def test_a_row_of_pieces_begins_where_the_first_does(tmp_path: Path) -> None:
+    """A tab leads to the second, whose indent is none of the row's, nor is its style."""
+    head = replace(paragraph("2 - an item to the right", left=600), kind=Kind.ITEM)
+
+    file = word(tmp_path, page(paragraph("left"), head, paragraph("below", top=200)))
+
+    row = file.paragraphs[0]
+    assert row.text == "left\t2 - an item to the right"
+    assert row.style is not None
+    assert (row.style.name, row.paragraph_format.left_indent) == ("Normal", None)
+
+
+def test_vertical_text_is_set_smaller_to_fit(tmp_path: Path) -> None:
+    """A page that is full of columns stays one page: sizes follow from how far they are apart."""
+
+    def column(n: int) -> Paragraph:
+        box = Box(950 - 30 * n, 100, 980 - 30 * n, 1300)
+        found = Line((Word("字" * 44, box),), box, vertical=True, style=Style(30))
+        return Paragraph((found,), box, column=WHOLE)
+
+    file = word(tmp_path, page(*(column(n) for n in range(30))))
+
+    (size,) = {
+        run.font.size or file.styles["Normal"].font.size for p in file.paragraphs for run in p.runs
+    }
+    assert size is not None
+    assert 44 * size.pt < (1300 - 100) / 120 * 72
+    assert 30 * 1.2 * size.pt < 1000 / 120 * 72
 
 
 def test_tables_look_as_they_did(tmp_path: Path) -> None:

@@ -202,6 +202,26 @@ def test_a_chart_is_a_picture_with_its_words() -> None:
     assert "2020" in " ".join(each.text for each in picture.paragraphs)
 
 
+def test_paper_on_a_desk_is_no_picture_of_its_text() -> None:
+    """Where the text of the page stands in what is painted, that is the page's ground."""
+    page = photo(1400, 1000)
+    page[100:1300, 150:850] = page[100:1300, 150:850] // 4 + 190  # Paper, in uneven light.
+    text = [line(f"running text {n}", 200, 200 + 60 * n, 300) for n in range(15)]
+
+    found = blocks(text, lambda: page, 1000, 1400, looks=True)
+
+    assert all(isinstance(block, Paragraph) for block in found)
+
+
+def test_a_bold_head_of_a_page_is_a_head() -> None:
+    """A title at the top of the first page, larger than the text, is a heading all the same."""
+    bold = paragraph(line("Page 6 of 14", 700, 40, 200, style=Style(20, bold=True)))
+    title = paragraph(line("A title", 100, 40, 200, style=TITLE))
+
+    assert kinds(bold, *TEXT)[0] == "header"
+    assert kinds(title, *TEXT)[0] == "heading 1"
+
+
 def test_tables_are_no_pictures() -> None:
     page = np.full((1400, 1000, 3), 255, np.uint8)
     page[100:400, 100:500] = photo(300, 400)

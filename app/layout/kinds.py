@@ -20,7 +20,7 @@ def classified(blocks: Sequence[Block], height: float) -> tuple[Block, ...]:
     texts = [block for block in blocks if isinstance(block, Paragraph)]
     body = _body(texts)
     found = [_kind(block, body) if isinstance(block, Paragraph) else block for block in blocks]
-    for index, kind in _edges(found, height):
+    for index, kind in _edges(found, height, body):
         block = found[index]
         if isinstance(block, Paragraph):
             found[index] = replace(block, kind=kind, column=None)
@@ -95,7 +95,9 @@ _EDGE = 0.09  # Of the page's height; heads and feet stand within,
 _APART = 1.2  # and are so many line heights away from the text.
 
 
-def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
+def _edges(
+    blocks: Sequence[Block], height: float, body: tuple[float, bool] | None
+) -> list[tuple[int, Kind]]:
     """The paragraphs that are heads or feet of the page."""
     if sum(block.rows if isinstance(block, Table) else 1 for block in blocks) < _FEWEST_BLOCKS:
         return []
@@ -103,7 +105,7 @@ def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
     tops = sorted(block.box.top for block in blocks)
     bottoms = sorted(block.box.bottom for block in blocks)
     for index, block in enumerate(blocks):
-        if not isinstance(block, Paragraph) or len(block.lines) > 2 or block.kind is Kind.HEADING:
+        if not isinstance(block, Paragraph) or len(block.lines) > 2 or _is_title(block, body):
             continue
         size, box = block.lines[0].box.height, block.box
         if box.bottom < _EDGE * height:
@@ -115,6 +117,14 @@ def _edges(blocks: Sequence[Block], height: float) -> list[tuple[int, Kind]]:
             if above >= 0 and box.top - bottoms[above] > _APART * size:
                 found.append((index, Kind.FOOTER))
     return found
+
+
+def _is_title(paragraph: Paragraph, body: tuple[float, bool] | None) -> bool:
+    """Whether it is a heading, and not for its weight alone: heads of pages are often bold."""
+    style = paragraph.style
+    if paragraph.kind is not Kind.HEADING or body is None or style is None:
+        return False
+    return style.size >= _LARGER * body[0]
 
 
 _FEWEST_BLOCKS = 3  # Or rows of tables: what is smaller is a cut-out, no page.

@@ -111,6 +111,8 @@ class _Body:
             flow = self._continue_table(flow, page)
         for stretch in [Stretch((tuple(flow),))] if vertical and flow else stretches(flow):
             boxes = stretch.boxes
+            if len(boxes) > 1:
+                self._keep_distance(min(box.top for box in boxes) / page.dpi * 72)
             if len(boxes) != self._columns or len(boxes) > 1:
                 self._set_columns(boxes, page)
             start: float | None = self._bottom
@@ -156,10 +158,10 @@ class _Body:
         scale, step = 72 / page.dpi, max(docx_text.line_points(each, page) for each in row)
         middle = sum(each.box.top + each.box.bottom for each in row) / len(row) / 2 * scale
         target = self._new_paragraph()
-        for n, each in enumerate(row):
-            if n:
-                docx_text.tab(target, each, page, column)
-            docx_text.write(target, replace(each, align=Align.START), page, self._usual)
+        docx_text.write(target, replace(row[0], align=Align.START), page, self._usual)
+        for each in row[1:]:
+            docx_text.tab(target, each, page, column)
+            docx_text.append(target, each, page, self._usual)
         docx_text.set_lines(target, self._before(middle - step / 2), step)
         self._bottom = middle + step / 2
 
@@ -174,6 +176,15 @@ class _Body:
                 docx_text.place(target, aside, page)
         return []
 
+    def _keep_distance(self, top: float) -> None:
+        """Go down to ``top``, in points, before columns begin.
+
+        Programs differ in what they make of a distance at the top of the first column.
+        """
+        if self._last is not None and self._bottom is not None:
+            self._last.paragraph_format.space_after = Pt(round(self._before(top)))
+            self._bottom = max(self._bottom, top)
+
     def _before(self, top: float) -> float:
         """The distance from what was written last to ``top``; all in points."""
         if self._bottom is None or self._vertical:
@@ -181,11 +192,13 @@ class _Body:
         return min(_FARTHEST, max(0.0, top - self._bottom) * _TIGHT)
 
     def _new_paragraph(self) -> DocxParagraph:
+        if self._break == "column":
+            # Programs differ in where they put the distance before a paragraph with a break.
+            self._break = None
+            self._thin_paragraph(0).add_run().add_break(WD_BREAK.COLUMN)
         self._last = self._file.add_paragraph()
         if self._break == "page":
             self._last.paragraph_format.page_break_before = True
-        elif self._break == "column":
-            self._last.add_run().add_break(WD_BREAK.COLUMN)
         self._break = None
         return self._last
 

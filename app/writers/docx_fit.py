@@ -155,7 +155,7 @@ def _with_narrow_cells(block: Block) -> Block:
     )
     if not needed:
         return block
-    widest = needed[int(0.95 * (len(needed) - 1))]
+    widest = needed[int(0.99 * (len(needed) - 1))]
     return _scaled_block(block, max(_SIZES[-1], 1 / widest), 1.0) if widest > 1 else block
 
 

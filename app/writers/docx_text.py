@@ -103,8 +103,19 @@ def write(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float 
         _indent(target, paragraph, page)
     if rtl:
         child(target._p.get_or_add_pPr(), "w:bidi")
+    _add_run(target, text, paragraph, page, usual)
+
+
+def append(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float | None) -> None:
+    """Add the text of ``paragraph`` to what is in ``target`` already."""
+    _add_run(target, storable(_flowing(paragraph)), paragraph, page, usual)
+
+
+def _add_run(
+    target: DocxParagraph, text: str, paragraph: Paragraph, page: Page, usual: float | None
+) -> None:
     run = target.add_run(text)
-    run.font.rtl = True if rtl else None
+    run.font.rtl = True if is_mostly_rtl(text) else None
     _dress(run, paragraph, page, usual)
     language = _east_asian_language(text)
     if language:
