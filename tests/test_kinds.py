@@ -204,8 +204,8 @@ def test_a_chart_is_a_picture_with_its_words() -> None:
 
 def test_paper_on_a_desk_is_no_picture_of_its_text() -> None:
     """Where the text of the page stands in what is painted, that is the page's ground."""
-    page = photo(1400, 1000)
-    page[100:1300, 150:850] = page[100:1300, 150:850] // 4 + 190  # Paper, in uneven light.
+    page = np.full((1400, 1000, 3), 255, np.uint8)
+    page[100:1300, 50:950] = photo(1200, 900)
     text = [line(f"running text {n}", 200, 200 + 60 * n, 300) for n in range(15)]
 
     found = blocks(text, lambda: page, 1000, 1400, looks=True)
