@@ -59,6 +59,34 @@ def test_a_table_is_read_row_by_row() -> None:
     assert order(found) == "a0 b0 a1 b1 a2 b2 a3 b3"
 
 
+def column_down(name: str, right: float, top: float, height: float, count: int) -> list[Line]:
+    """Vertical lines that follow each other to the left."""
+    found = []
+    for n in range(count):
+        box = Box(right - 26 * n - 20, top, right - 26 * n, top + height)
+        found.append(Line((Word(f"{name}{n}", box),), box, vertical=True))
+    return found
+
+
+def test_vertical_text_is_read_tier_by_tier() -> None:
+    """Headings cross some of the tiers, which are close together and of many heights."""
+    found = [
+        *column_down("title", 950, 100, 420, 1),
+        *column_down("a", 910, 100, 200, 5),
+        *column_down("b", 910, 308, 212, 5),
+        *column_down("head", 780, 100, 300, 1),
+        *column_down("c", 740, 100, 140, 4),
+        *column_down("d", 740, 248, 140, 4),
+        *column_down("e", 780, 410, 110, 5),
+        *column_down("f", 950, 530, 160, 12),
+    ]
+
+    assert order(found[::-1]) == (
+        "title0 a0 a1 a2 a3 a4 b0 b1 b2 b3 b4 head0 c0 c1 c2 c3 d0 d1 d2 d3 "
+        "e0 e1 e2 e3 e4 f0 f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11"
+    )
+
+
 def test_a_line_of_pieces_looks_like_the_longest_of_them() -> None:
     """Only what all of a line is makes it bold."""
     pieces = [

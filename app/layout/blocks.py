@@ -103,7 +103,7 @@ def _ordered(lines: Sequence[Line], placed: Sequence[Table | Picture], width: fl
     items = [Item(line, frame(line.box)) for line in lines]
     items += _level_with_each_other([Item(line, frame(line.box)) for line in stand_ins], size)
     found: list[Block] = []
-    for region in regions(items) if items else []:
+    for region in regions(items, frame.vertical) if items else []:
         column = Box.around(item.line.box for item in region)
         # No table has another one in it.
         for holds, stretch in groupby(rows(region), key=_holds_placed):

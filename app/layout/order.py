@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.document import Box, Line, Paragraph, Style, Word, is_unspaced
 from app.layout.frame import Frame, Item, rows
 from app.layout.marks import is_mark, is_number, item_mark
+from app.layout.tiers import tiers
 
 # All in line heights, so that the numbers hold at any resolution.
 _WORD_GAP = 1.0  # Pieces of one row that are nearer than this are one line.
@@ -36,7 +37,8 @@ def paragraphs(lines: Sequence[Line], width: float) -> tuple[Paragraph, ...]:
     lines = [line for line in lines if line.words]
     frame = Frame.of(lines, width)
     items = [Item(line, frame(line.box)) for line in lines]
-    return tuple(found for region in regions(items) for found in flowing(rows(region)))
+    found = regions(items, frame.vertical)
+    return tuple(each for region in found for each in flowing(rows(region)))
 
 
 def flowing(rows: Sequence[Sequence[Item]]) -> Iterator[Paragraph]:
@@ -66,9 +68,13 @@ def has_columns(items: Sequence[Item]) -> bool:
     return _gutter(items, _Effort(_MOST_EFFORT // 10)) is not None
 
 
-def regions(items: list[Item]) -> list[list[Item]]:
-    """The items cut into columns and what stands above, between and below them, in order."""
-    return _regions(items, _Effort(min(_MOST_EFFORT, _MOST_LOOKS // max(1, len(items)))))
+def regions(items: list[Item], vertical: bool = False) -> list[list[Item]]:
+    """The items cut into columns and what stands above, between and below them, in order.
+
+    Where lines run downwards, they are in the frame and so to the right, too.
+    """
+    found = tiers(items) if vertical else None
+    return found or _regions(items, _Effort(min(_MOST_EFFORT, _MOST_LOOKS // max(1, len(items)))))
 
 
 def _regions(items: list[Item], effort: _Effort) -> list[list[Item]]:
