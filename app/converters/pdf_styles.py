@@ -57,17 +57,22 @@ class StylesOf:
 
 _LONGEST_NAME = 256
 _LARGEST = 10_000.0  # Pixels; a font as large is a fault of the file.
-_BOLD = re.compile(r"bold|black|heavy|[-,]bd\b|demi", re.IGNORECASE)
-_ITALIC = re.compile(r"italic|oblique|slanted|[-,]it\b", re.IGNORECASE)
+# TeX calls bold fonts CMBX10, SFBX1095, SFSX2074 and the like.
+_BOLD = re.compile(r"bold|black|heavy|[-,]bd\b|demi|\b(cm|sf|ec)(bx|ssbx|sx|b)\d", re.IGNORECASE)
+_ITALIC = re.compile(
+    r"italic|oblique|slanted|[-,]it\b|\b(cm|sf|ec)(ti|sl|bxti|mi)\d", re.IGNORECASE
+)
 _BOLD_WEIGHT = 600
 _ITALIC_FLAG, _FORCE_BOLD_FLAG = 1 << 6, 1 << 18  # Of PDF 32000-1, table 123.
 _SANS = re.compile(
-    r"arial|helvet|sans|calibri|verdana|tahoma|segoe|hei|gothic|yahei", re.IGNORECASE
+    r"arial|helvet|sans|calibri|verdana|tahoma|segoe|hei|gothic|yahei|\b(cm|sf|ec)s[sx]",
+    re.IGNORECASE,
 )
 _SERIF = re.compile(
-    r"times|roman|serif|georgia|garamond|cambria|song|sun|ming|minion", re.IGNORECASE
+    r"times|roman|serif|georgia|garamond|cambria|song|sun|ming|minion|\b(cm|sf|ec)\w+\d",
+    re.IGNORECASE,
 )
-_MONO = re.compile(r"courier|mono|consol|typewriter", re.IGNORECASE)
+_MONO = re.compile(r"courier|mono|consol|typewriter|\b(cm|sf|ec)tt\d", re.IGNORECASE)
 _FIXED_FLAG, _SERIF_FLAG = 1 << 0, 1 << 1
 
 

@@ -178,6 +178,10 @@ def _words(characters: Characters) -> Iterator[_Found]:
     far = ((gap_x > np.where(both, 0.3, 0.6) * size) | (gap_y > 0.3 * size)) & ~marks
     # In Han text the reader sees spaces where there are only gaps, of justified lines.
     touching = both & ~spaces & (gap_x < 0.6 * size) & (gap_y < 0.6 * size)
+    # The reader begins lines with what is raised, and with what follows it.
+    script = _are_scripts(boxes[:-1], boxes[1:]) & ~marks
+    breaks &= ~script
+    touching |= script & ~spaces & (left[1:] - right[:-1] < _TOUCHING * size)
     starts = np.flatnonzero(apart | breaks | far | (codes[:-1] == HYPHEN)) + 1
 
     firsts = np.concatenate(([0], starts))
@@ -217,6 +221,32 @@ def _words(characters: Characters) -> Iterator[_Found]:
         yield _Found(word, starts_line, way, falls, tall, place)
 
 
+def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Of pairs of boxes, shape (n, 4) each, which stand beside each other with one raised.
+
+    One of them is smaller, and beside the other: above or below the middle, but not a line apart.
+    """
+    _, top, right, bottom = firsts.T
+    next_left, next_top, next_right, next_bottom = seconds.T
+    high, next_high = bottom - top, next_bottom - next_top
+    larger = np.maximum(high, next_high)
+    off = np.abs(top + bottom - next_top - next_bottom) / 2
+    gap = next_left - right
+    found: NDArray[np.bool_] = (
+        (np.minimum(high, next_high) < _SMALLER * larger)
+        & (off < _OFF * larger)
+        & (gap < larger)
+        & (gap > -0.3 * larger)
+        & (next_right > right)
+    )
+    return found
+
+
+_SMALLER = 0.9  # Raised characters beside others;
+_OFF = 0.75  # their middles are nearer than this, in heights of the larger one.
+_TOUCHING = 0.2  # Widths of a gap that is none between words.
+
+
 def _text(codes: NDArray[np.uint32]) -> str:
     return codes.astype("<u4").tobytes().decode("utf-32-le", "replace")
 
@@ -239,9 +269,16 @@ def _rows(words: Iterable[_Found]) -> Iterator[list[_Found]]:
         yield row
 
 
+def _is_script(a: Box, b: Box) -> bool:
+    boxes = np.array([[(box.left, box.top, box.right, box.bottom)] for box in (a, b)])
+    return bool(_are_scripts(boxes[0], boxes[1])[0])
+
+
 def _continues(last: _Found, found: _Found) -> bool:
     a, b = last.word.box, found.word.box
     shared_y = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if max(last.way, found.way) <= _Way.ACROSS and _is_script(a, b):
+        return True
     if last.way <= _Way.ACROSS and found.way <= _Way.ACROSS:
         if shared_y > 0.4 * min(a.height, b.height):
             return True

@@ -278,6 +278,7 @@ def _characters(text: pdfium.FPDF_TEXTPAGE, count: int, sheet: Sheet) -> Charact
     overlaps -= 0.25 * (boxes[1:, 1] - boxes[1:, 3])
     if np.count_nonzero(overlaps > 0) > 0.01 * count:
         _narrow(text, boxes)
+    _lower(text, codes, boxes)
 
     generated = np.zeros(count, dtype=bool)
     for place in np.flatnonzero(codes <= 0x20).tolist():
@@ -296,6 +297,35 @@ def _narrow(text: pdfium.FPDF_TEXTPAGE, boxes: NDArray[np.float64]) -> None:
     lefts, rights = np.frombuffer(memoryview(left)), np.frombuffer(memoryview(right))
     drawn = rights > lefts
     boxes[drawn, 0], boxes[drawn, 2] = lefts[drawn], rights[drawn]
+
+
+def _lower(
+    text: pdfium.FPDF_TEXTPAGE, codes: NDArray[np.uint32], boxes: NDArray[np.float64]
+) -> None:
+    """Make the boxes of symbols that are taller than others about as high as what is drawn.
+
+    Fonts of symbols are often said to reach far below the line, for the largest of them.
+    """
+    heights = boxes[:, 1] - boxes[:, 3]
+    heights[codes <= 0x20] = 0
+    known = heights[heights > 0]
+    if not len(known):
+        return
+    around = np.concatenate(([0.0], heights, [0.0]))
+    beside = np.maximum(around[:-2], around[2:])
+    lowest = np.minimum(np.where(around[:-2] > 0, around[:-2], beside), beside)
+    tall = (heights > _TALL * np.median(known)) & (heights > _TALL * lowest)
+    sides = [_Double() for _ in range(4)]
+    left, right, bottom, top = sides
+    for place in np.flatnonzero(tall).tolist():
+        drawn = pdfium.FPDFText_GetCharBox(text, place, *sides)
+        if drawn and top.value > bottom.value and right.value > left.value:
+            room = _ROOM * (top.value - bottom.value)
+            boxes[place, 1], boxes[place, 3] = top.value + room, bottom.value - room
+
+
+_ROOM = 0.2  # Above and below what is drawn, in parts of its height, as other boxes have it.
+_TALL = 1.25  # Times the usual height.
 
 
 class _Double(ctypes.c_double):

@@ -289,14 +289,17 @@ def _split(rows: list[list[Item]]) -> list[list[Item]]:
 
 
 def _smoothed(rows: list[list[Item]]) -> list[list[Item]]:
-    """The rows, a line that looks different from both above and below made to look like them."""
+    """The rows, a line that looks different from both above and below made to look like them.
+
+    Only what was seen may be wrong; where a font's family is known, the document says its looks.
+    """
     smooth = list(rows)
     for n in range(1, len(rows) - 1):
         above, here, below = smooth[n - 1], rows[n], rows[n + 1]
         if not len(above) == len(here) == len(below) == 1:
             continue
         style, usual = here[0].line.style, above[0].line.style
-        if style == usual or usual is None or usual != below[0].line.style:
+        if style == usual or usual is None or usual != below[0].line.style or usual.family:
             continue
         size = here[0].box.height
         if _is_below(above[0].box, here[0].box, size) and _is_below(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -32,6 +32,7 @@ from app.writers.docx_sections import (
     inside_of,
     is_covered,
     is_vertical,
+    rows,
     set_columns,
     set_page,
     size_of,
@@ -119,7 +120,7 @@ class _Body:
             for number, (column, box) in enumerate(zip(stretch.columns, boxes, strict=True)):
                 if number:
                     self._break, self._bottom = "column", start
-                for row in _rows(column):
+                for row in rows(column):
                     if len(row) > 1:
                         self._add_row(row, page, box)
                     else:
@@ -272,10 +273,14 @@ class _Body:
         if floats(picture, page):
             # It hangs on what was written last.
             last = None if self._last is self._before_page or self._break else self._last
-            last = last or self._thin_paragraph(0)
+            if last is None:
+                last = self._thin_paragraph(0)
+                last.add_run(" ")
+            # LibreOffice hides what hangs on hidden text, or stands before it.
+            _hide_words(picture, last)
             run = last.add_run()
             shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
-            _describe(shape, picture, last)
+            _describe(shape, picture)
             hang(shape, picture, page, is_covered(picture, page))
             return
         gap = self._before(picture.box.top / page.dpi * 72)
@@ -290,7 +295,8 @@ class _Body:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
             elif right < left:
                 paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
-        _describe(shape, picture, paragraph)
+        _describe(shape, picture)
+        _hide_words(picture, paragraph)
 
 
 def _head(block: Block) -> str | None:
@@ -307,44 +313,23 @@ def _picture_width(picture: Picture, page: Page) -> Length:
     return Pt(max(1.0, picture.box.width / page.dpi * 72))
 
 
-def _describe(shape: InlineShape, picture: Picture, paragraph: DocxParagraph) -> None:
-    """Keep the text in a picture: as its description, and as text that is not shown."""
+def _words_in(picture: Picture) -> str:
     texts = [storable(part.text) for part in picture.paragraphs]
-    text = " ".join(text for text in texts if text)
-    if text:
+    return " ".join(text for text in texts if text)
+
+
+def _describe(shape: InlineShape, picture: Picture) -> None:
+    if text := _words_in(picture):
         shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
+
+
+def _hide_words(picture: Picture, paragraph: DocxParagraph) -> None:
+    """Keep the text in a picture as text that is not shown."""
+    if text := _words_in(picture):
         docx_text.hide(paragraph, f" {text}" if paragraph.text else text)
 
 
 _LONGEST_DESCRIPTION = 2000
-
-
-def _rows(blocks: Sequence[Block]) -> Iterator[list[Any]]:
-    """The blocks, single lines of one height, from left to right, together."""
-    row: list[Block] = []
-    for block in blocks:
-        if row and _is_beside(row[-1], block):
-            row.append(block)
-            continue
-        if row:
-            yield row
-        row = [block]
-    if row:
-        yield row
-
-
-def _is_beside(left: Block, right: Block) -> bool:
-    if not all(
-        isinstance(block, Paragraph)
-        and len(block.lines) == 1
-        and not block.lines[0].vertical
-        and storable(block.text)
-        for block in (left, right)
-    ):
-        return False
-    apart = right.box.left - left.box.right
-    off = abs(left.box.top + left.box.bottom - right.box.top - right.box.bottom)
-    return apart > 0 and off < min(left.box.height, right.box.height)
 
 
 def _asides(page: Page) -> list[Paragraph]:

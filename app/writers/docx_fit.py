@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.document import Block, Box, Line, Page, Paragraph, Picture, Table, with_lines
-from app.writers.docx_sections import Margins, floats, is_vertical, size_of, stretches
+from app.writers.docx_sections import Margins, floats, is_vertical, rows, size_of, stretches
 from app.writers.docx_text import line_points, points
 from app.writers.fonts import width_in_ems
 from app.writers.grid import sides
@@ -34,6 +34,7 @@ def fitted(page: Page, margins: Margins) -> Page:
 
 
 _SIZES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8)
+_SMALLER_SIZES = (0.75, 0.7, 0.65, 0.6)  # Where lines run downwards: small ones stand between.
 _DISTANCES = (1.0, 0.93, 0.86, 0.8)
 _SAFE = 0.98  # Of the room: programs differ in how they round.
 _WIDER = 1.03  # Lines end ragged: a word that moves to the next line leaves a gap.
@@ -50,7 +51,7 @@ class _Room:
 def _fitted_across(page: Page, room: _Room) -> Page:
     """The ``page``, whose lines run downwards, with its text smaller where it would not fit."""
     best = page
-    for size in _SIZES:
+    for size in (*_SIZES, *_SMALLER_SIZES):
         blocks = tuple(_narrower(block, size) for block in page.blocks)
         best = replace(page, blocks=blocks)
         across = sum(
@@ -94,10 +95,16 @@ def _height(page: Page, room: _Room) -> float:
 
 def _run_height(blocks: Sequence[Block], page: Page, width: float, bottom: float | None) -> float:
     scale, total = 72 / page.dpi, 0.0
-    for block in blocks:
+    for row in rows(blocks):
+        block = row[0]
         if bottom is not None:
             total += max(0.0, block.box.top * scale - bottom) * 0.9
-        if isinstance(block, Paragraph):
+        if len(row) > 1:
+            last = replace(row[-1], column=None)
+            start = (last.box.left - min(each.box.left for each in row)) * scale
+            count = _lines(last, page, max(width - start, width / 8))
+            total += count * max(line_points(each, page) for each in row)
+        elif isinstance(block, Paragraph):
             if any(line.vertical for line in block.lines) or not storable(block.text):
                 continue
             total += _lines(block, page, width) * line_points(block, page)
@@ -130,7 +137,7 @@ def _lines(paragraph: Paragraph, page: Page, width: float) -> int:
 def _table_height(table: Table, page: Page) -> float:
     scale = 72 / page.dpi
     widths, heights = sides(table)
-    rows = [height * scale for height in heights]
+    steps = [height * scale for height in heights]
     for cell in table.cells:
         width = sum(widths[cell.column : cell.column + cell.column_span]) * scale - 4
         needed = sum(
@@ -138,8 +145,8 @@ def _table_height(table: Table, page: Page) -> float:
             for part in cell.paragraphs
         )
         if cell.row_span == 1:
-            rows[cell.row] = max(rows[cell.row], needed)
-    return sum(rows) + 3
+            steps[cell.row] = max(steps[cell.row], needed)
+    return sum(steps) + 3
 
 
 def _with_narrow_cells(block: Block) -> Block:

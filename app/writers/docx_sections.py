@@ -13,7 +13,8 @@ from docx.oxml.ns import qn
 from docx.section import Section
 from docx.shared import Pt
 
-from app.document import Block, Box, Page, Picture
+from app.document import Block, Box, Page, Paragraph, Picture
+from app.writers.text_limits import storable
 
 _SMALLEST_POINTS, _LARGEST_POINTS = 7.2, 22 * 72.0  # Of a page, in Word.
 SAME_SIZE_POINTS = 6.0  # Scans of one paper differ by a few pixels.
@@ -79,6 +80,34 @@ def _is_within(run: Sequence[Block], column: Sequence[Block]) -> bool:
     a, b = (Box.around(block.box for block in side) for side in (run, column))
     slack = 0.03 * b.width
     return a.top >= b.bottom - 1 and a.left >= b.left - slack and a.right <= b.right + slack
+
+
+def rows(blocks: Sequence[Block]) -> Iterator[list[Any]]:
+    """The blocks, single lines of one height, from left to right, together."""
+    row: list[Block] = []
+    for block in blocks:
+        if row and _is_beside(row[-1], block):
+            row.append(block)
+            continue
+        if row:
+            yield row
+        row = [block]
+    if row:
+        yield row
+
+
+def _is_beside(left: Block, right: Block) -> bool:
+    if not all(
+        isinstance(block, Paragraph)
+        and len(block.lines) == 1
+        and not block.lines[0].vertical
+        and storable(block.text)
+        for block in (left, right)
+    ):
+        return False
+    apart = right.box.left - left.box.right
+    off = abs(left.box.top + left.box.bottom - right.box.top - right.box.bottom)
+    return apart > 0 and off < min(left.box.height, right.box.height)
 
 
 def floats(picture: Picture, page: Page) -> bool:
