@@ -22,11 +22,10 @@ def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> 
     small, half = reduced(image, 2 * _LONGEST)
     small, rest = reduced(small, _LONGEST, cv2.INTER_AREA)  # Soft edges keep grounds apart.
     scale, size = 1 / (half * rest), small.shape[:2]
-    paper = np.median(small[::4, ::4].reshape(-1, 3), axis=0)
-    red, green, blue = cv2.split(cv2.absdiff(small, np.full_like(small, paper)))
-    away = np.maximum(np.maximum(red, green), blue)
+    paper = np.trunc(np.median(small[::4, ::4].reshape(-1, 3), axis=0))
+    is_paper = np.asarray(cv2.inRange(small, paper - _FAINTEST, paper + _FAINTEST), np.bool_)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    painted = np.asarray((away > _FAINTEST) & ~_grounds(grey), np.uint8)
+    painted = np.asarray(~(is_paper | _grounds(grey)), np.uint8)
     written = np.zeros_like(painted)
     for box in texts:
         _fill(written, box, scale, 1)
