@@ -72,21 +72,18 @@ def _runs(ink: NDArray[np.uint8]) -> Iterator[tuple[float, float, float]]:
     """Place, start and stop of the level lines in ``ink``."""
     lines = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, _SHORTEST), np.uint8))
     # A line that leans a little is a stair of runs; dots and crossings leave gaps.
-    lines = np.asarray(cv2.dilate(lines, np.ones((3, 9), np.uint8)), np.uint8)
-    # Most rows of a page have no such run, and need not be looked at.
-    filled = lines.any(axis=1)
-    if not filled.any():
-        return
-    (rows,) = np.nonzero(filled | np.roll(filled, 1))
-    count, _, stats, centres = cv2.connectedComponentsWithStats(lines[rows], connectivity=8)
-    for n in range(1, count):
-        left, top, width, height, area = stats[n].tolist()
-        if (
-            width >= _SHORTEST + 8
-            and area <= (_THICKEST + 2) * width
-            and height <= 0.1 * width + 12
-        ):
-            yield float(centres[n][1] + rows[top] - top), left + 4.0, left + width - 4.0
+    lines = cv2.dilate(lines, np.ones((3, 9), np.uint8))
+    # Outlines are found ten times as fast as statistics of all pixels.
+    outlines, tree = cv2.findContours(lines, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for outline, (*_, within) in zip(outlines, tree[0] if outlines else (), strict=True):
+        left, _, width, height = cv2.boundingRect(outline)
+        if within >= 0 or width < _SHORTEST + 8 or height > 0.1 * width + 12:
+            continue
+        # An outline runs through the middles of its pixels, and has no area on a page of one row.
+        moments = cv2.moments(outline)
+        area = moments["m00"] + cv2.arcLength(outline, True) / 2 + 1
+        if area <= (_THICKEST + 2) * width:
+            yield moments["m01"] / max(1.0, moments["m00"]), left + 4.0, left + width - 4.0
 
 
 def whole(rules: Sequence[Rule]) -> list[Rule]:
