@@ -38,12 +38,14 @@ def find_rules(image: NDArray[np.uint8]) -> Rules:
     if 2 * cv2.countNonZero(dark) > grey.size:
         grey = 255 - grey
         dark = _below(_DARK, grey)
-    # This is what an adaptive threshold does, in half the time.
+    # This is what an adaptive threshold does, but quicker.
     around = cv2.blur(grey, (_AROUND, _AROUND), borderType=cv2.BORDER_REPLICATE)
     ink = 1 - _below(_FAINTEST, np.asarray(cv2.subtract(around, grey), np.uint8))
     # What is dark all over is no rule, nor are the gaps between light letters on it.
-    full = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((_BROAD, _BROAD), np.uint8))
-    ink = np.asarray(cv2.subtract(ink, cv2.dilate(full, np.ones((5, 5), np.uint8))), np.uint8)
+    full = cv2.erode(dark, np.ones((_BROAD, _BROAD), np.uint8))
+    if full.any():  # What was eroded, and two pixels around it.
+        full = cv2.dilate(full, np.ones((_BROAD + 4, _BROAD + 4), np.uint8))
+        ink = np.asarray(cv2.subtract(ink, full), np.uint8)
     level, upright = (
         tuple(
             Rule(*(scale * place for place in rule))
@@ -59,6 +61,7 @@ _DARK = 110  # The grey of a page, or of a field on it, whose letters are light.
 _BROAD = 13  # Pixels; no rule is as wide.
 _AROUND, _FAINTEST = 31, 12  # Rules are so much darker than what is around them.
 _SHORTEST = 24  # Pixels; the strokes of letters are shorter, those of headlines are no grid.
+_MIDDLE = 16  # Of what is drawn around the middle of so short a run: four pixels more at each end.
 _THICKEST = 9
 _MOST = 400  # Each way, the longest: more are a hatching, or meant to keep us busy.
 
@@ -70,9 +73,9 @@ def _below(level: int, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _runs(ink: NDArray[np.uint8]) -> Iterator[tuple[float, float, float]]:
     """Place, start and stop of the level lines in ``ink``."""
-    lines = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, _SHORTEST), np.uint8))
+    lines = cv2.erode(ink, np.ones((1, _SHORTEST), np.uint8))
     # A line that leans a little is a stair of runs; dots and crossings leave gaps.
-    lines = cv2.dilate(lines, np.ones((3, 9), np.uint8))
+    lines = cv2.dilate(lines, np.ones((3, _SHORTEST + 8), np.uint8), anchor=(_MIDDLE, 1))
     # Outlines are found ten times as fast as statistics of all pixels.
     outlines, tree = cv2.findContours(lines, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for outline, (*_, within) in zip(outlines, tree[0] if outlines else (), strict=True):
