@@ -34,6 +34,8 @@ def paragraphs(lines: Sequence[Line], width: float) -> tuple[Paragraph, ...]:
     Vertical text is read in columns from right to left, right-to-left scripts likewise in rows.
     """
     lines = [line for line in lines if line.words]
+    if len(lines) == 1:  # As in most cells of tables.
+        return (Paragraph(tuple(lines), lines[0].box),)
     frame = Frame.of(lines, width)
     items = [Item(line, frame(line.box)) for line in lines]
     return tuple(found for region in regions(items) for found in flowing(rows(region)))
