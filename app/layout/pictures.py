@@ -97,11 +97,11 @@ _WHOLE = 0.85  # and that of a whole page is its paper.
 def _without_rules(bare: Image) -> Image:
     """What is painted, without long thin lines, level or upright."""
     long = max(8, round(_LONG_RULE * max(bare.shape)))
-    left = bare.copy()
+    left = bare
     for kernel, thick in (((1, long), (5, 1)), ((long, 1), (1, 5))):
         lines = cv2.morphologyEx(bare, cv2.MORPH_OPEN, np.ones(kernel, np.uint8))
         broad = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones(thick, np.uint8))
-        left[(lines > 0) & (broad == 0)] = 0
+        left = np.asarray(cv2.subtract(left, cv2.subtract(lines, broad)), np.uint8)
     return left
 
 
