@@ -13,9 +13,10 @@ def reduced(image: Image, longest: int, way: int = cv2.INTER_LINEAR) -> tuple[Im
     """The ``image`` with no side longer than ``longest``, and how many times smaller it became.
 
     It is halved as often as can be, as means of areas; what is left is done in the given ``way``.
+    Of a black line of one pixel at least a tenth is left.
     """
     scale = 1.0
-    # A line of one pixel is still seen; means of areas that are no halves take ten times as long.
+    # Means of areas that are no halves take ten times as long.
     while max(image.shape[:2]) >= 2 * longest:
         high, wide = (max(1, side // 2) for side in image.shape[:2])
         even = image[: 2 * high, : 2 * wide]
@@ -23,7 +24,11 @@ def reduced(image: Image, longest: int, way: int = cv2.INTER_LINEAR) -> tuple[Im
         scale *= 2
     more = max(image.shape[:2]) / longest
     if more > 1:
+        way = cv2.INTER_AREA if more > _SPARSE else way
         high, wide = (max(1, round(side / more)) for side in image.shape[:2])
         image = np.asarray(cv2.resize(image, (wide, high), interpolation=way), np.uint8)
         scale *= more
     return image, scale
+
+
+_SPARSE = 1.8  # Times smaller; from there on lines may fall between the pixels that are taken.
