@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -263,6 +264,7 @@ _UNSPACED = (
 )
 
 
+@lru_cache(2**14)
 def is_unspaced(character: str) -> bool:
     """Whether ``character`` belongs to a script that puts no spaces between words."""
     code = ord(character)

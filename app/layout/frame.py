@@ -41,7 +41,8 @@ class Frame:
         characters = sum(len(line.text) for line in lines)
         vertical = sum(len(line.text) for line in lines if line.vertical) * 2 > characters
         text = "".join(line.text for line in lines)
-        strong = [unicodedata.bidirectional(c) for c in text if c.isalpha()]
+        letters = "" if text.isascii() else filter(str.isalpha, text)
+        strong = [unicodedata.bidirectional(letter) for letter in letters]
         leftwards = sum(kind in ("R", "AL") for kind in strong) * 2 > len(strong)
         level = [line for line in lines if not line.vertical and line.box.width > 0]
         falls = _falls(level, width)

@@ -169,6 +169,14 @@ def _parted(line: Line, edges: NDArray[np.float64]) -> Iterator[tuple[int, Line]
 
     ``edges`` has their left, upper, right and lower ones, shape (4, n).
     """
+    box = Box.around(word.box for word in line.words)
+    left, top, right, bottom = edges
+    (around,) = np.nonzero(
+        (left < box.left) & (top < box.top) & (right > box.right) & (bottom > box.bottom)
+    )
+    if len(around):
+        yield int(around[0]), replace(line, box=box)
+        return
     parts: dict[int, list[Word]] = {}
     for word in line.words:
         for piece in _pieces(word, edges, line.vertical):

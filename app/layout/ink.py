@@ -20,7 +20,7 @@ class Ink(NamedTuple):
     part: Image  # Shape (height, width, 3).
     grey: Image
     ink: Image  # 1 where there is ink, 0 on paper.
-    level: float  # Of grey, between ink and paper.
+    level: int  # Of grey, between ink and paper.
     light: bool  # Whether the ink is lighter than the paper.
 
 
@@ -40,7 +40,7 @@ def ink_in(box: Box, image: Image) -> Ink | None:
     if light:  # Light letters on a dark ground.
         ink = np.asarray(1 - ink, np.uint8)
         full = int(ink.size) - full
-    return Ink(part, grey, ink, level, light) if full >= _LEAST else None
+    return Ink(part, grey, ink, int(level), light) if full >= _LEAST else None
 
 
 _LEAST = 8  # Pixels that are a letter.
@@ -62,8 +62,10 @@ def band_of(ink: Image, fall: float) -> tuple[int, int] | None:
     if not len(there):
         return None
     # The lines above and below may reach into the box.
-    runs = np.split(there, np.flatnonzero(np.diff(there) > max(2, 0.06 * height)) + 1)
-    run = max(runs, key=lambda run: int(filled[run[0] : run[-1] + 1].sum()))
+    ends = np.flatnonzero(there[1:] - there[:-1] > max(2, 0.06 * height)) + 1
+    run = there
+    if len(ends):
+        run = max(np.split(there, ends), key=lambda run: int(filled[run[0] : run[-1] + 1].sum()))
     return int(run[0]), int(run[-1]) + 1
 
 

@@ -195,6 +195,8 @@ def aligned_cells(table: Table) -> Table:
                     for each in cell.paragraphs
                 ),
             )
+            if cell.paragraphs
+            else cell
             for cell in table.cells
         ),
     )

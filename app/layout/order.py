@@ -35,6 +35,8 @@ def paragraphs(lines: Sequence[Line], width: float) -> tuple[Paragraph, ...]:
     Vertical text is read in columns from right to left, right-to-left scripts likewise in rows.
     """
     lines = [line for line in lines if line.words]
+    if len(lines) == 1:  # As in most cells of tables.
+        return (Paragraph(tuple(lines), lines[0].box),)
     frame = Frame.of(lines, width)
     items = [Item(line, frame(line.box)) for line in lines]
     found = regions(items, frame.vertical)
@@ -114,7 +116,7 @@ def _bands(items: list[Item], cut: float) -> Iterator[tuple[list[Item], list[Ite
 
 
 def _size(items: Sequence[Item]) -> float:
-    return float(np.median([item.box.height for item in items]))
+    return median(item.box.height for item in items)
 
 
 def _edges(items: Sequence[Item]) -> NDArray[np.float64]:
@@ -137,11 +139,9 @@ def _best_gap(
     places = places[:: 1 + len(places) // _MOST_ENDS]
     left, right = edges[1] <= places[:, None], edges[0] >= places[:, None]
     # The number of the band between two lines that cross, for each place and line.
-    band = np.cumsum(~(left | right), axis=1, dtype=np.int32)
-    most = np.zeros(len(places))
-    for n in range(len(places)):
-        fewer = _fewer(left[n], right[n], band[n])
-        most[n] = fewer[fewer >= _FEWEST].sum()
+    band = np.cumsum(~(left | right), axis=1)
+    fewer = _fewer(left, right, band)
+    most = np.where(fewer >= _FEWEST, fewer, 0).sum(axis=1)
     # Among places in one gap, that which the fewest lines cross.
     crossed = band[:, -1] / (edges.shape[1] + 1)
     best, best_score = None, -np.inf
@@ -149,25 +149,24 @@ def _best_gap(
         if most[n] == 0 or most[n] - crossed[n] <= best_score:
             break
         score = 0.0
-        fewer = _fewer(left[n], right[n], band[n])
-        for number in np.flatnonzero(fewer >= _FEWEST):
+        for number in np.flatnonzero(fewer[n] >= _FEWEST):
             here = band[n] == number
             sides = edges[:, left[n] & here], edges[:, right[n] & here]
             if _is_gutter(*sides, size, effort, most_places):
-                score += float(fewer[number])
+                score += float(fewer[n, number])
         if score > 0 and score - crossed[n] > best_score:
             best, best_score = float(places[n]), score - crossed[n]
     return best
 
 
 def _fewer(
-    left: NDArray[np.bool_], right: NDArray[np.bool_], band: NDArray[np.int32]
+    left: NDArray[np.bool_], right: NDArray[np.bool_], band: NDArray[np.int_]
 ) -> NDArray[np.int_]:
-    """How many lines the emptier side has in each band."""
-    count = int(band[-1]) + 1
-    return np.minimum(
-        np.bincount(band[left], minlength=count), np.bincount(band[right], minlength=count)
-    )
+    """How many lines the emptier side has in each band, for each place."""
+    places, bands = len(band), int(band[:, -1].max()) + 1
+    band = band + bands * np.arange(places)[:, None]
+    sides = [np.bincount(band[side], minlength=places * bands) for side in (left, right)]
+    return np.minimum(*sides).reshape(places, bands)
 
 
 def _is_gutter(
@@ -220,11 +219,11 @@ def _is_text(edges: NDArray[np.float64], size: float, effort: _Effort, most_plac
     width, widths = float(edges[1].max() - edges[0].min()), edges[1] - edges[0]
     if width <= _NARROWEST * size:
         return False
-    if np.average(widths, weights=widths) > _FILLED * width:
+    if widths @ widths > _FILLED * width * widths.sum():
         return True
     some = slice(None, None, 1 + len(widths) // _MOST_LINES)
     beside = np.abs(edges[2][some, None] - edges[2]) < size / 2
-    if np.average(beside @ widths, weights=widths[some]) <= _FILLED * width:
+    if widths[some] @ (beside @ widths) <= _FILLED * width * widths[some].sum():
         return False
     return bool(most_places) and _best_gap(edges, size, effort, most_places) is not None
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.document import Box
+from app.layout.reduced import reduced
 
 Image = NDArray[np.uint8]
 
@@ -18,13 +19,13 @@ def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> 
 
     All in pixels of the image. A coloured ground under text is no picture, nor is a frame.
     """
-    scale = min(1.0, _LONGEST / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    paper = np.median(small[::4, ::4].reshape(-1, 3), axis=0)
-    away = np.abs(small.astype(np.int16) - paper.astype(np.int16)).max(axis=2)
+    small, half = reduced(image, 2 * _LONGEST)
+    small, rest = reduced(small, _LONGEST, cv2.INTER_AREA)  # Soft edges keep grounds apart.
+    scale, size = 1 / (half * rest), small.shape[:2]
+    paper = np.trunc(np.median(small[::4, ::4].reshape(-1, 3), axis=0))
+    is_paper = np.asarray(cv2.inRange(small, paper - _FAINTEST, paper + _FAINTEST), np.bool_)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    painted = np.asarray((away > _FAINTEST) & ~_grounds(grey), np.uint8)
+    painted = np.asarray(~(is_paper | _grounds(grey)), np.uint8)
     written = np.zeros_like(painted)
     for box in texts:
         _fill(written, box, scale, 1)
@@ -48,12 +49,19 @@ def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> 
 
 def _joined(bare: Image, strokes: Image, reach: int) -> Iterator[Box]:
     """The boxes around what is painted, near strokes joined."""
+    if not bare.any():
+        return
     least = _LEAST_SIDE * max(bare.shape)
     joined = cv2.morphologyEx(bare, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    for number, (left, top, width, height, _) in enumerate(stats[1:count].tolist(), 1):
-        if min(width, height) < least:
+    _, labels = cv2.connectedComponents(joined, connectivity=8)
+    # Their outlines tell where they stand four times as fast as statistics of all pixels.
+    outlines, tree = cv2.findContours(joined, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for outline, (*_, within) in reversed(list(zip(outlines, tree[0], strict=True))):
+        left, top, width, height = cv2.boundingRect(outline)
+        if within >= 0 or min(width, height) < least:
             continue
+        x, y = outline[0, 0]
+        number = labels[y, x]
         # A rule that runs into a picture is none of it; axes with nothing between are none.
         part = (slice(top, top + height), slice(left, left + width))
         x, y, across, down = cv2.boundingRect(
@@ -65,13 +73,13 @@ def _joined(bare: Image, strokes: Image, reach: int) -> Iterator[Box]:
 
 def _grounds(grey: Image) -> NDArray[np.bool_]:
     """Large areas of one even colour, such as lie under text."""
-    mean = cv2.blur(grey.astype(np.float32), (5, 5))
-    square = cv2.blur(grey.astype(np.float32) ** 2, (5, 5))
+    mean = np.asarray(cv2.boxFilter(grey, cv2.CV_32F, (5, 5)), np.float32)
+    square = np.asarray(cv2.sqrBoxFilter(grey, cv2.CV_32F, (5, 5)), np.float32)
     even = np.asarray(square - mean**2 < _EVEN_AREA**2, np.uint8)
     even = np.asarray(cv2.dilate(even, np.ones((5, 5), np.uint8)), np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(even, connectivity=4)
-    large = np.zeros(count, bool)
-    large[1:] = stats[1:, cv2.CC_STAT_AREA] > _LARGE * grey.size
+    _, labels = cv2.connectedComponents(even, connectivity=4)
+    large = np.bincount(labels.ravel()) > _LARGE * grey.size
+    large[0] = False
     return np.asarray(large[labels])
 
 
@@ -89,11 +97,11 @@ _WHOLE = 0.85  # and that of a whole page is its paper.
 def _without_rules(bare: Image) -> Image:
     """What is painted, without long thin lines, level or upright."""
     long = max(8, round(_LONG_RULE * max(bare.shape)))
-    left = bare.copy()
+    left = bare
     for kernel, thick in (((1, long), (5, 1)), ((long, 1), (1, 5))):
         lines = cv2.morphologyEx(bare, cv2.MORPH_OPEN, np.ones(kernel, np.uint8))
         broad = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones(thick, np.uint8))
-        left[(lines > 0) & (broad == 0)] = 0
+        left = np.asarray(cv2.subtract(left, cv2.subtract(lines, broad)), np.uint8)
     return left
 
 
@@ -149,14 +157,11 @@ def cut_out(image: Image, box: Box) -> bytes:
     right = min(image.shape[1], max(left + 1, round(box.right)))
     bottom = min(image.shape[0], max(top + 1, round(box.bottom)))
     part = image[top:bottom, left:right]
-    shrink = min(1.0, _LARGEST / max(part.shape[:2]))
-    if shrink < 1:
-        size = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
-        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-    part = np.ascontiguousarray(part[..., ::-1])
-    few = len(np.unique(part[::3, ::3].reshape(-1, 3) >> 4, axis=0)) < _FEW_COLOURS
-    if few:
-        _, data = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    part, _ = reduced(part, _LARGEST)
+    part = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2BGR), np.uint8)
+    if _colours(part[::3, ::3]) < _FEW_COLOURS:
+        # More effort takes three times as long, for a few percent.
+        _, data = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     else:
         _, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, 85])
     return data.tobytes()
@@ -164,3 +169,9 @@ def cut_out(image: Image, box: Box) -> bytes:
 
 _LARGEST = 2000  # Pixels of a picture's longer side.
 _FEW_COLOURS = 64
+
+
+def _colours(image: Image) -> int:
+    """How many colours there are, those that hardly differ taken as one."""
+    red, green, blue = (image[..., n].astype(np.uint16) >> 4 for n in range(3))
+    return int(np.count_nonzero(np.bincount((red << 8 | green << 4 | blue).ravel())))

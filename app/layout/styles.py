@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Line, Style, colour_of, is_unspaced
+from app.document import Box, Line, Style, colour_of, is_unspaced
 from app.layout.ink import band_of, ink_in
 
 Image = NDArray[np.uint8]
@@ -22,32 +22,33 @@ def styled(lines: Sequence[Line], image: Image) -> tuple[Line, ...]:
     Sizes that hardly differ are made one; text is bold where its strokes are thicker, for its
     size, than those of most of the page.
     """
-    found = [_seen(line, image) for line in lines]
-    sizes = _alike(
-        [(size, len(line.text)) for (size, _, _), line in zip(found, lines, strict=True)]
-    )
+    texts = [line.text for line in lines]
+    found = [_seen(line, text, image) for line, text in zip(lines, texts, strict=True)]
+    lengths = list(map(len, texts))
+    sizes = _alike([(size, length) for (size, _, _), length in zip(found, lengths, strict=True)])
+    han = list(map(_is_han, texts))
     usual = [
         _usual(
             [
-                (stroke, len(line.text))
-                for (_, stroke, _), line in zip(found, lines, strict=True)
-                if stroke > 0 and _is_han(line) == han
+                (stroke, length)
+                for (_, stroke, _), length, is_one in zip(found, lengths, han, strict=True)
+                if stroke > 0 and is_one == kind
             ]
         )
-        for han in (False, True)
+        for kind in (False, True)
     ]
     return tuple(
         replace(
             line,
             style=Style(
                 round(size, 1),
-                bold=stroke
-                > (_BOLD if len(line.text) > _SHORT else _BOLD_SHORT) * usual[_is_han(line)]
-                > 0,
+                bold=stroke > (_BOLD if length > _SHORT else _BOLD_SHORT) * usual[is_one] > 0,
                 colour=colour,
             ),
         )
-        for line, (_, stroke, colour), size in zip(lines, found, sizes, strict=True)
+        for line, (_, stroke, colour), size, length, is_one in zip(
+            lines, found, sizes, lengths, han, strict=True
+        )
     )
 
 
@@ -61,11 +62,11 @@ _LEAST_OF_BOX, _MOST_OF_BOX = 0.6, 1.6  # Of what the box tells; else we saw som
 _SAME = 1.12  # Sizes that differ less are one: how high a line is depends on its letters.
 
 
-def _is_han(line: Line) -> bool:
-    return 2 * sum(map(is_unspaced, line.text)) > len(line.text)
+def _is_han(text: str) -> bool:
+    return not text.isascii() and 2 * sum(map(is_unspaced, text)) > len(text)
 
 
-def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
+def _seen(line: Line, text: str, image: Image) -> tuple[float, float, int | None]:
     """Size in pixels, thickness of strokes in parts of it (0 if not known), and colour."""
     box = line.box
     fall = 0.0 if line.vertical else line.slope * box.width
@@ -76,17 +77,18 @@ def _seen(line: Line, image: Image) -> tuple[float, float, int | None]:
     part, grey, ink, level, light = found
     full = cv2.countNonZero(ink)
     # What is at the edges of letters is half paper.
-    core = np.asarray(grey > (level + 255) / 2 if light else grey < level / 2 + 1, np.uint8)
+    core = np.asarray(grey > (level + 255) // 2 if light else grey <= (level + 1) // 2, np.uint8)
     of = core if cv2.countNonZero(core) > full / 4 else ink
     colour = colour_of(*(round(value) for value in cv2.mean(part, mask=of)[:3]))
-    paper = cv2.mean(grey, mask=np.asarray(1 - ink, np.uint8))[0]
-    if abs(cv2.mean(grey, mask=ink)[0] - paper) < _FAINTEST:
+    # The mean of the paper follows from those of the ink and of both.
+    away = abs(cv2.mean(grey, mask=ink)[0] - cv2.mean(grey)[0]) * grey.size
+    if away < _FAINTEST * (grey.size - full):
         return size, 0.0, None
     if not line.vertical:
-        seen = _em(line.text, ink, fall)
+        seen = _em(text, ink, fall)
         if seen is not None and _LEAST_OF_BOX * size < seen < _MOST_OF_BOX * size:
             size = seen
-    size = min(size, _pitch(line))
+    size = min(size, _pitch(text, line))
     if size < _SMALLEST:
         return size, 0.0, colour
     # A stroke of length l and thickness t has an area of l t, and is crossed about l times.
@@ -103,27 +105,27 @@ _BELOW = ((frozenset("gjpqy"), 0.18), (frozenset("()[]{}|"), 0.15), (frozenset("
 
 def _em(text: str, ink: Image, fall: float) -> float | None:
     """The size of the font from how high its ink stands, which depends on the letters."""
-    if any(map(is_unspaced, text)):
-        share = _HAN
-    elif text.isascii():
+    if text.isascii():
         share = _LOW if _ASCENDING.isdisjoint(text) else _TALL
         share += next((depth for some, depth in _BELOW if not some.isdisjoint(text)), 0.0)
+    elif any(map(is_unspaced, text)):
+        share = _HAN
     else:
         return None
     band = band_of(ink, fall)
     return None if band is None else (band[1] - band[0]) / share
 
 
-def _pitch(line: Line) -> float:
+def _pitch(text: str, line: Line) -> float:
     """The size of the font from how long Han text is: no character is longer."""
-    wide = sum(map(is_unspaced, line.text))
-    if wide < _FEWEST_HAN or wide < 0.7 * len(line.text):
+    wide = 0 if text.isascii() else sum(map(is_unspaced, text))
+    if wide < _FEWEST_HAN or wide < 0.7 * len(text):
         return float("inf")
     along, across = line.box.width, line.box.height
     if line.vertical:
         along, across = across, along
     room = 0.25 * across  # Of the box, at both ends.
-    return (along - room) / (wide + 0.5 * (len(line.text) - wide))
+    return (along - room) / (wide + 0.5 * (len(text) - wide))
 
 
 _FEWEST_HAN = 8
