@@ -44,6 +44,7 @@ def find_pictures(image: Image, texts: Sequence[Box], tables: Sequence[Box]) -> 
     return [
         Box(box.left / scale, box.top / scale, box.right / scale, box.bottom / scale)
         for box in _apart(found)
+        if box.width * box.height <= _WHOLE * painted.size
     ]
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Line, Style, colour_of, is_unspaced
+from app.document import Line, Style, colour_of, is_unspaced
 from app.layout.ink import band_of, ink_in
 
 Image = NDArray[np.uint8]
