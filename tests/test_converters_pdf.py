@@ -130,6 +130,28 @@ def test_columns_are_lines_of_their_own(converter: Converter, tmp_path: Path) ->
     assert texts(page) == ["Left cell", "right cell"]
 
 
+def test_raised_and_lowered_characters_stay_in_their_line(
+    converter: Converter, tmp_path: Path
+) -> None:
+    """The reader begins lines with what is raised; it belongs to the word that it stands at."""
+
+    def draw(canvas: Canvas) -> None:
+        text = canvas.beginText(50, 200)
+        for part, size, rise in [
+            ("A map H", 12, 0), ("1", 8, 5), (" : S", 12, 0), ("n", 8, 5), (" to R", 12, 0),
+            ("m", 12, 7), (" of x", 12, 0), ("0", 7, -4), (" is given.", 12, 0),
+        ]:  # fmt: skip
+            text.setFont("Helvetica", size)
+            text.setRise(rise)
+            text.textOut(part)
+        canvas.drawText(text)
+        write("The next line.", y=184)(canvas)
+
+    (page,) = open_pages(converter, make(tmp_path / "in.pdf", draw))
+
+    assert texts(page) == ["A map H1 : Sn to Rm of x0 is given.", "The next line."]
+
+
 @pytest.mark.parametrize("angle", [30, 90, 180, 270])
 def test_turned_text_is_not_lost(converter: Converter, tmp_path: Path, angle: int) -> None:
     """Text that runs upwards or aslant stays together."""

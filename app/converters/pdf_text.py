@@ -134,7 +134,7 @@ def _decoded(characters: Characters) -> Characters:
 class _Way(IntEnum):
     """Which way a word runs."""
 
-    UNKNOWN = 0  # A single character.
+    UNKNOWN = 0  # A single character, or one with a raised one.
     ACROSS = 1
     DOWN = 2  # Or up.
     ASLANT = 3
@@ -190,9 +190,11 @@ def _words(characters: Characters) -> Iterator[_Found]:
     across = np.abs((left + right)[lasts] - (left + right)[firsts])
     down = (top + bottom)[lasts] - (top + bottom)[firsts]
     high = np.maximum.reduceat(sizes, firsts)
+    scripts = np.concatenate(([0], np.cumsum(script)))
+    raised = (scripts[lasts] > scripts[firsts]) & (np.abs(down) / 2 < _OFF * high)
     ways = np.select(
         [
-            np.maximum(across, np.abs(down)) < 0.2 * high,
+            (np.maximum(across, np.abs(down)) < 0.2 * high) | raised,
             np.abs(down) <= 0.3 * across,
             across <= 0.3 * np.abs(down),
         ],
@@ -224,7 +226,7 @@ def _words(characters: Characters) -> Iterator[_Found]:
 def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Of pairs of boxes, shape (n, 4) each, which stand beside each other with one raised.
 
-    One of them is smaller, and beside the other: above or below the middle, but not a line apart.
+    It is above or below the middle of the other one, but not a line apart.
     """
     _, top, right, bottom = firsts.T
     next_left, next_top, next_right, next_bottom = seconds.T
@@ -233,7 +235,7 @@ def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> N
     off = np.abs(top + bottom - next_top - next_bottom) / 2
     gap = next_left - right
     found: NDArray[np.bool_] = (
-        (np.minimum(high, next_high) < _SMALLER * larger)
+        (off > _LEVEL * larger)
         & (off < _OFF * larger)
         & (gap < larger)
         & (gap > -0.3 * larger)
@@ -242,9 +244,8 @@ def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> N
     return found
 
 
-_SMALLER = 0.9  # Raised characters beside others;
-_OFF = 0.75  # their middles are nearer than this, in heights of the larger one.
-_TOUCHING = 0.2  # Widths of a gap that is none between words.
+_LEVEL, _OFF = 0.1, 0.75  # Heights of the larger one between the middles of both.
+_TOUCHING = 0.05  # Heights; a gap as narrow is none between words.
 
 
 def _text(codes: NDArray[np.uint32]) -> str:
