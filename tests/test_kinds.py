@@ -222,6 +222,22 @@ def test_a_bold_head_of_a_page_is_a_head() -> None:
     assert kinds(title, *TEXT)[0] == "heading 1"
 
 
+def test_formulas_with_unknown_signs_are_pictures() -> None:
+    """With what stands beside them; their text, as far as it is known, is kept."""
+    page = np.full((1400, 1000, 3), 255, np.uint8)
+    text = [line(f"running text {n} that fills its line", 100, 100 + 30 * n, 800) for n in range(5)]
+    formula = [line("s(n) = \ufffd", 350, 300, 120), line("k = 1", 480, 312, 60, Style(12))]
+    below = [line(f"more of it {n} that fills its line", 100, 400 + 30 * n, 800) for n in range(5)]
+
+    shown = blocks([*text, *formula, *below], lambda: page, 1000, 1400, looks=True)
+    plain = blocks([*text, *formula, *below], lambda: page, 1000, 1400)
+
+    (picture,) = [block for block in shown if isinstance(block, Picture)]
+    assert sorted(each.text for each in picture.paragraphs) == ["k = 1", "s(n) = \ufffd"]
+    assert (picture.box.left, picture.box.right) == pytest.approx((350, 540), abs=10)
+    assert not any(isinstance(block, Picture) for block in plain)
+
+
 def test_tables_are_no_pictures() -> None:
     page = np.full((1400, 1000, 3), 255, np.uint8)
     page[100:400, 100:500] = photo(300, 400)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.document import Block, Box, Line, Paragraph, Picture, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.drawn import drawn_tables, may_hold_tables
+from app.layout.formulas import with_formulas
 from app.layout.frame import Frame, Item, rows
 from app.layout.grid import is_inside
 from app.layout.kinds import aligned, aligned_cells, classified
@@ -51,7 +52,10 @@ def blocks(
     pictures: list[Picture] = []
     if looks and image is not None:
         pictures, others = _pictures(image, others, tables, width)
-    return classified(_ordered(others, [*tables, *pictures], width), height)
+    found = classified(_ordered(others, [*tables, *pictures], width), height)
+    if looks and image is not None:
+        found = tuple(with_formulas(found, image, width / image.shape[1]))
+    return found
 
 
 def _pictures(

@@ -1,0 +1,73 @@
+"""What has no characters, such as much of a formula, is shown as it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.document import Block, Box, Kind, Paragraph, Picture
+from app.layout.pictures import Image, cut_out
+
+REPLACEMENT = "\ufffd"
+
+
+def with_formulas(blocks: Sequence[Block], image: Image, scale: float) -> list[Block]:
+    """The blocks, short ones with signs that nobody knows as pictures of the page's ``image``.
+
+    What stands beside them, such as a numerator, goes with them; ``scale`` is pixels of the page
+    to one of the image. Their text is kept in the picture.
+    """
+    found: list[Block] = []
+    start = 0
+    while start < len(blocks):
+        end = _end(blocks, start)
+        group = [block for block in blocks[start:end] if isinstance(block, Paragraph)]
+        if any(_is_unknown(paragraph) for paragraph in group):
+            found.append(_picture(group, image, scale))
+        else:
+            found += blocks[start:end]
+        start = end
+    return found
+
+
+def _end(blocks: Sequence[Block], start: int) -> int:
+    """Behind the blocks from ``start`` on that stand beside each other as parts of a formula do."""
+    end, first = start + 1, blocks[start]
+    if not _may_be_part(first):
+        return end
+    box = first.box
+    while end < len(blocks) and _may_be_part(blocks[end]) and _is_beside(box, blocks[end].box):
+        box = Box.around((box, blocks[end].box))
+        end += 1
+    return end
+
+
+def _may_be_part(block: Block) -> bool:
+    return (
+        isinstance(block, Paragraph)
+        and len(block.lines) <= _MOST_LINES
+        and block.kind in (Kind.TEXT, Kind.HEADING)
+    )
+
+
+_MOST_LINES = 2
+_ROOM = 0.15  # Around a formula, in heights of its lines.
+_NEAR = 2.0  # Heights of a line between parts of a formula.
+
+
+def _is_beside(box: Box, other: Box) -> bool:
+    size = min(box.height, other.height)
+    common = min(box.bottom, other.bottom) - max(box.top, other.top)
+    apart = max(box.left, other.left) - min(box.right, other.right)
+    return common > size / 2 and apart < _NEAR * size
+
+
+def _is_unknown(paragraph: Paragraph) -> bool:
+    return REPLACEMENT in paragraph.text
+
+
+def _picture(group: Sequence[Paragraph], image: Image, scale: float) -> Picture:
+    box = Box.around(paragraph.box for paragraph in group)
+    room = _ROOM * max(line.box.height for paragraph in group for line in paragraph.lines)
+    box = Box(box.left - room, box.top - room, box.right + room, box.bottom + room)
+    place = Box(*(side / scale for side in (box.left, box.top, box.right, box.bottom)))
+    return Picture(box, cut_out(image, place), tuple(group), group[0].column)
