@@ -57,6 +57,19 @@ def test_what_shows_no_ink_stays() -> None:
     assert band_of(np.zeros((20, 20), np.uint8), 0.0) is None
 
 
+def test_strokes_apart_are_one_character_and_neighbouring_lines_are_none() -> None:
+    """As in 三; what reaches into the box from above or below touches its edge."""
+    image = np.full((60, 60, 3), 255, np.uint8)
+    for stroke in (slice(16, 19), slice(27, 29), slice(38, 42)):
+        image[stroke, 10:50] = 0
+    image[:5, 20:40] = image[57:, 20:40] = 0
+    box = Box(0, 0, 60, 60)
+
+    found = tightened(Line((Word("三", box),), box), image)
+
+    assert (found.box.top, found.box.bottom) == (16, 42)
+
+
 def test_lines_are_changed_wherever_they_stand() -> None:
     box = Box(0, 0, 10, 10)
     line = Line((Word("a", box),), box)

@@ -63,10 +63,22 @@ def band_of(ink: Image, fall: float) -> tuple[int, int] | None:
         return None
     # The lines above and below may reach into the box.
     ends = np.flatnonzero(there[1:] - there[:-1] > max(2, 0.06 * height)) + 1
-    run = there
-    if len(ends):
-        run = max(np.split(there, ends), key=lambda run: int(filled[run[0] : run[-1] + 1].sum()))
-    return int(run[0]), int(run[-1]) + 1
+    runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(there, ends)]
+    at = max(range(len(runs)), key=lambda n: int(filled[slice(*runs[n])].sum()))
+    first = last = at
+    # Some characters are strokes apart from each other, but not at the edge of the box.
+    while first and runs[first - 1][0] > 0 and runs[first][0] - runs[first - 1][1] < _GAP * height:
+        first -= 1
+    while (
+        last + 1 < len(runs)
+        and runs[last + 1][1] < height
+        and runs[last + 1][0] - runs[last][1] < _GAP * height
+    ):
+        last += 1
+    return runs[first][0], runs[last][1]
+
+
+_GAP = 0.25  # Of the box's height, between strokes of one character, as in 三.
 
 
 def tightened(line: Line, image: Image) -> Line:
