@@ -1,4 +1,4 @@
-"""veraPDF, the reference validator of PDF/A, in a Java machine that all tests of a process share."""
+"""veraPDF, the reference validator of PDF/A, in one Java machine for all tests of a process."""
 
 from functools import cache
 from pathlib import Path

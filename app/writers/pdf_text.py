@@ -1,7 +1,7 @@
 """The invisible text layer of a PDF page, and the one font without shapes that it is set in."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
@@ -19,6 +19,9 @@ from app.writers.pdf_file import PdfFile
 from app.writers.text_limits import storable
 
 FONT_NAME = "Ocr"
+
+Mark = tuple[str, Sequence[Line]]
+"""The operator that begins marked content, or nothing, and the lines that belong to it."""
 
 _Run = tuple[str, Box]  # Characters as they are set, and the box that they fill.
 
@@ -61,18 +64,22 @@ class TextLayer:
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
 
-    def content(self, page: Page, matrix: str, font_name: str = FONT_NAME) -> bytes:
+    def content(
+        self, page: Page, matrix: str, font_name: str = FONT_NAME, marks: Sequence[Mark] = ()
+    ) -> bytes:
         """The content stream for ``page``, not compressed; empty if it has no text.
 
         ``matrix`` are the six numbers that carry pixels (origin bottom left) to the page.
+        ``marks`` are all its lines, in order, with what begins marked content before some.
         """
         parts: list[str] = []
         pen = _Pen(font_name, page.height)
         # Poppler decides by the page which way its lines run.
         rtl = is_mostly_rtl("".join(line.text for line in page.lines))
-        for line in page.lines:
-            for run in _runs(line, rtl):
-                parts.append(self._run(run, line.vertical, pen))
+        for begin, lines in marks or [("", page.lines)]:
+            runs = [(run, line.vertical) for line in lines for run in _runs(line, rtl)]
+            shown = [self._run(run, vertical, pen) for run, vertical in runs]
+            parts += [begin, *shown, "EMC"] if begin else shown
         if not parts:
             return b""
         return "\n".join([f"q {matrix} cm BT 3 Tr", *parts, "ET Q\n"]).encode("ascii")
