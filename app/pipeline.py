@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -162,6 +162,7 @@ class _Reading:
             recognized=page.lines is None,
             picture=page.picture,
             turns=turns,
+            load=page.load,
         )
         if self._show is not None:
             with suppress(InvalidFile):
@@ -171,5 +172,5 @@ class _Reading:
 
 def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:
     for page in pages:
-        kept.append(page)
+        kept.append(replace(page, load=None))  # It may hold the rendered page.
         yield page

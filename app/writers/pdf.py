@@ -2,7 +2,6 @@
 
 import shutil
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from app.writers.pdf_file import PdfFile
 from app.writers.pdf_page import (
     Resources,
     box_of,
+    copied,
     in_points,
     matrix,
     turns_of,
@@ -80,13 +80,11 @@ def _onto_original(document: Document, original: Path, target: Path) -> None:
             if not changed:
                 shutil.copyfile(original, target)
                 return
-            with _font(layer) as source:
-                made = source.pages[0].obj.Resources.Font[f"/{FONT_NAME}"]
-                for key, value in pdf.copy_foreign(source.make_indirect(made)).items():
-                    font[key] = value
-                changed += [*resources.copies, *_below(font)]
-                if not pdf_update.append(pdf, original, changed, target):
-                    _rewrite(pdf, target)
+            for key, value in copied(pdf, layer.add_font).items():
+                font[key] = value
+            changed += [*resources.copies, *_below(font)]
+            if not pdf_update.append(pdf, original, changed, target):
+                _rewrite(pdf, target)
     except pikepdf.PdfError as error:
         raise InvalidFile("The PDF is damaged and cannot be read.") from error
 
@@ -147,13 +145,3 @@ def _add_text(
         [packed, *(part for part in parts if isinstance(part, pikepdf.Stream))]
     )
     return new
-
-
-def _font(layer: TextLayer) -> pikepdf.Pdf:
-    """A PDF of one page that holds the layer's font."""
-    stream = BytesIO()
-    file = PdfFile(stream)
-    font = layer.add_font(file)
-    file.add_page(f"/MediaBox [0 0 1 1] /Resources <</Font <</{FONT_NAME} {font}>>>>")
-    file.close()
-    return pikepdf.open(stream)

@@ -1,24 +1,27 @@
 """What a PDF page is made of: its box, turns and resources, and what is drawn on it."""
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 import pikepdf
 
 from app.document import Page
+from app.writers.pdf_file import PdfFile
 from app.writers.pdf_text import FONT_NAME
 
 
-def in_points(page: Page) -> tuple[float, float, str]:
+def in_points(page: Page, smallest: float = 0.0) -> tuple[float, float, str]:
     """How wide and high ``page`` becomes, and the matrix that carries its pixels there.
 
-    The page is as it was, not set upright.
+    The page is as it was, not set upright. No side is shorter than ``smallest``.
     """
     sides = (page.width, page.height) if page.turns % 2 == 0 else (page.height, page.width)
     width, height = (max(side / page.dpi * 72, 1.0) for side in sides)
     shrink = min(1.0, _LARGEST_POINTS / max(width, height))
-    width, height = width * shrink, height * shrink
+    width, height = (max(side * shrink, smallest) for side in (width, height))
     return width, height, matrix((0.0, 0.0, width, height), -page.turns % 4, page)
 
 
@@ -88,6 +91,17 @@ def without_unseen_text(page: pikepdf.Page) -> bytes | None:
     if len(kept) == len(instructions):
         return None
     return pikepdf.unparse_content_stream(kept)
+
+
+def copied(pdf: pikepdf.Pdf, add: Callable[[PdfFile], str]) -> pikepdf.Object:
+    """An object of ``pdf`` like the one that ``add`` writes to a file."""
+    stream = BytesIO()
+    file = PdfFile(stream)
+    made = add(file)
+    file.add_page(f"/MediaBox [0 0 1 1] /Made {made}")
+    file.close()
+    with pikepdf.open(stream) as source:
+        return pdf.copy_foreign(source.pages[0].obj.Made)
 
 
 class Resources:

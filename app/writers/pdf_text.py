@@ -7,7 +7,7 @@ from functools import cache
 from io import BytesIO
 from itertools import groupby
 from statistics import median
-from unicodedata import bidirectional, east_asian_width
+from unicodedata import bidirectional, category, east_asian_width
 
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -61,8 +61,15 @@ class _Pen:
 class TextLayer:
     """Sets pages in one font that gets a code for every character it meets."""
 
-    def __init__(self) -> None:
+    def __init__(self, archival: bool = False) -> None:
+        """``archival``: as PDF/A has it, where no character may be without a glyph."""
         self._codes: dict[str, int] = {}
+        self._archival = archival
+
+    @property
+    def is_public(self) -> bool:
+        """Whether no character means only what its user has agreed on with someone."""
+        return all(category(character) != "Co" for character in self._codes)
 
     def content(
         self, page: Page, matrix: str, font_name: str = FONT_NAME, marks: Sequence[Mark] = ()

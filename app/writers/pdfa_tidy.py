@@ -1,0 +1,116 @@
+"""Takes out of a PDF what PDF/A forbids beside the drawings of its pages."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pikepdf
+
+from app.writers.pdf_page import inherited, turns_of
+
+
+def tidy(pdf: pikepdf.Pdf) -> None:
+    """Remove scripts, attached files and all that acts by itself; draw what is in forms.
+
+    Links, outline, page labels, layers and names of places stay.
+    """
+    _draw_annotations(pdf)
+    for each in pdf.objects:
+        if isinstance(each, pikepdf.Stream):
+            _tidy_stream(each)
+        if isinstance(each, pikepdf.Dictionary | pikepdf.Stream):
+            _tidy_entries(each)
+    for page in pdf.pages:
+        _tidy_page(page.obj)
+    _tidy_root(pdf.Root)
+    _keep(pdf.trailer, {"/Root", "/ID", "/Size"})
+
+
+_ROOT = {"/Type", "/Pages", "/Outlines", "/PageLabels", "/Names", "/Dests", "/PageMode", "/Lang"}
+_ROOT |= {"/PageLayout", "/ViewerPreferences", "/OCProperties", "/StructTreeRoot", "/MarkInfo"}
+_PAGE = {"/Type", "/Parent", "/MediaBox", "/CropBox", "/TrimBox", "/BleedBox", "/ArtBox"}
+_PAGE |= {"/Rotate", "/Resources", "/Contents", "/Annots", "/Group", "/StructParents", "/UserUnit"}
+_INHERITED = ("/MediaBox", "/CropBox", "/Resources")
+_ACTIONS = ("/GoTo", "/GoToR", "/URI", "/Named")
+_NAMED = ("/NextPage", "/PrevPage", "/FirstPage", "/LastPage")
+_PRINTED = 4  # The one flag of annotations that PDF/A asks for.
+
+
+def _draw_annotations(pdf: pikepdf.Pdf) -> None:
+    """Make what forms and notes show a part of their pages; links are left."""
+    with suppress(pikepdf.PdfError, RuntimeError, ValueError, TypeError):
+        form = pdf.Root.get("/AcroForm")
+        if isinstance(form, pikepdf.Dictionary) and form.get("/NeedAppearances", False):
+            pdf.generate_appearance_streams()
+        pdf.flatten_annotations("screen")
+
+
+def _tidy_root(root: pikepdf.Object) -> None:
+    _keep(root, _ROOT)
+    if isinstance(names := root.get("/Names"), pikepdf.Dictionary):
+        _keep(names, {"/Dests"})
+    layers = root.get("/OCProperties")
+    if isinstance(layers, pikepdf.Dictionary):
+        layers.Configs = pikepdf.Array()
+        if isinstance(shown := layers.get("/D"), pikepdf.Dictionary):
+            # Their order need not be told, but if it is, for all of them.
+            _keep(shown, set(shown.keys()) - {"/AS", "/Order"})
+            shown.Name = pikepdf.String("Default")
+
+
+def _tidy_stream(stream: pikepdf.Stream) -> None:
+    filters = stream.get("/Filter")
+    names = filters if isinstance(filters, pikepdf.Array) else [filters]
+    if pikepdf.Name.LZWDecode in names:
+        with suppress(pikepdf.PdfError):  # What remains is a fault of the page that shows it.
+            stream.write(stream.read_bytes())
+    for key in ("/Metadata", "/PieceInfo", "/Interpolate", "/Alternates", "/OPI"):
+        if key in stream:
+            del stream[key]
+
+
+def _tidy_entries(entries: Any) -> None:
+    if isinstance(entries.get("/A"), pikepdf.Dictionary) and not _is_allowed(entries.A):
+        del entries["/A"]
+    if entries.get("/Subtype") == "/Widget" or entries.get("/Type") == "/FontDescriptor":
+        # Optional lists of a font's glyphs, which are often wrong; and scripts of fields.
+        _keep(entries, set(entries.keys()) - {"/AA", "/CharSet", "/CIDSet"})
+
+
+def _is_allowed(action: pikepdf.Object) -> bool:
+    kind = action.get("/S")
+    if "/Next" in action:
+        del action["/Next"]
+    if not isinstance(kind, pikepdf.Name):
+        return True  # It is something else that is called /A.
+    return str(kind) in _ACTIONS and (kind != "/Named" or action.get("/N") in _NAMED)
+
+
+def _tidy_page(page: pikepdf.Object) -> None:
+    for key in _INHERITED:
+        if (value := inherited(page, key)) is not None:
+            page[key] = value
+    page.Rotate = 90 * turns_of(page)
+    _keep(page, _PAGE)
+    links = [*_links(page)]
+    if links:
+        page.Annots = pikepdf.Array(links)
+    elif "/Annots" in page:
+        del page["/Annots"]
+
+
+def _links(page: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    found = page.get("/Annots")
+    for each in found if isinstance(found, pikepdf.Array) else ():
+        if not isinstance(each, pikepdf.Dictionary) or each.get("/Subtype") != "/Link":
+            continue
+        _tidy_entries(each)
+        if "/A" in each or "/Dest" in each:
+            _keep(each, set(each.keys()) - {"/AA", "/PA", "/AP"})
+            each.F = _PRINTED
+            yield each
+
+
+def _keep(entries: Any, keys: set[str]) -> None:
+    for key in set(entries.keys()) - keys:
+        del entries[key]
