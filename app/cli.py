@@ -118,6 +118,7 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
 @click.option("-l", "--language", default="ChinesePRC,English", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: beside FILE.")
 @click.option("--password", help="The password of the document.")
+@click.option("--pdfa", is_flag=True, help="Make a PDF a PDF/A-2, with a structure tree.")
 @click.option(
     "--show",
     "folder",
@@ -132,6 +133,7 @@ def recognize(
     language: str,
     output: Path | None,
     password: str | None,
+    pdfa: bool,
     folder: Path | None,
 ) -> None:
     """Recognize FILE without a server."""
@@ -139,7 +141,7 @@ def recognize(
 
     target = output or file.with_name(f"{file.name}.{form}")
     try:
-        order = Order(form, languages.parse(language), password)
+        order = Order(form, languages.parse(language), password, pdfa)
         wiring.check_languages(settings, order.languages)
         with TemporaryDirectory(prefix="ocr-") as work, TemporaryDirectory() as made:
             result = Path(made) / target.name

@@ -33,6 +33,12 @@ class Order:
     format: str
     languages: tuple[Language, ...]
     password: str | None = None
+    pdfa: bool = False  # A PDF is to be a PDF/A; no other format has such a kind.
+
+    @property
+    def writer(self) -> str:
+        """The name of the writer that makes it."""
+        return "pdfa" if self.pdfa and self.format == "pdf" else self.format
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Pipeline:
         if converter is None:
             raise InvalidFile(f"Files of the type {kind} cannot be read.")
         engine = self._engines[self._engine]
-        writer = self._writers[order.format]
+        writer = self._writers[order.writer]
         with converter.open(source, work, order.password) as opened:
             reading = _Reading(opened, engine, order.languages, progress, show, writer)
             pages: Iterator[Page] = iter(reading)

@@ -44,9 +44,9 @@ class Font:
             )
         else:
             self._widths = _simple_widths(own)
-            self._glyphs = _simple_glyphs(own, descriptor, self._program)
-            for code, name in self._glyphs.items():
-                if isinstance(name, str) and (text := agl.toUnicode(name)):
+            self._glyphs, names = _simple_glyphs(own, descriptor, self._program)
+            for code, name in names.items():
+                if text := agl.toUnicode(name):
                     self._meanings.setdefault(code, text)
 
     def codes(self, shown: bytes) -> Iterable[int]:
@@ -77,19 +77,31 @@ _TOLERANCE = 1.0  # Thousandths of an em.
 
 
 class _Sfnt:
-    """A TrueType or OpenType program."""
+    """A TrueType program, which may lack what PDF has no use for."""
 
     def __init__(self, data: bytes) -> None:
-        self.font = TTFont(BytesIO(data), lazy=True)
-        self._metrics = self.font["hmtx"].metrics
-        self._order = self.font.getGlyphOrder()
-        self._scale = 1000 / self.font["head"].unitsPerEm
+        font = TTFont(BytesIO(data), lazy=True)
+        head, most, across = (font.reader[name] for name in ("head", "maxp", "hhea"))
+        self._scale = 1000 / int.from_bytes(head[18:20])
+        self._count = int.from_bytes(most[4:6])
+        self._metrics, self._own = font.reader["hmtx"], int.from_bytes(across[34:36])
+        # Numbers in place of the names that the font may have for its glyphs.
+        font.setGlyphOrder([str(number) for number in range(self._count)])
+        tables = font["cmap"].tables if "cmap" in font else ()
+        self.codes = {
+            (table.platformID, table.platEncID): {
+                code: int(name) for code, name in table.cmap.items()
+            }
+            for table in tables
+        }
 
     def width(self, glyph: Any) -> float | None:
         """Of the glyph with a number, in thousandths; None if there is none."""
-        if not isinstance(glyph, int) or not 0 < glyph < len(self._order):
+        if not isinstance(glyph, int) or not 0 < glyph < self._count:
             return None
-        return float(self._metrics[self._order[glyph]][0] * self._scale)
+        place = 4 * min(glyph, self._own - 1)
+        metrics = self._metrics[place : place + 2]
+        return int.from_bytes(metrics) * self._scale if len(metrics) == 2 else None
 
 
 class _Cff:
@@ -99,6 +111,7 @@ class _Cff:
         fonts = CFFFontSet()
         fonts.decompile(BytesIO(data), None)
         self._top = fonts[0]
+        self._top.rawDict.setdefault("charset", 0)  # Adobe's own, which fontTools leaves out.
         self._glyphs = self._top.CharStrings
         self.is_composite = hasattr(self._top, "ROS")
         self._scale = self._top.FontMatrix[0] * 1000
@@ -139,7 +152,7 @@ class _Type1:
         matrix = re.search(rb"/FontMatrix\s*\[\s*([-\d.eE]+)", clear)
         self._scale = float(matrix[1]) * 1000 if matrix else 1.0
         self._shapes: dict[str, bytes] = {}
-        shapes = private[max(private.find(b"/CharStrings"), 0) :]
+        _, _, shapes = private.partition(b"/CharStrings")
         at = 0
         while found := _SHAPE.search(shapes, at):
             at = found.end() + int(found[2])
@@ -240,38 +253,48 @@ def _simple_widths(font: pikepdf.Object) -> dict[int | None, float]:
 
 def _simple_glyphs(
     font: pikepdf.Object, descriptor: pikepdf.Object, program: _Program
-) -> Mapping[int, Any]:
-    """The glyph of each code, by its name or, in a TrueType program, by its number."""
+) -> tuple[Mapping[int, Any], Mapping[int, str]]:
+    """The glyph of each code, by its name or, in a TrueType program, by its number; and names."""
     encoding = font.get("/Encoding")
-    is_symbolic = bool(int(descriptor.get("/Flags", 0)) & 4)
     if isinstance(program, _Sfnt):
-        tables = {(t.platformID, t.platEncID): t.cmap for t in program.font["cmap"].tables}
-        number = program.font.getReverseGlyphMap()
-        if is_symbolic:
+        tables = program.codes
+        if int(descriptor.get("/Flags", 0)) & _SYMBOLIC:
             if encoding is not None or (len(tables) != 1 and (3, 0) not in tables):
                 raise Fault("a font of symbols with an encoding")
             found = tables.get((3, 0)) or tables.get((1, 0)) or next(iter(tables.values()))
-            return {
-                code & 0xFF: number[name] for code, name in found.items() if code >> 8 in _SYMBOLS
-            }
-        base = (
-            encoding.get("/BaseEncoding") if isinstance(encoding, pikepdf.Dictionary) else encoding
-        )
-        if base not in ("/WinAnsiEncoding", "/MacRomanEncoding") or (3, 1) not in tables:
-            raise Fault("a font with an encoding of its own")
+            glyphs = {code & 0xFF: each for code, each in found.items() if code >> 8 in _SYMBOLS}
+            return glyphs, {}
+        is_changed = isinstance(encoding, pikepdf.Dictionary) and "/Differences" in encoding
+        base = encoding.get("/BaseEncoding") if encoding is not None and is_changed else encoding
         names = _names(encoding, {})
-        if isinstance(encoding, pikepdf.Dictionary) and any(
-            n not in agl.AGL2UV for n in names.values()
+        if (
+            str(base) not in ("/WinAnsiEncoding", "/MacRomanEncoding")
+            or not {(3, 1), (1, 0)} & set(tables)
+            or (is_changed and not ((3, 1) in tables and set(names.values()) <= agl.AGL2UV.keys()))
         ):
             raise Fault("a font with an encoding of its own")
-        glyphs = {code: tables[3, 1].get(agl.AGL2UV.get(name)) for code, name in names.items()}
-        return {code: number[name] for code, name in glyphs.items() if name is not None}
+        if (3, 1) in tables:
+            return _joined(names, agl.AGL2UV, tables[3, 1]), names
+        mac = {name: code for code, name in _named("/MacRomanEncoding").items()}
+        return _joined(names, mac, tables[1, 0]), names
     if isinstance(program, _Cff) and program.is_composite:
         raise Fault("a font with a program of another kind")
-    return _names(encoding, program.encoding)
+    names = dict(_names(encoding, program.encoding))
+    return names, names
 
 
+_SYMBOLIC = 4
 _SYMBOLS = (0x00, 0xF0, 0xF1, 0xF2)  # First bytes of codes that fonts of symbols use.
+
+
+def _joined(
+    names: Mapping[int, str], codes: Mapping[str, int], glyphs: Mapping[int, int]
+) -> dict[int, int]:
+    return {
+        code: glyphs[codes[name]]
+        for code, name in names.items()
+        if name in codes and codes[name] in glyphs
+    }
 
 
 def _names(encoding: Any, own: dict[int, str]) -> dict[int, str]:
@@ -285,7 +308,7 @@ def _names(encoding: Any, own: dict[int, str]) -> dict[int, str]:
             code += 1
         else:
             code = int(each)
-    return names
+    return {code: name for code, name in names.items() if name != ".notdef"}
 
 
 @cache

@@ -34,8 +34,10 @@ _MADE = b"\x07\xe0\0\1\0\1\0\0\0\0\0\0"  # The first of January 2016.
 
 
 def xmp(level: str, about: About) -> bytes:
-    """Metadata that claim PDF/A-2 of ``level`` A, U or B (ISO 19005-2, 6.6)."""
-    said = [f"<pdfaid:part>2</pdfaid:part><pdfaid:conformance>{level}</pdfaid:conformance>"]
+    """Metadata that claim PDF/A-2 of ``level`` A, U or B, or nothing (ISO 19005-2, 6.6)."""
+    said = ["<pdfaid:part>2</pdfaid:part>", f"<pdfaid:conformance>{level}</pdfaid:conformance>"]
+    if not level:
+        said.clear()
     for value, name, around in (
         (about.title, "dc:title", '<rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt>'),
         (about.author, "dc:creator", "<rdf:Seq><rdf:li>{}</rdf:li></rdf:Seq>"),

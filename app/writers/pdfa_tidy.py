@@ -7,6 +7,7 @@ from typing import Any
 import pikepdf
 
 from app.writers.pdf_page import inherited, turns_of
+from app.writers.pdfa_parts import About, xmp
 
 
 def tidy(pdf: pikepdf.Pdf) -> None:
@@ -33,6 +34,7 @@ _PAGE |= {"/Rotate", "/Resources", "/Contents", "/Annots", "/Group", "/StructPar
 _INHERITED = ("/MediaBox", "/CropBox", "/Resources")
 _ACTIONS = ("/GoTo", "/GoToR", "/URI", "/Named")
 _NAMED = ("/NextPage", "/PrevPage", "/FirstPage", "/LastPage")
+_NOTHING = xmp("", About())
 _PRINTED = 4  # The one flag of annotations that PDF/A asks for.
 
 
@@ -64,6 +66,8 @@ def _tidy_stream(stream: pikepdf.Stream) -> None:
     if pikepdf.Name.LZWDecode in names:
         with suppress(pikepdf.PdfError):  # What remains is a fault of the page that shows it.
             stream.write(stream.read_bytes())
+    if stream.get("/Type") == "/Metadata":
+        stream.write(_NOTHING)  # Metadata of parts, by many programs, which break many rules.
     for key in ("/Metadata", "/PieceInfo", "/Interpolate", "/Alternates", "/OPI"):
         if key in stream:
             del stream[key]
@@ -75,6 +79,8 @@ def _tidy_entries(entries: Any) -> None:
     if entries.get("/Subtype") == "/Widget" or entries.get("/Type") == "/FontDescriptor":
         # Optional lists of a font's glyphs, which are often wrong; and scripts of fields.
         _keep(entries, set(entries.keys()) - {"/AA", "/CharSet", "/CIDSet"})
+    if entries.get("/Subtype") == "/CIDFontType2" and "/CIDToGIDMap" not in entries:
+        entries["/CIDToGIDMap"] = pikepdf.Name.Identity  # What readers take for granted.
 
 
 def _is_allowed(action: pikepdf.Object) -> bool:
