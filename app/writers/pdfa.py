@@ -79,7 +79,7 @@ def _from_pictures(document: Document, target: Path) -> None:
 
 def _add_page(file: PdfFile, page: Page, layer: TextLayer, font: str, tree: StructureTree) -> None:
     width, height, place = in_points(page, _SMALLEST_POINTS)
-    resources = f"/Font <<{FONT_NAME} {font}>>"
+    resources = f"/Font <</{FONT_NAME} {font}>>"
     tagged = tree.tag(page)
     content = layer.content(page, place, marks=tagged.marks)
     if page.picture is not None:
@@ -248,8 +248,8 @@ _WORTH = 1.5  # How many times the room of a JPEG a picture without loss may tak
 def _about(pdf: pikepdf.Pdf) -> About:
     """What a PDF says about itself; old and new ways of saying it."""
     said: dict[str, str] = {}
-    with suppress(Exception), pdf.open_metadata(set_pikepdf_as_editor=False) as metadata:
-        # Metadata of others are as damaged as any XML.
+    with suppress(Exception):  # It may be as damaged as any XML.
+        metadata = pdf.open_metadata()
         for key, name in _OLD_NAMES.items():
             value = metadata.get(name, "")
             said[key] = value if isinstance(value, str) else "; ".join(value)

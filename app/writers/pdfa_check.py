@@ -85,7 +85,6 @@ class _Look:
     def __init__(self, check: PageCheck) -> None:
         self._check = check
         self._codes: dict[int, tuple[pikepdf.Object, Font, set[int]]] = {}
-        self._fonts: dict[Any, int] = {}
         self._forms: set[tuple[int, int]] = set()
         self._depth = 0
         self.marked = False
@@ -108,8 +107,8 @@ class _Look:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise Fault("drawings within drawings")
-        fonts: list[int | None] = []
-        font: int | None = None
+        fonts: list[pikepdf.Object | None] = []
+        font: pikepdf.Object | None = None
         for instruction in pikepdf.parse_content_stream(drawing):
             operands: Any = instruction.operands
             name = str(instruction.operator)
@@ -122,7 +121,7 @@ class _Look:
             elif name == "Q":
                 font = fonts.pop() if fonts else font
             elif name == "Tf":
-                font = self._font(_resource(resources, "/Font", operands[0]))
+                font = _resource(resources, "/Font", operands[0])
             elif name in ("Tj", "'", '"'):
                 self._show(font, bytes(operands[-1]))
             elif name == "TJ":
@@ -135,7 +134,7 @@ class _Look:
                 state = _resource(resources, "/ExtGState", operands[0])
                 self._check_state(state)
                 if "/Font" in state:
-                    font = self._font(state.Font[0])
+                    font = state.Font[0]
             elif name in ("cs", "CS"):
                 self._check_space(operands[0], resources)
             elif name in ("g", "G", "rg", "RG", "k", "K"):
@@ -152,20 +151,14 @@ class _Look:
                 self._check_inline(operands[0].obj, resources)
         self._depth -= 1
 
-    def _font(self, found: pikepdf.Object) -> int:
-        key = found.objgen if found.is_indirect else len(self._codes)
-        if key not in self._fonts:
-            self._fonts[key] = len(self._codes)
-            self._codes[len(self._codes)] = found, self._check.font(found), set()
-        return self._fonts[key]
-
-    def _show(self, font: int | None, text: bytes) -> None:
-        if font is None:
+    def _show(self, found: pikepdf.Object | None, text: bytes) -> None:
+        if found is None:
             raise Fault("text without a font")
         if len(text) > _LONGEST_STRING:
             raise Fault("a string that is too long")
-        _, program, codes = self._codes[font]
-        codes.update(program.codes(text))
+        font = self._check.font(found)
+        codes = self._codes.setdefault(id(font), (found, font, set()))[2]
+        codes.update(font.codes(text))
 
     def _check_xobject(self, found: pikepdf.Object, resources: pikepdf.Object) -> None:
         kind = str(found.get("/Subtype"))

@@ -70,7 +70,7 @@ class Font:
 
     def speaks(self, codes: set[int]) -> bool:
         """Whether the text of ``codes`` can be told by what stands in the PDF."""
-        return codes <= self._meanings.keys()
+        return all(self._meanings.get(code) for code in codes)
 
 
 _TOLERANCE = 1.0  # Thousandths of an em.
@@ -343,10 +343,9 @@ def _meanings(found: Any) -> dict[int, str]:
                 start = _text(one)
                 texts = [start[:-1] + chr(ord(start[-1]) + n) for n in range(len(codes)) if start]
             meanings |= dict(zip(codes, texts, strict=False))
+    # What PDF/A takes for no meaning is none, whatever the glyph's name may say.
     return {
-        code: text
-        for code, text in meanings.items()
-        if text and not set(text) & set("\0\ufffe\ufeff")
+        code: "" if set(text) & set("\0\ufffe\ufeff") else text for code, text in meanings.items()
     }
 
 
