@@ -306,7 +306,7 @@ def _font_program() -> bytes:
     builder.setupGlyf({**shapes, ".notdef": Glyph()})
     builder.setupHorizontalMetrics({name: (width, 0) for name, width in widths.items()})
     builder.setupHorizontalHeader(ascent=_ASCENT, descent=_DESCENT)
-    builder.font.recalcTimestamp = False  # The same text makes the same file.
+    builder.updateHead(created=0, modified=0)  # The same text makes the same file.
     stream = BytesIO()
     builder.save(stream)
     return stream.getvalue()
