@@ -87,10 +87,15 @@ class _Sfnt:
         self._metrics, self._own = font.reader["hmtx"], int.from_bytes(across[34:36])
         # Numbers in place of the names that the font may have for its glyphs.
         font.setGlyphOrder([str(number) for number in range(self._count)])
-        tables = font["cmap"].tables if "cmap" in font else ()
-        self.codes = {
+        self._font = font
+
+    @property
+    def codes(self) -> dict[tuple[int, int], dict[int, int]]:
+        """The numbers of glyphs by code, for each platform and encoding."""
+        tables = self._font["cmap"].tables if "cmap" in self._font else ()
+        return {
             (table.platformID, table.platEncID): {
-                code: int(name) for code, name in table.cmap.items()
+                code: int(name) for code, name in table.cmap.items() if name.isdecimal()
             }
             for table in tables
         }

@@ -15,6 +15,8 @@ def tidy(pdf: pikepdf.Pdf) -> None:
 
     Links, outline, page labels, layers and names of places stay.
     """
+    if not pdf.Root.is_indirect:  # As in files that had to be put together again.
+        pdf.trailer.Root = pdf.make_indirect(pdf.Root)
     _draw_annotations(pdf)
     for each in pdf.objects:
         if isinstance(each, pikepdf.Stream):
