@@ -458,7 +458,7 @@ def test_what_is_forbidden_on_a_page_makes_it_a_picture(
     made = archived(born_digital(tmp_path / "source.pdf", change=FAULTS[fault]))
 
     assert is_picture(made)
-    assert level(made) in "AU"
+    assert level(made) == "U"  # Its link is in no structure.
     assert pdfium_text(made).count(WORDS) == 1
 
 
@@ -547,6 +547,46 @@ def test_what_is_in_a_form_is_drawn(tmp_path: Path, archived: Callable[..., Path
     with pypdfium2.PdfDocument(made) as pdf:
         pixels = pdf[0].render().to_numpy()
     assert tuple(pixels[round(pixels.shape[0] - 310), 325]) in ((255, 0, 0), (0, 0, 255))
+
+
+def test_a_damaged_file_is_put_together(tmp_path: Path, archived: Callable[..., Path]) -> None:
+    """Also one that does not say how many objects it has."""
+    data = born_digital(tmp_path / "source.pdf").read_bytes()
+
+    made = archived(data.replace(b"/Size", b"/Seize"))
+
+    assert level(made) == "U"
+    assert pdfium_text(made) == WORDS
+
+
+def test_a_note_that_cannot_be_drawn_makes_its_page_a_picture(
+    tmp_path: Path, archived: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it showed is not lost."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such form")
+
+    monkeypatch.setattr(pikepdf.Pdf, "flatten_annotations", fail)
+    made = archived(born_digital(tmp_path / "source.pdf", change=form))
+
+    assert is_picture(made)
+    assert level(made) == "U"
+
+
+def test_blank_pages_do_not_end_the_structure(
+    tmp_path: Path, archived: Callable[..., Path]
+) -> None:
+    """They have nothing to say."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.add_blank_page()
+        del pdf.pages[0].Annots
+
+    made = archived(born_digital(tmp_path / "source.pdf", ("Helvetica",), change))
+
+    assert level(made) == "A"
+    assert tree(made) == f"Document(P({WORDS}))"
 
 
 def test_a_protected_document_is_opened(tmp_path: Path, archived: Callable[..., Path]) -> None:

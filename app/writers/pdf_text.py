@@ -62,7 +62,7 @@ class TextLayer:
     """Sets pages in one font that gets a code for every character it meets."""
 
     def __init__(self, archival: bool = False) -> None:
-        """``archival``: as PDF/A has it, where no character may be without a glyph."""
+        """``archival``: no character is without a glyph (ISO 19005-2, 6.2.11.8)."""
         self._codes: dict[str, int] = {}
         self._archival = archival
 
@@ -94,11 +94,12 @@ class TextLayer:
     def add_font(self, file: PdfFile, reference: str | None = None) -> str:
         """Write the font with the codes given out so far; gives its reference."""
         characters = list(self._codes)
-        glyphs = _deflated(b"\0\0" + b"".join(_glyph(character) for character in characters))
+        shapes = b"".join(_glyph(character, self._archival) for character in characters)
+        glyphs = _deflated(b"\0\0" + shapes)
         glyph_map = file.add_stream("/Filter /FlateDecode", [glyphs], len(glyphs))
         meanings = _deflated(_to_unicode(characters))
         to_unicode = file.add_stream("/Filter /FlateDecode", [meanings], len(meanings))
-        program = _font_program()
+        program = _font_program(self._archival)
         packed = _deflated(program)
         font_file = file.add_stream(
             f"/Filter /FlateDecode /Length1 {len(program)}", [packed], len(packed)
@@ -262,9 +263,9 @@ def _width(character: str) -> int:
     return _WIDE if east_asian_width(character) in "WF" else _NARROW
 
 
-def _glyph(character: str) -> bytes:
+def _glyph(character: str, archival: bool) -> bytes:
     if character in (_LTR_MARK, _RTL_MARK):
-        return b"\0\0"
+        return b"\0\4" if archival else b"\0\0"
     if character == " ":
         return b"\0\3"
     return b"\0\2" if _width(character) == _WIDE else b"\0\1"
@@ -297,13 +298,15 @@ def _to_unicode(characters: list[str]) -> bytes:
 
 
 @cache
-def _font_program() -> bytes:
+def _font_program(archival: bool) -> bytes:
     widths = {".notdef": _NARROW, "narrow": _NARROW, "wide": _WIDE, "space": _SPACE}
+    if archival:
+        widths["mark"] = _NARROW
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder(list(widths))
     builder.setupCharacterMap({})
     shapes = {name: _diagonal(width) for name, width in widths.items()}
-    builder.setupGlyf({**shapes, ".notdef": Glyph()})
+    builder.setupGlyf({**shapes, ".notdef": Glyph(), **({"mark": Glyph()} if archival else {})})
     builder.setupHorizontalMetrics({name: (width, 0) for name, width in widths.items()})
     builder.setupHorizontalHeader(ascent=_ASCENT, descent=_DESCENT)
     builder.updateHead(created=0, modified=0)  # The same text makes the same file.

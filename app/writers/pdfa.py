@@ -129,10 +129,10 @@ class _Archive:
         self._font = pdf.make_indirect(pikepdf.Dictionary())
         self._resources = Resources(pdf, self._font)
         self._check = PageCheck()
-        # Pages whose text is ours, that text, and whether the page is a picture.
+        # Pages whose text is ours, or that have none; that text.
         self._ours: list[tuple[pikepdf.Object, pikepdf.Stream, Tagged]] = []
         self._pictured = 0
-        tidy(pdf)
+        self._lacking = tidy(pdf)
 
     def add(self, page: Page) -> None:
         """Let the page stay as it is, or make it its picture; give it its text if it needs it."""
@@ -140,10 +140,12 @@ class _Archive:
         if page.recognized and page.lines and (kept := without_unseen_text(sheet)) is not None:
             sheet.obj.Contents = self._stream(kept)
         fault = self._check.fault(sheet.obj)
+        if page.number in self._lacking:
+            fault = "a note or field that cannot be made a part of it"
         if fault is not None:
             log.info("page %d becomes its picture: %s", page.number, fault)
             self._picture(sheet.obj, page)
-        if fault is not None or page.recognized:
+        if fault is not None or page.recognized or not page.lines:
             self._add_text(sheet.obj, page)
 
     def close(self, languages: tuple[str, ...]) -> None:
@@ -153,8 +155,8 @@ class _Archive:
         if is_ours:
             root.StructTreeRoot = self._tree.close()
             root.MarkInfo = pikepdf.Dictionary(Marked=True)
-            if languages and "/Lang" not in root:
-                root.Lang = pikepdf.String(languages[0])
+            if not _LANGUAGE.fullmatch(str(root.get("/Lang", ""))):
+                root.Lang = pikepdf.String(languages[0] if languages else "")
             for sheet, _, tagged in self._ours:
                 sheet.StructParents = tagged.key
                 self._hush(sheet)
@@ -221,6 +223,7 @@ class _Archive:
 
 
 _LARGEST_POINTS = 14_400.0
+_LANGUAGE = re.compile("[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 _MARK = re.compile(rb"^(?:/\w+ <<.*>>BDC|EMC)\n", re.MULTILINE)
 
 

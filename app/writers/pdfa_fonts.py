@@ -113,6 +113,7 @@ class _Cff:
     """A program in the Compact Font Format."""
 
     def __init__(self, data: bytes) -> None:
+        self._data = data
         fonts = CFFFontSet()
         fonts.decompile(BytesIO(data), None)
         self._top = fonts[0]
@@ -124,9 +125,16 @@ class _Cff:
     @property
     def encoding(self) -> dict[int, str]:
         """The names of its glyphs by code."""
-        found = self._top.Encoding
-        names = StandardEncoding if found == "StandardEncoding" else found
-        return {code: name for code, name in enumerate(names) if name != ".notdef"}
+        # Read here, since fontTools leaves out the code 0 (Adobe Technical Note 5176, 12).
+        at = self._top.rawDict.get("Encoding", 0)
+        if at == 0:
+            return _named("/StandardEncoding")
+        codes: Iterable[int] = self._data[at + 2 : at + 2 + self._data[at + 1]]
+        if self._data[at] & 0x7F:
+            ranges = self._data[at + 2 : at + 2 + 2 * self._data[at + 1]]
+            pairs = zip(ranges[::2], ranges[1::2], strict=True)
+            codes = [first + n for first, left in pairs for n in range(left + 1)]
+        return dict(zip(codes, self._top.charset[1:], strict=False))
 
     def width(self, glyph: Any) -> float | None:
         """Of the glyph with a name or number, in thousandths; None if there is none."""

@@ -1,6 +1,5 @@
 """Takes out of a PDF what PDF/A forbids beside the drawings of its pages."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -10,23 +9,23 @@ from app.writers.pdf_page import inherited, turns_of
 from app.writers.pdfa_parts import About, xmp
 
 
-def tidy(pdf: pikepdf.Pdf) -> None:
+def tidy(pdf: pikepdf.Pdf) -> set[int]:
     """Remove scripts, attached files and all that acts by itself; draw what is in forms.
 
-    Links, outline, page labels, layers and names of places stay.
+    Links, outline, page labels, layers and names of places stay. Gives the numbers of the pages
+    that showed more than is left on them.
     """
-    if not pdf.Root.is_indirect:  # As in files that had to be put together again.
-        pdf.trailer.Root = pdf.make_indirect(pdf.Root)
     _draw_annotations(pdf)
     for each in pdf.objects:
         if isinstance(each, pikepdf.Stream):
             _tidy_stream(each)
         if isinstance(each, pikepdf.Dictionary | pikepdf.Stream):
             _tidy_entries(each)
-    for page in pdf.pages:
-        _tidy_page(page.obj)
+    lacking = {n for n, page in enumerate(pdf.pages, 1) if not _tidy_page(page.obj)}
     _tidy_root(pdf.Root)
-    _keep(pdf.trailer, {"/Root", "/ID", "/Size"})
+    _keep(pdf.trailer, {"/Root", "/ID"})
+    pdf.trailer.Size = 0  # qpdf writes the number, but only where one stood.
+    return lacking
 
 
 _ROOT = {"/Type", "/Pages", "/Outlines", "/PageLabels", "/Names", "/Dests", "/PageMode", "/Lang"}
@@ -37,7 +36,7 @@ _INHERITED = ("/MediaBox", "/CropBox", "/Resources")
 _ACTIONS = ("/GoTo", "/GoToR", "/URI", "/Named")
 _NAMED = ("/NextPage", "/PrevPage", "/FirstPage", "/LastPage")
 _NOTHING = xmp("", About())
-_PRINTED = 4  # The one flag of annotations that PDF/A asks for.
+_PRINTED, _UNSEEN = 4, 0b100010  # Flags of annotations: the one PDF/A asks for; hidden, no view.
 
 
 def _draw_annotations(pdf: pikepdf.Pdf) -> None:
@@ -94,29 +93,32 @@ def _is_allowed(action: pikepdf.Object) -> bool:
     return str(kind) in _ACTIONS and (kind != "/Named" or action.get("/N") in _NAMED)
 
 
-def _tidy_page(page: pikepdf.Object) -> None:
+def _tidy_page(page: pikepdf.Object) -> bool:
+    """Whether nothing is lost that was shown."""
     for key in _INHERITED:
         if (value := inherited(page, key)) is not None:
             page[key] = value
     page.Rotate = 90 * turns_of(page)
     _keep(page, _PAGE)
-    links = [*_links(page)]
+    found = page.get("/Annots")
+    annotations: list[Any] = list(found) if isinstance(found, pikepdf.Array) else []
+    annotations = [each for each in annotations if isinstance(each, pikepdf.Dictionary)]
+    links = [each for each in annotations if _is_link(each)]
     if links:
         page.Annots = pikepdf.Array(links)
     elif "/Annots" in page:
         del page["/Annots"]
+    return not any("/AP" in each and not int(each.get("/F", 0)) & _UNSEEN for each in annotations)
 
 
-def _links(page: pikepdf.Object) -> Iterator[pikepdf.Object]:
-    found = page.get("/Annots")
-    for each in found if isinstance(found, pikepdf.Array) else ():
-        if not isinstance(each, pikepdf.Dictionary) or each.get("/Subtype") != "/Link":
-            continue
-        _tidy_entries(each)
-        if "/A" in each or "/Dest" in each:
-            _keep(each, set(each.keys()) - {"/AA", "/PA", "/AP"})
-            each.F = _PRINTED
-            yield each
+def _is_link(annotation: pikepdf.Object) -> bool:
+    """Whether it leads somewhere, and is as PDF/A has it."""
+    if annotation.get("/Subtype") != "/Link":
+        return False
+    _tidy_entries(annotation)
+    _keep(annotation, set(annotation.keys()) - {"/AA", "/PA", "/AP"})
+    annotation.F = _PRINTED
+    return "/A" in annotation or "/Dest" in annotation
 
 
 def _keep(entries: Any, keys: set[str]) -> None:
