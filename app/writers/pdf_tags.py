@@ -28,7 +28,7 @@ class Objects(Protocol):
         """A reference to an object that is added later."""
 
     def add(self, entries: dict[str, Any], reference: Any) -> None:
-        """Make the object with ``reference``."""
+        """Make the object with ``reference``, or add to it."""
 
 
 class StreamedObjects:
@@ -57,7 +57,7 @@ class OpenedObjects:
         return self._pdf.make_indirect(pikepdf.Dictionary())
 
     def add(self, entries: dict[str, Any], reference: pikepdf.Object) -> None:
-        """Fill the object with ``reference``."""
+        """Fill the object with ``reference``, or add to it."""
         for key, value in entries.items():
             reference[f"/{key}"] = _converted(value)
 
@@ -79,6 +79,7 @@ class StructureTree:
         self._document = objects.reserve()
         self._kids: list[Any] = []
         self._numbers: list[Any] = []  # For each page its key and the elements of its marks.
+        self._links: list[tuple[Any, Any]] = []  # With their elements.
         self._pages = 0
         self._level = 0  # Of the last heading.
 
@@ -89,18 +90,29 @@ class StructureTree:
         self._pages += 1
         return Tagged(self._pages - 1, tuple(marks.made), elements)
 
-    def add(self, page: Any, tagged: Tagged) -> None:
-        """Add the structure of a page, which is given by its reference."""
+    def add(self, page: Any, tagged: Tagged, links: Sequence[Any] = ()) -> None:
+        """Add the structure of a page; the page and its ``links`` are given by their references."""
         owners: dict[int, Any] = {}
         self._kids += [self._add(each, self._document, page, owners) for each in tagged.elements]
         self._numbers += [tagged.key, [owners[number] for number in sorted(owners)]]
+        for link in links:
+            reference = self._objects.reserve()
+            kids = [{"Type": "/OBJR", "Obj": link, "Pg": page}]
+            kind = {"Type": "/StructElem", "S": "/Link", "P": self._document, "K": kids}
+            self._objects.add(kind, reference)
+            self._kids.append(reference)
+            self._links.append((link, reference))
 
     def close(self) -> Any:
         """Complete the tree; gives its reference."""
         root = self._objects.reserve()
         kinds = {"Type": "/StructElem", "S": "/Document", "P": root, "K": self._kids}
         self._objects.add(kinds, self._document)
-        parents = {"ParentTree": {"Nums": self._numbers}, "ParentTreeNextKey": self._pages}
+        for key, (link, reference) in enumerate(self._links, self._pages):
+            self._objects.add({"StructParent": key}, link)
+            self._numbers += [key, reference]
+        count = self._pages + len(self._links)
+        parents = {"ParentTree": {"Nums": self._numbers}, "ParentTreeNextKey": count}
         self._objects.add({"Type": "/StructTreeRoot", "K": [self._document], **parents}, root)
         return root
 

@@ -4,9 +4,11 @@ import logging
 import re
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 import numpy as np
 import pikepdf
@@ -21,7 +23,6 @@ from app.writers.pdf_file import PdfFile
 from app.writers.pdf_page import (
     Resources,
     box_of,
-    copied,
     in_points,
     matrix,
     turns_of,
@@ -102,8 +103,8 @@ def _drawn(place: str) -> bytes:
 
 def _from_original(document: Document, original: Path, target: Path) -> None:
     try:
-        with pikepdf.open(original) as pdf:
-            archive = _Archive(pdf)
+        with TemporaryFile(dir=target.parent) as made, pikepdf.open(original) as pdf:
+            archive = _Archive(pdf, made)
             for page in document.pages:
                 archive.add(page)
             archive.close(document.languages)
@@ -119,19 +120,21 @@ def _from_original(document: Document, original: Path, target: Path) -> None:
 
 
 class _Archive:
-    """A foreign PDF on its way to PDF/A."""
+    """A foreign PDF on its way to PDF/A; what is made for it waits in a file."""
 
-    def __init__(self, pdf: pikepdf.Pdf) -> None:
+    def __init__(self, pdf: pikepdf.Pdf, made: BinaryIO) -> None:
         self._pdf = pdf
+        self._made = made
+        self._file = PdfFile(made)
         self._about = _about(pdf)
         self._tree = StructureTree(OpenedObjects(pdf))
         self._layer = TextLayer(archival=True)
         self._font = pdf.make_indirect(pikepdf.Dictionary())
         self._resources = Resources(pdf, self._font)
         self._check = PageCheck()
-        # Pages whose text is ours, or that have none; that text.
+        # Pages whose text is ours, or that have none; that text; their structure.
         self._ours: list[tuple[pikepdf.Object, pikepdf.Stream, Tagged]] = []
-        self._pictured = 0
+        self._pictured: list[pikepdf.Object] = []
         self._lacking = tidy(pdf)
 
     def add(self, page: Page) -> None:
@@ -153,13 +156,12 @@ class _Archive:
         root, pages = self._pdf.Root, len(self._pdf.pages)
         is_ours = len(self._ours) == pages and not self._check.marked
         if is_ours:
+            for sheet, _, tagged in self._ours:
+                self._structure(sheet, tagged)
             root.StructTreeRoot = self._tree.close()
             root.MarkInfo = pikepdf.Dictionary(Marked=True)
             if not _LANGUAGE.fullmatch(str(root.get("/Lang", ""))):
                 root.Lang = pikepdf.String(languages[0] if languages else "")
-            for sheet, _, tagged in self._ours:
-                sheet.StructParents = tagged.key
-                self._hush(sheet)
         else:
             for _, text, _ in self._ours:
                 text.write(_MARK.sub(b"", text.read_bytes()))
@@ -167,11 +169,10 @@ class _Archive:
                 for key in ("/StructTreeRoot", "/MarkInfo"):
                     if key in root:
                         del root[key]
-        for key, value in copied(self._pdf, self._layer.add_font).items():
-            self._font[key] = value
-        annotated = any("/Annots" in sheet.obj for sheet in self._pdf.pages)
+        self._bring()
+        is_public = self._check.is_public and self._layer.is_public
         level = "U" if self._check.speaks else "B"
-        if is_ours and self._layer.is_public and not annotated:
+        if level == "U" and is_ours and is_public:
             level = "A"
         root.Metadata = self._pdf.make_stream(
             xmp(level, self._about), Type=pikepdf.Name.Metadata, Subtype=pikepdf.Name.XML
@@ -180,6 +181,20 @@ class _Archive:
         intent.DestOutputProfile = self._pdf.make_stream(srgb(), N=3)
         root.OutputIntents = pikepdf.Array([intent])
 
+    def _bring(self) -> None:
+        """Take over the pictures and the font."""
+        self._keep(self._layer.add_font(self._file))
+        self._file.close()
+        with pikepdf.open(self._made) as source:
+            *pictures, font = (self._pdf.copy_foreign(page.obj.Made) for page in source.pages)
+        for sheet, picture in zip(self._pictured, pictures, strict=True):
+            sheet.Resources.XObject.Picture = picture
+        for key, value in font.items():
+            self._font[key] = value
+
+    def _keep(self, reference: str) -> None:
+        self._file.add_page(f"/MediaBox [0 0 1 1] /Made {reference}")
+
     def _add_text(self, sheet: pikepdf.Object, page: Page) -> None:
         tagged = self._tree.tag(page)
         name = self._resources.add(sheet)
@@ -187,15 +202,13 @@ class _Archive:
         text = self._stream(self._layer.content(page, place, name, tagged.marks))
         # Before the page's own content, which may leave any state behind.
         sheet.Contents = pikepdf.Array([text, *_parts(sheet)])
-        self._tree.add(sheet, tagged)
-        self._ours.append((sheet, text, tagged))
+        self._ours.append((sheet, text, replace(tagged, marks=())))
 
     def _picture(self, sheet: pikepdf.Object, page: Page) -> None:
         if page.load is None:
             raise InvalidFile(f"Page {page.number} cannot be shown.")
-        self._pictured += 1
-        packed = _packed(page.load())
-        picture = copied(self._pdf, lambda file: pdf_pictures.embed(file, packed))
+        self._keep(pdf_pictures.embed(self._file, _packed(page.load())))
+        self._pictured.append(sheet)
         left, bottom, right, top = box_of(sheet)
         most = max(right - left, top - bottom)
         if min(right - left, top - bottom) < _SMALLEST_POINTS or most > _LARGEST_POINTS:
@@ -208,11 +221,17 @@ class _Archive:
                 del sheet[key]
         whole = Page(page.number, 1, 1, page.dpi, (), recognized=False)
         place = matrix((left, bottom, right, top), turns_of(sheet), whole)
-        sheet.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Picture=picture))
+        sheet.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary())
         sheet.Contents = self._stream(_drawn(place))
 
-    def _hush(self, sheet: pikepdf.Object) -> None:
-        """Mark what a page draws beside its text as saying nothing."""
+    def _structure(self, sheet: pikepdf.Object, tagged: Tagged) -> None:
+        """Add the page to the structure; what it draws beside its text says nothing."""
+        links = sheet.get("/Annots", pikepdf.Array())
+        for number, link in enumerate(list(links)):
+            if not link.is_indirect:
+                links[number] = self._pdf.make_indirect(link)
+        sheet.StructParents = tagged.key
+        self._tree.add(sheet, tagged, list(links))
         text, *others = _parts(sheet)
         if others:
             begin, end = self._stream(b"/Artifact BMC\n"), self._stream(b"\nEMC\n")

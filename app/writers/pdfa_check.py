@@ -19,6 +19,7 @@ class PageCheck:
     def __init__(self) -> None:
         # Of the pages without a fault:
         self.speaks = True  # All text can be told by what stands in the PDF.
+        self.is_public = True  # None of it means only what its maker knows.
         self.marked = False  # Something is marked content.
         self._fonts: dict[tuple[int, int], Font] = {}
         self._checked: dict[tuple[int, int], set[int]] = {}  # Codes of fonts.
@@ -71,6 +72,7 @@ class PageCheck:
         font.check(codes - known)
         known |= codes
         self.speaks = self.speaks and font.speaks(codes)
+        self.is_public = self.is_public and font.is_public(codes)
 
     def check_overprint(self, *conditions: str) -> None:
         """Raise Fault where overprinting, its mode and inks by a profile come together."""

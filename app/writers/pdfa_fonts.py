@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from io import BytesIO
 from typing import Any
+from unicodedata import category
 
 import pikepdf
 from fontTools import agl
@@ -71,6 +72,10 @@ class Font:
     def speaks(self, codes: set[int]) -> bool:
         """Whether the text of ``codes`` can be told by what stands in the PDF."""
         return all(self._meanings.get(code) for code in codes)
+
+    def is_public(self, codes: set[int]) -> bool:
+        """Whether none of them means only what its maker knows."""
+        return all(category(c) != "Co" for code in codes for c in self._meanings.get(code, ""))
 
 
 _TOLERANCE = 1.0  # Thousandths of an em.
