@@ -17,6 +17,7 @@ from app.writers.pdf_page import (
     copied,
     in_points,
     matrix,
+    parts_of,
     turns_of,
     without_unseen_text,
 )
@@ -132,8 +133,7 @@ def _add_text(
         page, matrix(box_of(target), (turns_of(target) - page.turns) % 4, page), name
     )
     packed = pikepdf.Stream(pdf, zlib.compress(content), Filter=pikepdf.Name.FlateDecode)
-    contents = target.get("/Contents")
-    parts: list[Any] = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    parts = parts_of(target)
     new: list[pikepdf.Object] = [target, packed]
     without = without_unseen_text(pdf.pages[page.number - 1])
     if without is not None:
@@ -141,7 +141,5 @@ def _add_text(
         new += parts
     # The text comes first: whatever graphics state the page's own content leaves behind, even
     # with an unbalanced q or Q, cannot move it; and it is balanced itself.
-    target.Contents = pikepdf.Array(
-        [packed, *(part for part in parts if isinstance(part, pikepdf.Stream))]
-    )
+    target.Contents = pikepdf.Array([packed, *parts])
     return new

@@ -70,6 +70,15 @@ def inherited(page: pikepdf.Object, key: str) -> Any:
     return None
 
 
+def parts_of(drawing: pikepdf.Object) -> list[pikepdf.Object]:
+    """The streams that make up what a page draws; a form or pattern is one itself."""
+    if isinstance(drawing, pikepdf.Stream):
+        return [drawing]
+    contents = drawing.get("/Contents")
+    parts: list[Any] = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    return [part for part in parts if isinstance(part, pikepdf.Stream)]
+
+
 def without_unseen_text(page: pikepdf.Page) -> bytes | None:
     """What the page draws without an earlier recognition's text; None if it has none of that."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pikepdf
@@ -25,6 +25,7 @@ from app.writers.pdf_page import (
     box_of,
     in_points,
     matrix,
+    parts_of,
     turns_of,
     without_unseen_text,
 )
@@ -201,7 +202,7 @@ class _Archive:
         place = matrix(box_of(sheet), (turns_of(sheet) - page.turns) % 4, page)
         text = self._stream(self._layer.content(page, place, name, tagged.marks))
         # Before the page's own content, which may leave any state behind.
-        sheet.Contents = pikepdf.Array([text, *_parts(sheet)])
+        sheet.Contents = pikepdf.Array([text, *parts_of(sheet)])
         self._ours.append((sheet, text, replace(tagged, marks=())))
 
     def _picture(self, sheet: pikepdf.Object, page: Page) -> None:
@@ -232,7 +233,7 @@ class _Archive:
                 links[number] = self._pdf.make_indirect(link)
         sheet.StructParents = tagged.key
         self._tree.add(sheet, tagged, list(links))
-        text, *others = _parts(sheet)
+        text, *others = parts_of(sheet)
         if others:
             begin, end = self._stream(b"/Artifact BMC\n"), self._stream(b"\nEMC\n")
             sheet.Contents = pikepdf.Array([text, begin, *others, end])
@@ -244,12 +245,6 @@ class _Archive:
 _LARGEST_POINTS = 14_400.0
 _LANGUAGE = re.compile("[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 _MARK = re.compile(rb"^(?:/\w+ <<.*>>BDC|EMC)\n", re.MULTILINE)
-
-
-def _parts(sheet: pikepdf.Object) -> list[pikepdf.Object]:
-    contents = sheet.get("/Contents")
-    parts: list[Any] = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
-    return [part for part in parts if isinstance(part, pikepdf.Stream)]
 
 
 def _packed(pixels: NDArray[np.uint8]) -> BytesIO:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pikepdf
 
-from app.writers.pdf_page import inherited
+from app.writers.pdf_page import inherited, parts_of
 from app.writers.pdfa_fonts import Fault, Font
 
 
@@ -21,7 +21,7 @@ class PageCheck:
         self.speaks = True  # All text can be told by what stands in the PDF.
         self.is_public = True  # None of it means only what its maker knows.
         self.marked = False  # Something is marked content.
-        self._fonts: dict[tuple[int, int], Font] = {}
+        self._fonts: dict[tuple[int, int] | bytes, Font] = {}
         self._checked: dict[tuple[int, int], set[int]] = {}  # Codes of fonts.
         self._passed: set[tuple[int, int]] = set()  # Pictures and colour spaces.
         self._inks: dict[str, bytes] = {}  # What the name of a spot colour stands for.
@@ -46,11 +46,10 @@ class PageCheck:
 
     def font(self, found: pikepdf.Object) -> Font:
         """The font, read once."""
-        if found.objgen == (0, 0):
-            return Font(found)
-        if found.objgen not in self._fonts:
-            self._fonts[found.objgen] = Font(found)
-        return self._fonts[found.objgen]
+        key = found.objgen if found.is_indirect else found.unparse()
+        if key not in self._fonts:
+            self._fonts[key] = Font(found)
+        return self._fonts[key]
 
     def is_new(self, found: Any) -> bool:
         """Whether an object that passed is to be looked at, again because it has no number."""
@@ -109,6 +108,8 @@ class _Look:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise Fault("drawings within drawings")
+        if sum(len(part.read_bytes()) for part in parts_of(drawing)) > _MOST_BYTES:
+            raise Fault("a drawing that is too long to look through")
         fonts: list[pikepdf.Object | None] = []
         font: pikepdf.Object | None = None
         for instruction in pikepdf.parse_content_stream(drawing):
@@ -250,6 +251,8 @@ class _Look:
         self._check.passed(space)
 
     def _check_profile(self, profile: pikepdf.Object) -> None:
+        if not self._check.is_new(profile):
+            return
         _check_stream(profile)
         head = profile.read_bytes()[:128]
         components = {b"GRAY": 1, b"RGB ": 3, b"Lab ": 3, b"CMYK": 4}.get(head[16:20])
@@ -259,6 +262,7 @@ class _Look:
             raise Fault("a colour profile of another kind")
         if components == 4:
             self._check.check_overprint("inks")
+        self._check.passed(profile)
 
     def _check_pattern(self, pattern: pikepdf.Object) -> None:
         if "/Shading" in pattern:
@@ -296,6 +300,7 @@ class _Look:
 
 
 _DEEPEST = 12
+_MOST_BYTES = 8 * 2**20  # An operator of some bytes takes a hundred times its room.
 _MOST_SAVED = 28
 _LONGEST_STRING = 32_767
 _BOX_POINTS = (3, 14_400)

@@ -108,7 +108,12 @@ def _tidy_page(page: pikepdf.Object) -> bool:
         page.Annots = pikepdf.Array(links)
     elif "/Annots" in page:
         del page["/Annots"]
-    return not any("/AP" in each and not int(each.get("/F", 0)) & _UNSEEN for each in annotations)
+    return not any("/AP" in each and not _is_hidden(each) for each in annotations)
+
+
+def _is_hidden(annotation: pikepdf.Object) -> bool:
+    flags: Any = annotation.get("/F")
+    return isinstance(flags, int) and bool(flags & _UNSEEN)
 
 
 def _is_link(annotation: pikepdf.Object) -> bool:
