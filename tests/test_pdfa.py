@@ -207,6 +207,14 @@ def test_private_characters_are_not_called_accessible(tmp_path: Path) -> None:
     assert level(written(tmp_path, page([line(["\ue123"], 100)]))) == "U"
 
 
+def test_byte_order_marks_are_left_out(tmp_path: Path) -> None:
+    """They are no text."""
+    made = written(tmp_path, page([line(["\ufeffwords", "\ufeff"], 100)]))
+
+    assert level(made) == "A"
+    assert pdfium_text(made).strip() == "words"
+
+
 def cell(row: int, column: int, text: str, rows: int = 1, columns: int = 1) -> Cell:
     box = Box(100 + 200 * column, 600 + 40 * row, 300 + 200 * column, 640 + 40 * row)
     return Cell(row, column, rows, columns, (paragraph(text, top=box.top, left=box.left),), box)

@@ -13,9 +13,6 @@ from app.writers.pdf_file import PdfFile
 from app.writers.pdf_text import Mark
 from app.writers.text_limits import storable
 
-ARTIFACT = "/Artifact BMC"
-"""Begins what is drawn on a page but says nothing."""
-
 
 class Objects(Protocol):
     """Where the objects of a structure tree go.

@@ -123,7 +123,8 @@ class TextLayer:
 
     def _run(self, run: _Run, vertical: bool, pen: "_Pen") -> str:
         text, box = run
-        codes = "".join(f"{self._code(character):04x}" for character in text)
+        said = text.replace(_BYTE_ORDER_MARK, "") if self._archival else text
+        codes = "".join(f"{self._code(character):04x}" for character in said)
         size, advance = (box.width, box.height) if vertical else (box.height, box.width)
         natural = sum(_width(character) for character in text.rstrip(" ") or text) / 1000 * size
         stretch = max(100 * advance / natural, 0.01)
@@ -142,6 +143,7 @@ _NARROW, _WIDE, _SPACE = 500, 1000, 200
 _MOST_CODES = 0xFFFE
 _SMALLEST = 1.0  # Pixels: readers drop what has no size.
 
+_BYTE_ORDER_MARK = "\ufeff"  # Not to be told of any character (ISO 19005-2, 6.2.11.7.2).
 _LTR_MARK, _RTL_MARK = "\u200e", "\u200f"
 # Bidirectional classes whose runs stay as they are inside a word that is turned.
 _KEPT = ("L", "EN", "AN", "ES", "ET", "CS", "NSM", "BN")

@@ -175,10 +175,8 @@ class _Type1:
         while found := _SHAPE.search(shapes, at):
             at = found.end() + int(found[2])
             self._shapes[found[1].decode("latin-1")] = shapes[found.end() : at]
-        self.encoding = (
-            {int(code): name.decode("latin-1") for code, name in _CODE.findall(clear)}
-            or dict(enumerate(StandardEncoding))
-        )  # fmt: skip
+        own = {int(code): name.decode("latin-1") for code, name in _CODE.findall(clear)}
+        self.encoding = own or _named("/StandardEncoding")
 
     def width(self, glyph: Any) -> float | None:
         """Of the glyph with a name, in thousandths; None if there is none."""
