@@ -216,6 +216,8 @@ class _Archive:
             shrink = min(1.0, _LARGEST_POINTS / most)
             sides = (right - left) * shrink, (top - bottom) * shrink
             left, bottom, (right, top) = 0, 0, (max(side, _SMALLEST_POINTS) for side in sides)
+            if "/Annots" in sheet:  # Its links would lie elsewhere.
+                del sheet["/Annots"]
         sheet.MediaBox = pikepdf.Array([left, bottom, right, top])
         for key in ("/CropBox", "/TrimBox", "/BleedBox", "/ArtBox", "/Group"):
             if key in sheet:
