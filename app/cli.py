@@ -123,6 +123,7 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
     help="A file, or a folder for it; default: beside FILE.",
 )
 @click.option("--password", help="The password of the document.")
+@click.option("--pdfa", is_flag=True, help="Make a PDF a PDF/A-2, with a structure tree.")
 @click.option(
     "--show",
     "folder",
@@ -137,6 +138,7 @@ def recognize(
     language: str,
     output: Path | None,
     password: str | None,
+    pdfa: bool,
     folder: Path | None,
 ) -> None:
     """Recognize FILE without a server."""
@@ -147,7 +149,7 @@ def recognize(
     if target.is_dir():
         target /= name
     try:
-        order = Order(form, languages.parse(language), password)
+        order = Order(form, languages.parse(language), password, pdfa)
         wiring.check_languages(settings, order.languages)
         with TemporaryDirectory(prefix="ocr-") as work, TemporaryDirectory() as made:
             result = Path(made) / target.name

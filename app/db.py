@@ -22,6 +22,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    false,
     func,
     select,
     text,
@@ -69,6 +70,7 @@ class Task(Base):
     callback_url: Mapped[str | None] = mapped_column(Text)
     base_url: Mapped[str] = mapped_column(Text)  # What the client called the server.
     return_text: Mapped[bool] = mapped_column(default=False)
+    pdfa: Mapped[bool] = mapped_column(default=False, server_default=false())
     # What is known of it.
     input_media_type: Mapped[str | None] = mapped_column(String(128))
     output_media_type: Mapped[str | None] = mapped_column(String(128))

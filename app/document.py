@@ -8,6 +8,9 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -204,6 +207,7 @@ class Page:
     recognized: bool  # Whether recognition ran; a text layer that was used counts as not.
     picture: Path | None = None  # The page as an image file, where the source was an image.
     turns: int = 0  # Quarter turns to the left that set it upright; the picture is not turned.
+    load: Callable[[], NDArray[np.uint8]] | None = None  # Renders it, not turned; may be slow.
 
     @property
     def paragraphs(self) -> tuple[Paragraph, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class Order:
     format: str
     languages: tuple[Language, ...]
     password: str | None = None
+    pdfa: bool = False  # A PDF is to be a PDF/A; no other format has such a kind.
+
+    @property
+    def writer(self) -> str:
+        """The name of the writer that makes it."""
+        return "pdfa" if self.pdfa and self.format == "pdf" else self.format
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Pipeline:
         if converter is None:
             raise InvalidFile(f"Files of the type {kind} cannot be read.")
         engine = self._engines[self._engine]
-        writer = self._writers[order.format]
+        writer = self._writers[order.writer]
         with converter.open(source, work, order.password) as opened:
             reading = _Reading(opened, engine, order.languages, progress, show, writer)
             pages: Iterator[Page] = iter(reading)
@@ -165,6 +171,7 @@ class _Reading:
             recognized=page.lines is None,
             picture=page.picture,
             turns=turns,
+            load=page.load,
         )
         if self._show is not None:
             with suppress(InvalidFile):
@@ -174,5 +181,5 @@ class _Reading:
 
 def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:
     for page in pages:
-        kept.append(page)
+        kept.append(replace(page, load=None))  # It may hold the rendered page.
         yield page

@@ -50,6 +50,7 @@ class Submission:
     filename: str | None = None
     callback_url: str | None = None
     return_text: bool = False
+    pdfa: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Tasks:
             callback_due=now if submission.callback_url else None,
             base_url=submission.base_url,
             return_text=submission.return_text,
+            pdfa=submission.pdfa,
             input_size=source.stat().st_size if source else None,
             created_at=now,
         )
@@ -276,7 +278,7 @@ class Tasks:
 
         keep_text = task.return_text and task.format != "txt"
         outcome = self.pipeline.run(
-            Order(task.format, languages.parse(task.languages), task.password),
+            Order(task.format, languages.parse(task.languages), task.password, task.pdfa),
             source,
             folder,
             target,

@@ -35,6 +35,7 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.writers.docx import DocxWriter
     from app.writers.pdf import PdfWriter
     from app.writers.pdf_reportlab import ReportlabPdfWriter
+    from app.writers.pdfa import ArchivalPdfWriter
     from app.writers.pptx import PptxWriter
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
@@ -50,6 +51,7 @@ def pipeline(settings: Settings) -> Pipeline:
         writers={
             "txt": TextWriter(),
             "pdf": PdfWriter() if settings.pdf_writer == "own" else ReportlabPdfWriter(),
+            "pdfa": ArchivalPdfWriter(),
             "docx": DocxWriter(),
             "xlsx": XlsxWriter(),
             "pptx": PptxWriter(),

@@ -66,6 +66,18 @@ def test_recognize_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatc
         assert shown.size == (300, 200)
 
 
+def test_archival_pdf_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flag is what the field is."""
+    monkeypatch.setenv("OCR_ENGINE", "stub")
+    source = folder / "scan.png"
+    PIL.Image.new("RGB", (300, 200), "white").save(source)
+
+    result = run("recognize", str(source), "-f", "pdf", "--pdfa")
+
+    assert result.exit_code == 0, result.output
+    assert b"pdfaid:part>2<" in (folder / "scan.png.pdf").read_bytes()
+
+
 def test_what_cannot_be_recognized_is_told(folder: Path) -> None:
     source = folder / "noise.bin"
     source.write_bytes(b"\x00\x01\x02")

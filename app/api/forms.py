@@ -214,7 +214,7 @@ def _parse_json(body: bytes) -> dict[str, str]:
         raise BadRequest("The JSON body must be an object with image_url.")
     fields = {}
     for name, value in values.items():
-        if isinstance(value, bool | int) and name in ("sync", "return_text"):
+        if isinstance(value, bool | int) and name in ("sync", "return_text", "pdfa"):
             fields[name] = str(int(value))
         elif isinstance(value, str):
             fields[name] = value
@@ -225,7 +225,7 @@ def _parse_json(body: bytes) -> dict[str, str]:
 
 _TEXT_FIELDS = frozenset(
     {*FILE_FIELDS, "image_url", "url", "format", "language", "password"}
-    | {"callback_url", "filename", "sync", "return_text"}
+    | {"callback_url", "filename", "sync", "return_text", "pdfa"}
 )
 
 

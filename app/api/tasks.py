@@ -137,6 +137,7 @@ class TaskRoutes:
             filename=filename[-_MOST_FILENAME:] if filename else None,
             callback_url=callback,
             return_text=_flag(form, "return_text", default=False),
+            pdfa=_flag(form, "pdfa", default=False),
         )
 
     async def _answer(self, task: Task, base: str, fresh: bool = False) -> Response:
@@ -203,6 +204,12 @@ _FIELDS: dict[str, Any] = {
         "enum": ["0", "1"],
         "default": "0",
         "description": "1: add the plain text to the record as `text`.",
+    },
+    "pdfa": {
+        "type": "string",
+        "enum": ["0", "1"],
+        "default": "0",
+        "description": "1: a `pdf` becomes a PDF/A-2, for archives and screen readers.",
     },
 }
 _WITHOUT_FILE = {

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -12,14 +13,14 @@ from app.errors import InvalidFile
 from app.writers.pdf_file import PdfFile
 
 
-def embed(file: PdfFile, picture: Path) -> str:
+def embed(file: PdfFile, picture: Path | BinaryIO) -> str:
     """Add the image file ``picture``; gives its reference.
 
     A JPEG goes in byte by byte, and so does what is packed inside a PNG without transparency.
     Anything else is decoded, put on white where it is transparent, and packed like a PNG.
     Raises InvalidFile.
     """
-    with picture.open("rb") as stream:
+    with picture.open("rb") if isinstance(picture, Path) else nullcontext(picture) as stream:
         reference = _embed_jpeg(file, stream) or _embed_png(file, stream)
         if reference is None:
             reference = _embed_png(file, _as_png(stream))

@@ -14,7 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.document import Document, Page
 from app.errors import InvalidFile
-from app.writers.pdf import PdfWriter, in_points
+from app.writers.pdf import PdfWriter
+from app.writers.pdf_page import in_points
 
 
 class ReportlabPdfWriter:

@@ -1,13 +1,13 @@
 """The invisible text layer of a PDF page, and the one font without shapes that it is set in."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from itertools import groupby
 from statistics import median
-from unicodedata import bidirectional, east_asian_width
+from unicodedata import bidirectional, category, east_asian_width
 
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -19,6 +19,9 @@ from app.writers.pdf_file import PdfFile
 from app.writers.text_limits import storable
 
 FONT_NAME = "Ocr"
+
+Mark = tuple[str, Sequence[Line]]
+"""The operator that begins marked content, or nothing, and the lines that belong to it."""
 
 _Run = tuple[str, Box]  # Characters as they are set, and the box that they fill.
 
@@ -58,21 +61,32 @@ class _Pen:
 class TextLayer:
     """Sets pages in one font that gets a code for every character it meets."""
 
-    def __init__(self) -> None:
+    def __init__(self, archival: bool = False) -> None:
+        """``archival``: no character is without a glyph (ISO 19005-2, 6.2.11.8)."""
         self._codes: dict[str, int] = {}
+        self._archival = archival
 
-    def content(self, page: Page, matrix: str, font_name: str = FONT_NAME) -> bytes:
+    @property
+    def is_public(self) -> bool:
+        """Whether no character means only what its user has agreed on with someone."""
+        return all(category(character) != "Co" for character in self._codes)
+
+    def content(
+        self, page: Page, matrix: str, font_name: str = FONT_NAME, marks: Sequence[Mark] = ()
+    ) -> bytes:
         """The content stream for ``page``, not compressed; empty if it has no text.
 
         ``matrix`` are the six numbers that carry pixels (origin bottom left) to the page.
+        ``marks`` are all its lines, in order, with what begins marked content before some.
         """
         parts: list[str] = []
         pen = _Pen(font_name, page.height)
         # Poppler decides by the page which way its lines run.
         rtl = is_mostly_rtl("".join(line.text for line in page.lines))
-        for line in page.lines:
-            for run in _runs(line, rtl):
-                parts.append(self._run(run, line.vertical, pen))
+        for begin, lines in marks or [("", page.lines)]:
+            runs = [(run, line.vertical) for line in lines for run in _runs(line, rtl)]
+            shown = [self._run(run, vertical, pen) for run, vertical in runs]
+            parts += [begin, *shown, "EMC"] if begin else shown
         if not parts:
             return b""
         return "\n".join([f"q {matrix} cm BT 3 Tr", *parts, "ET Q\n"]).encode("ascii")
@@ -80,11 +94,12 @@ class TextLayer:
     def add_font(self, file: PdfFile, reference: str | None = None) -> str:
         """Write the font with the codes given out so far; gives its reference."""
         characters = list(self._codes)
-        glyphs = _deflated(b"\0\0" + b"".join(_glyph(character) for character in characters))
+        shapes = b"".join(_glyph(character, self._archival) for character in characters)
+        glyphs = _deflated(b"\0\0" + shapes)
         glyph_map = file.add_stream("/Filter /FlateDecode", [glyphs], len(glyphs))
         meanings = _deflated(_to_unicode(characters))
         to_unicode = file.add_stream("/Filter /FlateDecode", [meanings], len(meanings))
-        program = _font_program()
+        program = _font_program(self._archival)
         packed = _deflated(program)
         font_file = file.add_stream(
             f"/Filter /FlateDecode /Length1 {len(program)}", [packed], len(packed)
@@ -108,7 +123,8 @@ class TextLayer:
 
     def _run(self, run: _Run, vertical: bool, pen: "_Pen") -> str:
         text, box = run
-        codes = "".join(f"{self._code(character):04x}" for character in text)
+        said = text.replace(_BYTE_ORDER_MARK, "") if self._archival else text
+        codes = "".join(f"{self._code(character):04x}" for character in said)
         size, advance = (box.width, box.height) if vertical else (box.height, box.width)
         natural = sum(_width(character) for character in text.rstrip(" ") or text) / 1000 * size
         stretch = max(100 * advance / natural, 0.01)
@@ -127,6 +143,7 @@ _NARROW, _WIDE, _SPACE = 500, 1000, 200
 _MOST_CODES = 0xFFFE
 _SMALLEST = 1.0  # Pixels: readers drop what has no size.
 
+_BYTE_ORDER_MARK = "\ufeff"  # Not to be told of any character (ISO 19005-2, 6.2.11.7.2).
 _LTR_MARK, _RTL_MARK = "\u200e", "\u200f"
 # Bidirectional classes whose runs stay as they are inside a word that is turned.
 _KEPT = ("L", "EN", "AN", "ES", "ET", "CS", "NSM", "BN")
@@ -248,9 +265,9 @@ def _width(character: str) -> int:
     return _WIDE if east_asian_width(character) in "WF" else _NARROW
 
 
-def _glyph(character: str) -> bytes:
+def _glyph(character: str, archival: bool) -> bytes:
     if character in (_LTR_MARK, _RTL_MARK):
-        return b"\0\0"
+        return b"\0\4" if archival else b"\0\0"
     if character == " ":
         return b"\0\3"
     return b"\0\2" if _width(character) == _WIDE else b"\0\1"
@@ -283,16 +300,18 @@ def _to_unicode(characters: list[str]) -> bytes:
 
 
 @cache
-def _font_program() -> bytes:
+def _font_program(archival: bool) -> bytes:
     widths = {".notdef": _NARROW, "narrow": _NARROW, "wide": _WIDE, "space": _SPACE}
+    if archival:
+        widths["mark"] = _NARROW
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder(list(widths))
     builder.setupCharacterMap({})
     shapes = {name: _diagonal(width) for name, width in widths.items()}
-    builder.setupGlyf({**shapes, ".notdef": Glyph()})
+    builder.setupGlyf({**shapes, ".notdef": Glyph(), **({"mark": Glyph()} if archival else {})})
     builder.setupHorizontalMetrics({name: (width, 0) for name, width in widths.items()})
     builder.setupHorizontalHeader(ascent=_ASCENT, descent=_DESCENT)
-    builder.font.recalcTimestamp = False  # The same text makes the same file.
+    builder.updateHead(created=0, modified=0)  # The same text makes the same file.
     stream = BytesIO()
     builder.save(stream)
     return stream.getvalue()
