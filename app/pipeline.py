@@ -137,8 +137,9 @@ class _Reading:
         self._progress(0, total, 0)
         before: Page | None = None
         for page in self._source.pages():
-            before = continued(self._read(page), before)
-            yield before
+            read = continued(self._read(page), before)
+            yield read
+            before = replace(read, load=None)  # It may hold the rendered page.
             self.done += 1
             self._progress(self.done, total, self.recognized)
 
