@@ -175,6 +175,23 @@ class Picture:
     column: Box | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A straight line, level or upright, in pixels of its page."""
+
+    at: float  # The y of a level one, the x of an upright one.
+    start: float  # Its left or upper end,
+    stop: float  # and the other one.
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is drawn on a page."""
+
+    level: tuple[Rule, ...] = ()
+    upright: tuple[Rule, ...] = ()
+
+
 Block = Paragraph | Table | Picture
 
 

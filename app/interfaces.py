@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Document, Line
+from app.document import Document, Line, Rules
 from app.languages import Language
 
 Image = NDArray[np.uint8]
@@ -27,6 +27,7 @@ class SourcePage:
     load: Callable[[], Image]  # Renders or decodes; may be slow, raises InvalidFile.
     lines: tuple[Line, ...] | None = None  # The text layer, where it can be trusted.
     picture: Path | None = None  # The page as an image file, where the source was an image.
+    rules: Callable[[], Rules | None] | None = None  # What is drawn, where the source tells.
 
 
 class Source(Protocol):

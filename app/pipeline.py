@@ -157,8 +157,9 @@ class _Reading:
         width, height = page.width, page.height
         if turns % 2:
             width, height = height, width
+        drawn = page.rules if turns == 0 else None
         try:
-            found = blocks(lines, load, width, height, self._looks)
+            found = blocks(lines, load, width, height, self._looks, drawn)
         except InvalidFile:  # It cannot be shown, but has a text.
             found = blocks(lines, None, width, height)
         if self._exact and image is not None:

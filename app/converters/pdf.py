@@ -9,6 +9,7 @@ import pikepdf
 from app import media
 from app.converters import poppler
 from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
+from app.document import Rules
 from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Image, Source, SourcePage
 
@@ -157,7 +158,21 @@ class _PdfiumSource:
             except Refused as error:
                 raise InvalidFile(f"Page {index + 1} is damaged.") from error
 
-        return SourcePage(index + 1, facts.width, facts.height, facts.dpi, load, lines=facts.lines)
+        def rules() -> Rules | None:
+            try:
+                return self._document.rules(index, facts.dpi / 72)
+            except Refused:
+                return None
+
+        return SourcePage(
+            index + 1,
+            facts.width,
+            facts.height,
+            facts.dpi,
+            load,
+            lines=facts.lines,
+            rules=None if facts.lines is None else rules,
+        )
 
 
 class _PopplerSource:

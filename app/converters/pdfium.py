@@ -17,10 +17,11 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
+from app.converters.pdf_rules import Matrix, rules_of, times
 from app.converters.pdf_sheet import Sheet, choose_dpi
 from app.converters.pdf_styles import StylesOf
 from app.converters.pdf_text import HYPHEN, REPLACEMENT, Characters, is_legible, lines_of
-from app.document import Line
+from app.document import Line, Rules
 from app.interfaces import Image
 
 
@@ -48,6 +49,7 @@ class PdfiumDocument:
     def __init__(self, path: Path, password: str | None, max_pixels: int) -> None:
         """Raises Refused, PasswordRefused."""
         self._max_pixels = max_pixels
+        self._open: tuple[int, pdfium.FPDF_PAGE] | None = None  # The page that was used last.
         secret = None if password is None else password.encode(errors="replace") + b"\0"
         self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", secret)
         if not self._document:
@@ -57,6 +59,7 @@ class PdfiumDocument:
 
     def close(self) -> None:
         """Give back what the document holds."""
+        self._close_page()
         pdfium.FPDF_CloseDocument(self._document)
 
     @property
@@ -84,42 +87,54 @@ class PdfiumDocument:
     def is_blank(self, index: int) -> bool:
         """Whether nothing at all is drawn on the page."""
         try:
-            with self._page(index) as page:
-                return bool(pdfium.FPDFPage_CountObjects(page) <= 0)
+            return bool(pdfium.FPDFPage_CountObjects(self._page(index)) <= 0)
         except Refused:
             return False
 
     def facts(self, index: int) -> PageFacts:
         """Size and text layer of the page with ``index`` from 0. Raises Refused."""
-        with self._page(index) as page:
-            return _facts(page, self._max_pixels)
+        return _facts(self._page(index), self._max_pixels)
+
+    def rules(self, index: int, scale: float) -> Rules | None:
+        """The rules that the page draws, ``scale`` pixels a point; None if that is hard to tell.
+
+        Raises Refused.
+        """
+        page = self._page(index)
+        sheet = _sheet(page)
+        if _survey(page, sheet).covered > _MUCH_PICTURE:
+            return None  # They may be in its images.
+        return rules_of(_paths(page), sheet, scale)
 
     def render(self, index: int, width: int, height: int) -> Image:
         """The page as it is looked at, with what is filled in in its forms. Raises Refused."""
-        with self._page(index) as page:
-            return _render(page, width, height)
+        return _render(self._page(index), width, height)
 
-    @contextmanager
-    def _page(self, index: int) -> Iterator[pdfium.FPDF_PAGE]:
+    def _page(self, index: int) -> pdfium.FPDF_PAGE:
+        """The page, which stays open until another one is used."""
+        if self._open is not None and self._open[0] == index:
+            return self._open[1]
+        self._close_page()
         page = pdfium.FPDF_LoadPage(self._document, index)
+        if page and _has_filled_fields(page):
+            # Makes them part of the page, in memory: the text layer has no annotations.
+            pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+            pdfium.FPDF_ClosePage(page)
+            page = pdfium.FPDF_LoadPage(self._document, index)
         if not page:
             raise Refused
-        try:
-            if _has_filled_fields(page):
-                # Makes them part of the page, in memory: the text layer has no annotations.
-                pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
-                pdfium.FPDF_ClosePage(page)
-                page = pdfium.FPDF_LoadPage(self._document, index)
-                if not page:
-                    raise Refused
-            yield page
-        finally:
-            if page:
-                pdfium.FPDF_ClosePage(page)
+        self._open = index, page
+        return page
+
+    def _close_page(self) -> None:
+        if self._open is not None:
+            pdfium.FPDF_ClosePage(self._open[1])
+            self._open = None
 
 
 _FEW_CHARACTERS = 20  # A stamp or page number; if images cover half the page, they matter more.
 _FULL_PAGE = 0.8  # Share of a page that the image of a scan covers.
+_MUCH_PICTURE = 0.3  # Share of a page whose images may be pictures of tables.
 
 
 def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
@@ -191,16 +206,19 @@ def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
     return _Art(min(1.0, covered), resolution, hides_text)
 
 
-_Matrix = tuple[float, float, float, float, float, float]
+def _paths(page: pdfium.FPDF_PAGE) -> Iterator[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]]:
+    for kind, item, matrix in _objects(page):
+        if kind == pdfium.FPDF_PAGEOBJ_PATH:
+            yield item, matrix
 
 
-def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
-    """Text and images, in the order they are drawn, also those in forms."""
+def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, Matrix]]:
+    """What is drawn, in order, also in forms."""
     budget = _MAX_OBJECTS
 
     def walk(
-        count: int, get: Callable[[Any, int], Any], parent: Any, matrix: _Matrix, depth: int
-    ) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
+        count: int, get: Callable[[Any, int], Any], parent: Any, matrix: Matrix, depth: int
+    ) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, Matrix]]:
         nonlocal budget
         for index in range(min(count, budget)):
             budget -= 1
@@ -213,29 +231,17 @@ def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJE
                     pdfium.FPDFFormObj_CountObjects(item),
                     pdfium.FPDFFormObj_GetObject,
                     item,
-                    _times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
+                    times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
                     depth + 1,
                 )
-            elif kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_IMAGE):
+            else:
                 yield kind, item, matrix
 
     count = pdfium.FPDFPage_CountObjects(page)
     yield from walk(count, pdfium.FPDFPage_GetObject, page, (1, 0, 0, 1, 0, 0), 0)
 
 
-def _times(m: _Matrix, n: _Matrix) -> _Matrix:
-    """First ``m``, then ``n``."""
-    return (
-        m[0] * n[0] + m[1] * n[2],
-        m[0] * n[1] + m[1] * n[3],
-        m[2] * n[0] + m[3] * n[2],
-        m[2] * n[1] + m[3] * n[3],
-        m[4] * n[0] + m[5] * n[2] + n[4],
-        m[4] * n[1] + m[5] * n[3] + n[5],
-    )
-
-
-def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: _Matrix) -> tuple[float, float, float, float]:
+def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[float, float, float, float]:
     """Left, bottom, right, top on the page, in points."""
     edges = [ctypes.c_float() for _ in range(4)]
     if not pdfium.FPDFPageObj_GetBounds(item, *edges):
