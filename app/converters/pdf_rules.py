@@ -62,6 +62,7 @@ def _ways(
         across, down = down, across
     flat = (stop - start > lower - upper) & (lower - upper <= _THICKEST)
     inside = (upper < down) & (lower > 0) & (start < across) & (stop > 0)
+    inside &= (start > _LEANING) | (stop < across - _LEANING)  # Else a band across the page.
     pieces = sorted(
         ((up + low) / 2, max(0.0, first), min(across, last))
         for first, up, last, low in boxes[flat & inside].tolist()
