@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,11 @@ class Box:
     @staticmethod
     def around(boxes: Iterable[Box]) -> Box:
         """The smallest box that holds all ``boxes``, of which there is at least one."""
+        first, *others = boxes
+        if not others:
+            return first
         lefts, tops, rights, bottoms = zip(
-            *((b.left, b.top, b.right, b.bottom) for b in boxes), strict=True
+            *((b.left, b.top, b.right, b.bottom) for b in (first, *others)), strict=True
         )
         return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
@@ -61,7 +64,7 @@ class Style:
     family: str | None = None  # "serif", "sans" or "mono", if known.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """Words in logical order (the order in which they are read aloud) on one base line."""
 
@@ -71,7 +74,7 @@ class Line:
     slope: float = 0.0  # Pixels that a horizontal line falls with each pixel to the right.
     style: Style | None = None  # That of most of its words.
 
-    @property
+    @cached_property  # It is asked for often.
     def text(self) -> str:
         """The words with the spaces that stand between them."""
         return "".join(
@@ -106,7 +109,7 @@ class Align(StrEnum):
     JUSTIFY = "justify"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Paragraph:
     """Lines that belong together, in reading order."""
 
@@ -117,7 +120,7 @@ class Paragraph:
     align: Align = Align.START
     column: Box | None = None  # Of text, in which it stands.
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The lines as one flowing text: spaces where a space was, none between Han characters."""
         text = ""
