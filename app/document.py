@@ -73,6 +73,7 @@ class Line:
     vertical: bool = False  # Characters run from top to bottom.
     slope: float = 0.0  # Pixels that a horizontal line falls with each pixel to the right.
     style: Style | None = None  # That of most of its words.
+    given: bool = False  # The source has it as text, in this place.
 
     @cached_property  # It is asked for often.
     def text(self) -> str:
@@ -246,6 +247,11 @@ class Page:
     def lines(self) -> tuple[Line, ...]:
         """All lines in reading order."""
         return tuple(line for paragraph in self.paragraphs for line in paragraph.lines)
+
+    @property
+    def new_lines(self) -> tuple[Line, ...]:
+        """Those that recognition found, and that the source does not have as text."""
+        return tuple(line for line in self.lines if self.recognized and not line.given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Document, Line, Rules
+from app.document import Box, Document, Line, Rules
 from app.languages import Language
 
 Image = NDArray[np.uint8]
 """Pixels, shape (height, width, 3), red-green-blue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """A picture on a page with a text layer: it may hold more text."""
+
+    box: Box  # On the page.
+    digest: bytes  # The same for the same picture; empty if that cannot be told.
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class SourcePage:
     lines: tuple[Line, ...] | None = None  # The text layer, where it can be trusted.
     picture: Path | None = None  # The page as an image file, where the source was an image.
     rules: Callable[[], Rules | None] | None = None  # What is drawn, where the source tells.
+    layer: Callable[[], tuple[Line, ...]] | None = None  # The text layer that is not trusted.
+    pictures: tuple[SourcePicture, ...] = ()  # Where the text layer is trusted.
 
 
 class Source(Protocol):

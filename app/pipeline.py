@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.document import Document, Page, with_lines
+from app.document import Document, Line, Page, with_lines
 from app.errors import InvalidFile
 from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
@@ -19,6 +19,7 @@ from app.layout.breaks import continued
 from app.layout.ink import tightened
 from app.layout.styles import styled
 from app.media import detect
+from app.reading import Mode, Reader
 
 Progress = Callable[[int, int, int], None]
 """Called with pages done, pages in all, pages recognized; may raise to stop the work."""
@@ -35,6 +36,7 @@ class Order:
     languages: tuple[Language, ...]
     password: str | None = None
     pdfa: bool = False  # A PDF is to be a PDF/A; no other format has such a kind.
+    mode: Mode = Mode.AUTO
 
     @property
     def writer(self) -> str:
@@ -99,7 +101,8 @@ class Pipeline:
         engine = self._engines[self._engine]
         writer = self._writers[order.writer]
         with converter.open(source, work, order.password) as opened:
-            reading = _Reading(opened, engine, order.languages, progress, show, writer)
+            reader = Reader(engine, order.languages, order.mode)
+            reading = _Reading(opened, reader, progress, show, writer)
             pages: Iterator[Page] = iter(reading)
             kept: list[Page] = []
             if text is not None:
@@ -117,15 +120,13 @@ class _Reading:
     def __init__(
         self,
         source: Source,
-        engine: Engine,
-        languages: tuple[Language, ...],
+        reader: Reader,
         progress: Progress,
         show: Show | None,
         writer: Writer,
     ) -> None:
         self._source = source
-        self._engine = engine
-        self._languages = languages
+        self._reader = reader
         self._progress = progress
         self._show = show
         self._looks = writer.looks or show is not None
@@ -144,16 +145,13 @@ class _Reading:
             self._progress(self.done, total, self.recognized)
 
     def _read(self, page: SourcePage) -> Page:
-        lines, turns, load, image = page.lines, 0, page.load, None
-        if lines is None:
-            image = page.load()
-            turns = self._engine.turns(image, self._languages)
-            image = np.ascontiguousarray(np.rot90(image, turns))
-            lines = tuple(self._engine.recognize(image, self._languages, page.dpi))
-            self.recognized += 1
-            load = partial(np.asarray, image)
-            if self._looks:
-                lines = styled(lines, image)
+        read = self._reader.read(page)
+        self.recognized += read.recognized
+        lines, turns, image = read.lines, read.turns, read.image
+        load = page.load if image is None else partial(np.asarray, image)
+        if self._looks and image is not None:
+            new = iter(styled([line for line in lines if not line.given], image))
+            lines = tuple(line if line.given else next(new) for line in lines)
         width, height = page.width, page.height
         if turns % 2:
             width, height = height, width
@@ -163,22 +161,26 @@ class _Reading:
         except InvalidFile:  # It cannot be shown, but has a text.
             found = blocks(lines, None, width, height)
         if self._exact and image is not None:
-            found = tuple(with_lines(block, partial(tightened, image=image)) for block in found)
-        read = Page(
+            found = tuple(with_lines(block, partial(_tightened, image=image)) for block in found)
+        laid_out = Page(
             number=page.number,
             width=width,
             height=height,
             dpi=page.dpi,
             blocks=found,
-            recognized=page.lines is None,
+            recognized=read.recognized,
             picture=page.picture,
             turns=turns,
             load=page.load,
         )
         if self._show is not None:
             with suppress(InvalidFile):
-                self._show(read, load())
-        return read
+                self._show(laid_out, load())
+        return laid_out
+
+
+def _tightened(line: Line, image: Image) -> Line:
+    return line if line.given else tightened(line, image)
 
 
 def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:

@@ -28,6 +28,7 @@ from app.errors import (
 from app.fetch import Fetcher
 from app.interfaces import Queue, Storage
 from app.pipeline import Order, Pipeline
+from app.reading import Mode
 from app.record import record
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Submission:
     callback_url: str | None = None
     return_text: bool = False
     pdfa: bool = False
+    mode: Mode = Mode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Tasks:
             base_url=submission.base_url,
             return_text=submission.return_text,
             pdfa=submission.pdfa,
+            mode=submission.mode,
             input_size=source.stat().st_size if source else None,
             created_at=now,
         )
@@ -278,7 +281,13 @@ class Tasks:
 
         keep_text = task.return_text and task.format != "txt"
         outcome = self.pipeline.run(
-            Order(task.format, languages.parse(task.languages), task.password, task.pdfa),
+            Order(
+                task.format,
+                languages.parse(task.languages),
+                task.password,
+                task.pdfa,
+                Mode(task.mode),
+            ),
             source,
             folder,
             target,

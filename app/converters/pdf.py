@@ -9,7 +9,7 @@ import pikepdf
 from app import media
 from app.converters import poppler
 from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
-from app.document import Rules
+from app.document import Line, Rules
 from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Image, Source, SourcePage
 
@@ -158,6 +158,12 @@ class _PdfiumSource:
             except Refused as error:
                 raise InvalidFile(f"Page {index + 1} is damaged.") from error
 
+        def layer() -> tuple[Line, ...]:
+            try:
+                return self._document.layer(index, facts.dpi / 72)
+            except Refused:
+                return ()
+
         def rules() -> Rules | None:
             try:
                 return self._document.rules(index, facts.dpi / 72)
@@ -172,6 +178,8 @@ class _PdfiumSource:
             load,
             lines=facts.lines,
             rules=None if facts.lines is None else rules,
+            layer=layer if facts.lines is None else None,
+            pictures=facts.pictures,
         )
 
 

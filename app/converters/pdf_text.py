@@ -340,7 +340,8 @@ def _line(row: list[_Found], styles: Styles | None) -> Line:
         found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
     )
     box = Box.around(word.box for word in words)
-    return Line(words, box, vertical, style=None if styles is None else _style(row, styles))
+    style = None if styles is None else _style(row, styles)
+    return Line(words, box, vertical, style=style, given=True)
 
 
 def _style(row: list[_Found], styles: Styles) -> Style | None:

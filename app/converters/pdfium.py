@@ -4,6 +4,7 @@ PDFium may only be used by one thread of a process, whatever the document.
 """
 
 import ctypes
+import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ from app.converters.pdf_rules import Matrix, rules_of, times
 from app.converters.pdf_sheet import Sheet, choose_dpi
 from app.converters.pdf_styles import StylesOf
 from app.converters.pdf_text import HYPHEN, REPLACEMENT, Characters, is_legible, lines_of
-from app.document import Line, Rules
-from app.interfaces import Image
+from app.document import Box, Line, Rules
+from app.interfaces import Image, SourcePicture
 
 
 class Refused(Exception):
@@ -41,6 +42,7 @@ class PageFacts:
     height: int
     dpi: float
     lines: tuple[Line, ...] | None
+    pictures: tuple[SourcePicture, ...]
 
 
 class PdfiumDocument:
@@ -94,6 +96,14 @@ class PdfiumDocument:
     def facts(self, index: int) -> PageFacts:
         """Size and text layer of the page with ``index`` from 0. Raises Refused."""
         return _facts(self._page(index), self._max_pixels)
+
+    def layer(self, index: int, scale: float) -> tuple[Line, ...]:
+        """The page's text layer, whatever it is worth, ``scale`` pixels a point. Raises Refused."""
+        page = self._page(index)
+        sheet = _sheet(page)
+        with _text_page(page) as text:
+            points = _characters(text, max(0, pdfium.FPDFText_CountChars(text)), sheet)
+            return _lines(text, points, sheet, scale)
 
     def rules(self, index: int, scale: float) -> Rules | None:
         """The rules that the page draws, ``scale`` pixels a point; None if that is hard to tell.
@@ -155,15 +165,47 @@ def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
         dpi = choose_dpi(sheet, None if trusted else art.resolution, max_pixels // 4)
         scale = dpi / 72
         if trusted:
-            pixels = Characters(
-                points.codes, points.boxes * scale, points.generated, StylesOf(text, scale)
-            )
-            lines = lines_of(pixels, sheet.width * scale, sheet.height * scale)
+            lines = _lines(text, points, sheet, scale)
     if not trusted and not shown and art.covered == 0 and _is_white(page, sheet):
         lines = ()
     return PageFacts(
-        max(1, round(sheet.width * scale)), max(1, round(sheet.height * scale)), dpi, lines
+        max(1, round(sheet.width * scale)),
+        max(1, round(sheet.height * scale)),
+        dpi,
+        lines,
+        _pictures(art, sheet, scale) if trusted else (),
     )
+
+
+def _lines(
+    text: pdfium.FPDF_TEXTPAGE, points: Characters, sheet: Sheet, scale: float
+) -> tuple[Line, ...]:
+    pixels = Characters(points.codes, points.boxes * scale, points.generated, StylesOf(text, scale))
+    return lines_of(pixels, sheet.width * scale, sheet.height * scale)
+
+
+def _pictures(art: "_Art", sheet: Sheet, scale: float) -> tuple[SourcePicture, ...]:
+    """The larger pictures on the page, in pixels."""
+    if not art.images:
+        return ()
+    sides = np.array([box for _, box in art.images])[:, [0, 3, 2, 1]]
+    return tuple(
+        SourcePicture(Box(*(scale * side for side in box)), _digest(item))
+        for (item, _), box in zip(art.images, sheet.turned(sides).tolist(), strict=True)
+    )
+
+
+_LARGEST_DIGESTED = 2**20  # Bytes.
+
+
+def _digest(image: pdfium.FPDF_PAGEOBJECT) -> bytes:
+    """The same for the same image; empty for what is too large to be compared."""
+    length = pdfium.FPDFImageObj_GetImageDataRaw(image, None, 0)
+    if not 0 < length <= _LARGEST_DIGESTED:
+        return b""
+    data = ctypes.create_string_buffer(length)
+    pdfium.FPDFImageObj_GetImageDataRaw(image, data, length)
+    return hashlib.blake2b(data.raw, digest_size=16).digest()
 
 
 def _sheet(page: pdfium.FPDF_PAGE) -> Sheet:
@@ -176,6 +218,10 @@ def _sheet(page: pdfium.FPDF_PAGE) -> Sheet:
     return Sheet(box.left, box.bottom, box.right, box.top, turns)
 
 
+_Sides = tuple[float, float, float, float]
+"""Left, bottom, right, top on the page, in points."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Art:
     """What is on a page besides text."""
@@ -183,6 +229,7 @@ class _Art:
     covered: float  # Share of the page under images.
     resolution: float | None  # Of the image that covers the page, in its pixels per inch.
     hides_text: bool  # Whether such an image was drawn over all text.
+    images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]]  # The larger ones.
 
 
 _MAX_OBJECTS = 50_000
@@ -190,6 +237,7 @@ _MAX_OBJECTS = 50_000
 
 def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
     covered, resolution, hides_text, seen_text = 0.0, None, False, False
+    images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]] = []
     area = sheet.width * sheet.height
     for kind, item, matrix in _objects(page):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
@@ -200,10 +248,19 @@ def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
             down = min(box[3], sheet.top) - max(box[1], sheet.bottom)
             share = max(0.0, across) * max(0.0, down) / area
             covered += share
+            if share >= _LARGE_IMAGE and min(across, down) >= _LEAST_SIDE:
+                left, right = max(box[0], sheet.left), min(box[2], sheet.right)
+                images.append(
+                    (item, (left, max(box[1], sheet.bottom), right, min(box[3], sheet.top)))
+                )
             if share >= _FULL_PAGE:
                 resolution = max(resolution or 0, _pixels_per_inch(item, box)) or None
                 hides_text = seen_text and not pdfium.FPDFPageObj_HasTransparency(item)
-    return _Art(min(1.0, covered), resolution, hides_text)
+    return _Art(min(1.0, covered), resolution, hides_text, images)
+
+
+_LARGE_IMAGE = 0.01  # Share of the page of an image in which there may be text,
+_LEAST_SIDE = 20.0  # and its shorter side in points.
 
 
 def _paths(page: pdfium.FPDF_PAGE) -> Iterator[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]]:
@@ -241,8 +298,7 @@ def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJE
     yield from walk(count, pdfium.FPDFPage_GetObject, page, (1, 0, 0, 1, 0, 0), 0)
 
 
-def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top on the page, in points."""
+def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> _Sides:
     edges = [ctypes.c_float() for _ in range(4)]
     if not pdfium.FPDFPageObj_GetBounds(item, *edges):
         return 0.0, 0.0, 0.0, 0.0
@@ -253,7 +309,7 @@ def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[float, float,
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _pixels_per_inch(item: pdfium.FPDF_PAGEOBJECT, box: tuple[float, float, float, float]) -> float:
+def _pixels_per_inch(item: pdfium.FPDF_PAGEOBJECT, box: _Sides) -> float:
     width, height = ctypes.c_uint(), ctypes.c_uint()
     if not pdfium.FPDFImageObj_GetImagePixelSize(item, width, height):
         return 0.0
