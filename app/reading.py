@@ -74,7 +74,7 @@ class Reader:
     def _differs(self, given: Sequence[Line], image: Image, dpi: float) -> bool:
         """Whether some of the lines are clearly not what the page shows."""
         level = [line for line in given if not line.vertical and abs(line.slope) < _LEVEL]
-        longest = sorted(level, key=lambda line: -len(line.text))[:_MOST_SAMPLES]
+        longest = sorted(level, key=lambda line: -len(_bare(line.text)))[:_MOST_SAMPLES]
         alike = []
         for line in longest:
             part, _ = _cut(image, line.box, _ROOM * line.box.height)
@@ -131,12 +131,12 @@ def is_odd(text: str) -> bool:
 
     It is a reason to look, not to judge: numbers and lists of parts are odd as well.
     """
-    letters = len(_LETTERS.findall(text))
-    if letters >= _FEWEST:
+    text = _LEADERS.sub("", text)
+    letters, han = len(_LETTERS.findall(text)), _HAN.findall(text)
+    if letters >= max(_FEWEST, len(han)):  # Those in Han text are names and commands.
         usual = len(_USUAL.findall(text)) / letters
         if usual < _LEAST_USUAL:
             return True
-    han = _HAN.findall(text)
     if len(han) >= _FEWEST and sum(each in _common_han() for each in han) < _COMMON * len(han):
         return True
     shown = len(_SHOWN.findall(text))
@@ -144,6 +144,7 @@ def is_odd(text: str) -> bool:
     return shown >= _FEWEST and strange > _MOST_STRANGE * shown
 
 
+_LEADERS = re.compile(r"(?:[.·…_-]\s*){3,}")
 _LETTERS = re.compile("[a-zA-Z]")
 _USUAL = re.compile("[aeinorstAEINORST]")
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -171,7 +172,8 @@ def _common_han() -> frozenset[str]:
 
 
 def _bare(text: str) -> str:
-    return "".join(normalize("NFKC", text).split()).lower()
+    """Letters and figures alone: marks, such as leaders, are many, and are read with less care."""
+    return "".join(filter(str.isalnum, normalize("NFKC", text))).lower()
 
 
 def _cut(image: Image, box: Box, room: float) -> tuple[Image, tuple[int, int]]:
