@@ -43,6 +43,7 @@ class Reader:
         self._languages = languages
         self._mode = mode
         self._known: dict[bytes, tuple[Line, ...]] = {}  # What was read in pictures.
+        self._doubts = _MOST_DOUBTS  # Odd pages that are still to be looked at.
 
     def read(self, page: SourcePage) -> Read:
         """The lines of ``page``. Raises InvalidFile, TimedOut, InternalError."""
@@ -53,10 +54,12 @@ class Reader:
             given = page.layer() or None
         image: Image | None = None
         if given and self._mode is Mode.AUTO:
-            if is_odd("".join(line.text for line in given)):
+            if self._doubts and is_odd("".join(line.text for line in given)):
                 image = page.load()
                 if self._differs(given, image, page.dpi):
                     given = None
+                else:
+                    self._doubts -= 1
             if given and page.pictures:
                 more, image = self._in_pictures(page, given, image)
                 if more:
@@ -113,17 +116,19 @@ class Reader:
         return tuple(
             _moved(line, *off)
             for line in self._engine.recognize(part, self._languages, dpi)
-            if line.confidence >= _SURE and any(map(str.isalnum, line.text))
+            if line.confidence >= _SURE and len(_bare(line.text)) >= _FEWEST_IN_PICTURE
         )
 
 
 _LEVEL = 0.02  # Pixels that a level line may fall with each to the right.
 _MOST_SAMPLES = 3
+_MOST_DOUBTS = 3  # After so many odd pages that say what they show, a document is believed.
 _ROOM = 0.3  # Around a line, in parts of its height.
 _SURE = 0.75  # Confidence from which on we trust what we read more than a text layer.
 _ALIKE = 0.5  # Of two texts of one line; recognition that is sure reads more of it right.
 _MOST_WRITTEN = 0.15  # Of a picture's area; what has more text on it is a ground.
 _SMALLEST = 16  # Pixels of a picture's side.
+_FEWEST_IN_PICTURE = 3  # Letters and figures of a line; drawings look like single ones.
 
 
 def is_odd(text: str) -> bool:

@@ -86,7 +86,7 @@ def test_pictures_on_a_page_with_text_are_read_too() -> None:
 
 def test_a_picture_without_text_leaves_the_page_as_it_is() -> None:
     """It counts as not recognized: nothing of its text comes from recognition."""
-    engine = Reading(lambda image: [line("~", 20, 30), line("noise", 20, 60, confidence=0.4)])
+    engine = Reading(lambda image: [line("O8", 20, 30), line("noise", 20, 60, confidence=0.4)])
 
     read = reader(engine).read(page([given("Its own text", 100, 100)], [PICTURE]))
 

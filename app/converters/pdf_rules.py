@@ -17,6 +17,9 @@ from app.document import Rule, Rules
 Matrix = tuple[float, float, float, float, float, float]
 """As PDF has it: x' = a x + c y + e, y' = b x + d y + f."""
 
+_Flat = tuple[float, float, float, float]
+"""Left, top, right, bottom in PDF's axes."""
+
 # In points.
 _THICKEST = 4.0  # What is thicker is a bar or a ground.
 _LEANING = 0.7  # How far a rule may fall from one end to the other.
@@ -34,21 +37,25 @@ def rules_of(
 ) -> Rules | None:
     """The level and upright rules that ``paths`` draw, ``scale`` pixels a point.
 
-    None where there are more than can be looked at one by one.
+    They are alone if no path is bent, leans or fills an area. None where there are more than can
+    be looked at one by one.
     """
-    found: list[tuple[float, float, float, float]] = []
-    budget = _MOST_SEGMENTS
+    found: list[_Flat] = []
+    budget, alone = _MOST_SEGMENTS, True
     for path, matrix in paths:
         budget -= 1 + max(0, pdfium.FPDFPath_CountSegments(path))
         if budget < 0:
             return None
-        found += _drawn(path, matrix)
+        straight, plain = _drawn(path, matrix)
+        alone = alone and plain
+        found += straight
     if not found:
-        return Rules()
+        return Rules(alone=alone)
     boxes = sheet.turned(np.array(found))
     return Rules(
         tuple(_ways(boxes, sheet, scale)),
         tuple(_ways(boxes[:, [1, 0, 3, 2]], sheet, scale, upright=True)),
+        alone,
     )
 
 
@@ -91,17 +98,15 @@ def _joined(
         yield at, first, last
 
 
-def _drawn(
-    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix
-) -> Iterator[tuple[float, float, float, float]]:
-    """The straight lines and thin bars of a path: left, top, right, bottom in PDF's axes."""
+def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], bool]:
+    """The straight lines and thin bars of a path, and whether it draws nothing else."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
     if not pdfium.FPDFPath_GetDrawMode(path, fill, stroke):
-        return
+        return [], True
     stroked = bool(stroke.value) and _is_seen(_colour(path, False))
     filled = bool(fill.value) and _is_seen(_colour(path, True))
     if not (stroked or filled):
-        return
+        return [], True
     own = pdfium.FS_MATRIX()
     pdfium.FPDFPageObj_GetMatrix(path, own)
     matrix = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
@@ -110,22 +115,33 @@ def _drawn(
     half = min(_THICKEST, width.value * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5)
     half /= 2
     edged = stroked and not (filled and _colour(path, True) == _colour(path, False))
+    found: list[_Flat] = []
+    plain = True
     for figure in _figures(path, matrix):
+        if figure is None:
+            plain = False
+            continue
         xs, ys = [x for x, _ in figure], [y for _, y in figure]
         left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
         if filled and min(right - left, top - bottom) <= _THICKEST:
-            yield left, top, right, bottom
-        elif edged:
-            for (x0, y0), (x1, y1) in pairwise(figure):
-                across, along = abs(x1 - x0), abs(y1 - y0)
-                if across > along and along <= _LEANING:
-                    yield min(x0, x1), max(y0, y1) + half, max(x0, x1), min(y0, y1) - half
-                elif along > across and across <= _LEANING:
-                    yield min(x0, x1) - half, max(y0, y1), max(x0, x1) + half, min(y0, y1)
+            found.append((left, top, right, bottom))
+            continue
+        plain = plain and not filled
+        for (x0, y0), (x1, y1) in pairwise(figure) if edged else ():
+            across, along = abs(x1 - x0), abs(y1 - y0)
+            if across > along and along <= _LEANING:
+                found.append((min(x0, x1), max(y0, y1) + half, max(x0, x1), min(y0, y1) - half))
+            elif along > across and across <= _LEANING:
+                found.append((min(x0, x1) - half, max(y0, y1), max(x0, x1) + half, min(y0, y1)))
+            else:
+                plain = plain and max(across, along) <= _LEANING
+    return found, plain
 
 
-def _figures(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> Iterator[list[tuple[float, float]]]:
-    """The corners of each figure of a path, on the page; none of those with curves."""
+def _figures(
+    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix
+) -> Iterator[list[tuple[float, float]] | None]:
+    """The corners of each figure of a path, on the page; None for those with curves."""
     a, b, c, d, e, f = matrix
     x, y = ctypes.c_float(), ctypes.c_float()
     figure: list[tuple[float, float]] = []
@@ -134,16 +150,16 @@ def _figures(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> Iterator[list[tupl
         segment = pdfium.FPDFPath_GetPathSegment(path, number)
         kind = pdfium.FPDFPathSegment_GetType(segment)
         if kind == pdfium.FPDF_SEGMENT_MOVETO:
-            if len(figure) > 1 and not curved:
-                yield figure
+            if len(figure) > 1:
+                yield None if curved else figure
             figure, curved = [], False
         curved = curved or kind == pdfium.FPDF_SEGMENT_BEZIERTO
         pdfium.FPDFPathSegment_GetPoint(segment, x, y)
         figure.append((a * x.value + c * y.value + e, b * x.value + d * y.value + f))
         if pdfium.FPDFPathSegment_GetClose(segment):
             figure.append(figure[0])
-    if len(figure) > 1 and not curved:
-        yield figure
+    if len(figure) > 1:
+        yield None if curved else figure
 
 
 def _colour(path: pdfium.FPDF_PAGEOBJECT, of_fill: bool) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,13 @@ class PdfiumDocument:
         """
         page = self._page(index)
         sheet = _sheet(page)
-        if _survey(page, sheet).covered > _MUCH_PICTURE:
+        art = _survey(page, sheet)
+        if art.covered > _MUCH_PICTURE:
             return None  # They may be in its images.
-        return rules_of(_paths(page), sheet, scale)
+        rules = rules_of(_paths(page), sheet, scale)
+        if rules is not None and (art.covered or art.shaded):
+            rules = replace(rules, alone=False)
+        return rules
 
     def render(self, index: int, width: int, height: int) -> Image:
         """The page as it is looked at, with what is filled in in its forms. Raises Refused."""
@@ -230,6 +234,7 @@ class _Art:
     resolution: float | None  # Of the image that covers the page, in its pixels per inch.
     hides_text: bool  # Whether such an image was drawn over all text.
     images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]]  # The larger ones.
+    shaded: bool  # Whether colours run into each other.
 
 
 _MAX_OBJECTS = 50_000
@@ -238,10 +243,13 @@ _MAX_OBJECTS = 50_000
 def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
     covered, resolution, hides_text, seen_text = 0.0, None, False, False
     images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]] = []
+    shaded = False
     area = sheet.width * sheet.height
     for kind, item, matrix in _objects(page):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
             hides_text, seen_text = False, True
+        elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
+            shaded = True
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             box = _bounds(item, matrix)
             across = min(box[2], sheet.right) - max(box[0], sheet.left)
@@ -256,7 +264,7 @@ def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
             if share >= _FULL_PAGE:
                 resolution = max(resolution or 0, _pixels_per_inch(item, box)) or None
                 hides_text = seen_text and not pdfium.FPDFPageObj_HasTransparency(item)
-    return _Art(min(1.0, covered), resolution, hides_text, images)
+    return _Art(min(1.0, covered), resolution, hides_text, images, shaded)
 
 
 _LARGE_IMAGE = 0.01  # Share of the page of an image in which there may be text,

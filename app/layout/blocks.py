@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.document import Block, Box, Line, Paragraph, Picture, Rule, Rules, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.drawn import drawn_tables, may_hold_tables
-from app.layout.formulas import with_formulas
+from app.layout.formulas import has_formulas, with_formulas
 from app.layout.frame import Frame, Item, rows
 from app.layout.grid import is_inside
 from app.layout.kinds import aligned, aligned_cells, classified
@@ -39,9 +39,10 @@ def blocks(
     """
     lines = [line for line in lines if line.words]
     rules: Rules | None = Rules()
-    if may_hold_tables(lines):
+    if looks or may_hold_tables(lines):
         rules = drawn() if drawn is not None else None
-    image = load() if load is not None and (looks or rules is None) else None
+    plain = rules is not None and (not looks or (rules.alone and not has_formulas(lines)))
+    image = load() if load is not None and not plain else None
     if rules is None:
         rules = Rules() if image is None else find_rules(image)
     tables, others = drawn_tables(lines, rules, width, height)
@@ -66,7 +67,9 @@ def _pictures(
 ) -> tuple[list[Picture], list[Line]]:
     """The pictures on a page with the text in them, and the lines that stand in none."""
     scale = width / image.shape[1]
-    pixels = [_scaled(line.box, 1 / scale) for line in lines]
+    # What was read in pictures of a page with a text of its own does not hide them.
+    own = [line for line in lines if line.given] or lines
+    pixels = [_scaled(line.box, 1 / scale) for line in own]
     places = find_pictures(image, pixels, [_scaled(table.box, 1 / scale) for table in tables])
     left = list(lines)
     pictures: list[Picture] = []
