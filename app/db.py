@@ -79,6 +79,7 @@ class Task(Base):
     output_size: Mapped[int | None] = mapped_column(BigInteger)
     file_pages: Mapped[int | None]
     ocr_pages: Mapped[int | None]
+    failed_pages: Mapped[str | None] = mapped_column(Text)  # Numbers with commas between.
     created_at: Mapped[float]
     processed_at: Mapped[float | None]
     completed_at: Mapped[float | None]

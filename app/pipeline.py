@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from app.document import Document, Line, Page, with_lines
-from app.errors import InvalidFile
+from app.document import Block, Box, Document, Line, Page, Picture, with_lines
+from app.errors import AppError, InternalError, InvalidFile, TimedOut
 from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
 from app.languages import Language
 from app.layout.blocks import blocks
 from app.layout.breaks import continued
 from app.layout.ink import tightened
+from app.layout.pictures import cut_out
 from app.layout.styles import styled
 from app.media import detect
 from app.reading import Mode, Reader
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, int], None]
 """Called with pages done, pages in all, pages recognized; may raise to stop the work."""
@@ -52,6 +56,7 @@ class Outcome:
     output_media_type: str
     pages: int
     recognized: int
+    failed: tuple[int, ...] = ()  # Numbers of pages that could not be read.
 
 
 class Pipeline:
@@ -111,7 +116,8 @@ class Pipeline:
             writer.write(Document(pages, opened.original, tags), target)
             if text is not None:
                 self._writers["txt"].write(Document(kept), text)
-            return Outcome(kind, writer.media_type, reading.done, reading.recognized)
+            failed = tuple(reading.failed)
+            return Outcome(kind, writer.media_type, reading.done, reading.recognized, failed)
 
 
 class _Reading:
@@ -132,17 +138,28 @@ class _Reading:
         self._looks = writer.looks or show is not None
         self._exact = writer.exact
         self.done = self.recognized = 0
+        self.failed: list[int] = []
 
     def __iter__(self) -> Iterator[Page]:
         total = self._source.page_count
         self._progress(0, total, 0)
         before: Page | None = None
+        fault: AppError | None = None
         for page in self._source.pages():
-            read = continued(self._read(page), before)
+            try:
+                read = self._read(page)
+            except (InvalidFile, TimedOut, InternalError) as error:
+                log.warning("page %d cannot be read: %s", page.number, error)
+                fault = error
+                self.failed.append(page.number)
+                read = self._unread(page)
+            read = continued(read, before)
             yield read
             before = replace(read, load=None)  # It may hold the rendered page.
             self.done += 1
             self._progress(self.done, total, self.recognized)
+        if fault is not None and len(self.failed) == self.done:
+            raise fault  # One bad page does not lose a document, but this one has no others.
 
     def _read(self, page: SourcePage) -> Page:
         read = self._reader.read(page)
@@ -177,6 +194,24 @@ class _Reading:
             with suppress(InvalidFile):
                 self._show(laid_out, load())
         return laid_out
+
+    def _unread(self, page: SourcePage) -> Page:
+        """The page as its picture, if it can be shown at all."""
+        blocks: tuple[Block, ...] = ()
+        if self._looks:
+            with suppress(AppError):
+                whole = Box(0, 0, page.width, page.height)
+                blocks = (Picture(whole, cut_out(page.load(), whole)),)
+        return Page(
+            number=page.number,
+            width=page.width,
+            height=page.height,
+            dpi=page.dpi,
+            blocks=blocks,
+            recognized=False,
+            picture=page.picture,
+            load=page.load,
+        )
 
 
 def _tightened(line: Line, image: Image) -> Line:

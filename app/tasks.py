@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -305,13 +305,14 @@ class Tasks:
                 task.id,
                 worker,
                 state=State.COMPLETE,
-                state_detail="Complete",
+                state_detail=_detail(outcome.failed),
                 progress=100,
                 input_media_type=outcome.input_media_type,
                 output_media_type=outcome.output_media_type,
                 output_size=size,
                 file_pages=outcome.pages,
                 ocr_pages=outcome.recognized,
+                failed_pages=",".join(map(str, outcome.failed)) or None,
             )
         if not ours and not self._exists(task):
             # Deleted in the last moment. (Taken over: the other worker's result is the same.)
@@ -363,6 +364,18 @@ def _translated(error: Exception) -> AppError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
         return OutOfResources("The server's disk is full; try again later.")
     return InternalError("An internal error; the server's log tells more under the task's id.")
+
+
+def _detail(failed: Sequence[int]) -> str:
+    """What is said of a task that is complete, if pages of it ``failed``."""
+    if not failed:
+        return "Complete"
+    numbers = ", ".join(map(str, failed[:_MOST_NAMED]))
+    more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+    return f"Complete, but for pages that could not be read: {numbers}{more}"
+
+
+_MOST_NAMED = 20
 
 
 def _source(task: Task) -> str:

@@ -16,6 +16,7 @@ from app.api import tasks as routes
 from app.config import Settings
 from app.db import Task
 from app.main import create_app
+from app.pipeline import Order, Outcome
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture
@@ -173,6 +174,27 @@ def test_a_document_with_text_is_recognized_when_asked(client: TestClient) -> No
 
     assert found == {"": (0, True), "auto": (0, True), "skip": (0, True), "force": (1, False)}
     refused(send(client, stream.getvalue(), mode="Force"), 400, "mode")
+
+
+def test_failed_pages_are_in_a_header(
+    client: TestClient, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record's keys are fixed; its detail says it in words."""
+
+    def run(order: Order, source: Path, work: Path, target: Path, *others: object) -> Outcome:
+        target.write_text("text")
+        return Outcome("application/pdf", "text/plain", 3, 2, (2,))
+
+    assert "X-OCR-Failed-Pages" not in send(client, picture()).headers
+    monkeypatch.setattr(tasks.pipeline, "run", run)
+
+    response = send(client, picture())
+
+    assert response.headers["X-OCR-Failed-Pages"] == "2"
+    assert response.json()["data"]["state_detail"] == (
+        "Complete, but for pages that could not be read: 2"
+    )
+    assert list(response.json()["data"]) == KEYS
 
 
 def test_other_bodies(client: TestClient) -> None:

@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.converters import poppler
 from app.converters.pdf import PdfConverter
+from app.converters.pdfium import PdfiumDocument, Refused
 from app.errors import EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Converter, SourcePage
 
@@ -467,3 +468,21 @@ def test_rules_that_are_too_many_are_looked_for_in_the_picture(
         (page,) = source.pages()
         assert page.rules is not None
         assert page.rules() is None
+
+
+def test_a_page_that_pdfium_cannot_render_is_popplers(
+    converter: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large as it was to be."""
+
+    def render(*_: object) -> None:
+        raise Refused
+
+    monkeypatch.setattr(PdfiumDocument, "render", render)
+
+    with converter.open(make(tmp_path / "in.pdf", write("Words")), tmp_path, None) as source:
+        (page,) = source.pages()
+        image = page.load()
+
+    assert image.shape == (page.height, page.width, 3)
+    assert image.min() < 128

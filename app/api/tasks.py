@@ -146,11 +146,12 @@ class TaskRoutes:
         )
 
     async def _answer(self, task: Task, base: str, fresh: bool = False) -> Response:
-        return JSONResponse(await self._envelope(task, base, fresh))
-
-    async def _envelope(self, task: Task, base: str, fresh: bool = False) -> dict[str, Any]:
         if not fresh:
             task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+        headers = {"X-OCR-Failed-Pages": task.failed_pages} if task.failed_pages else None
+        return JSONResponse(await self._envelope(task, base), headers=headers)
+
+    async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
         text = None
         if task.return_text and task.state == State.COMPLETE:
             text = await run_in_threadpool(self._tasks.text, task)
@@ -166,6 +167,7 @@ class TaskRoutes:
             final = await self._waiting.until_final(task.id, step)
             waited += step
         try:
+            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
             envelope = await self._envelope(task, base)
         except Exception:  # Deleted meanwhile; the status line is gone, so say it in the record.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)

@@ -155,8 +155,10 @@ class _PdfiumSource:
         def load() -> Image:
             try:
                 return self._document.render(index, facts.width, facts.height)
-            except Refused as error:
-                raise InvalidFile(f"Page {index + 1} is damaged.") from error
+            except Refused:
+                return poppler.rasterize_as(
+                    self.original, index + 1, facts.width, facts.height, self._page_timeout_s
+                )
 
         def layer() -> tuple[Line, ...]:
             try:
