@@ -237,6 +237,17 @@ def test_nothing_outlives_a_killed_worker(tmp_path: Path, temporary: Path) -> No
     until(lambda: not list(temporary.iterdir()))
 
 
+def test_closed_while_it_starts(temporary: Path, program: OfficeProgram) -> None:
+    """Nothing is left either, nor said."""
+    program.start()
+    until(offices)
+
+    program.close()
+
+    assert not list(temporary.iterdir())
+    assert not offices()
+
+
 def test_a_fork_starts_its_own(tmp_path: Path, program: OfficeProgram) -> None:
     """Two processes that spoke to one LibreOffice would get each other's answers."""
     convert(program, tmp_path)

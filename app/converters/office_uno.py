@@ -72,6 +72,7 @@ class _Office:
             self._command = [setpriv, "--pdeathsig", "KILL", *self._command]
         self._sockets = (name, _lock_name(command))
         self.started: list[subprocess.Popen[bytes]] = []
+        self._ending = False
 
     def start(self) -> Any:
         """Its desktop, the object that loads documents."""
@@ -86,7 +87,7 @@ class _Office:
                 status = self.started[-1].poll()
                 if status == _AGAIN:
                     self._launch()
-                elif status is not None:
+                elif status is not None and not self._ending:
                     sys.exit(f"LibreOffice ended with status {status}.")
             time.sleep(0.02)
         # What is connected stays so; nobody else can connect any more. Until here a user without
@@ -96,6 +97,7 @@ class _Office:
 
     def kill(self) -> None:
         """End it at once, and leave nothing behind."""
+        self._ending = True  # The other thread's exit would cut this one short.
         for process in self.started:
             process.kill()
             process.wait()
