@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,8 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
         os.write(ready_pipe, b"1")
         os.close(ready_pipe)
 
-    work(wiring.build(settings), name, wiring.locks(settings), settings.silent_limit_s, ready)
+    with closing(wiring.build(settings)) as tasks:
+        work(tasks, name, wiring.locks(settings), settings.silent_limit_s, ready)
 
 
 @main.command()
@@ -160,9 +162,13 @@ def recognize(
     try:
         order = Order(form, languages.parse(language), password, pdfa, Mode(mode))
         wiring.check_languages(settings, order.languages)
-        with TemporaryDirectory(prefix="ocr-") as work, TemporaryDirectory() as made:
+        with (
+            TemporaryDirectory(prefix="ocr-") as work,
+            TemporaryDirectory() as made,
+            closing(wiring.pipeline(settings)) as pipeline,
+        ):
             result = Path(made) / target.name
-            wiring.pipeline(settings).run(
+            pipeline.run(
                 order,
                 file,
                 Path(work),

@@ -70,6 +70,12 @@ class Converter(Protocol):
         Raises InvalidFile, EncryptedDocument (no or a wrong password), TooLarge, TimedOut.
         """
 
+    def prepare(self) -> None:
+        """Have started in the background what makes ``open`` quicker; a second call is harmless."""
+
+    def close(self) -> None:
+        """End what was started."""
+
 
 class Engine(Protocol):
     """Reads page images."""

@@ -82,7 +82,14 @@ class Pipeline:
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""
+        for converter in self._converters.values():
+            converter.prepare()
         return self._engines[self._engine].prepare()
+
+    def close(self) -> None:
+        """End what the parts have started."""
+        for converter in self._converters.values():
+            converter.close()
 
     def run(
         self,

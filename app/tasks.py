@@ -91,7 +91,9 @@ class Tasks:
         return self._make_pipeline()
 
     def close(self) -> None:
-        """Let go of the connections to the database and the queue."""
+        """Let go of the connections to the database and the queue; end what the parts started."""
+        if "pipeline" in self.__dict__:
+            self.pipeline.close()
         self.queue.close()
         self.sessions.kw["bind"].dispose()
 

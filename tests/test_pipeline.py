@@ -50,6 +50,10 @@ class Opening:
     def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
         yield self.source
 
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 def test_a_page_that_cannot_be_shown_keeps_its_text(tmp_path: Path) -> None:
     def load() -> Image:

@@ -240,6 +240,9 @@ def _while_running(tasks: Tasks, act: Callable[[], None]) -> None:
             act()
             return outcome
 
+        def close(self) -> None:
+            inner.close()
+
     tasks.__dict__["pipeline"] = Interrupted()
 
 

@@ -1,15 +1,14 @@
 """Word, Excel and PowerPoint files: unlocked, made harmless, turned into a PDF by LibreOffice."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import media, proc
+from app import media
+from app.converters.office_program import OfficeProgram
 from app.converters.ooxml import make_harmless
 from app.converters.unlock import unlock
-from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
+from app.errors import InvalidFile
 from app.interfaces import Converter, Source
 
 
@@ -28,12 +27,9 @@ class OfficeConverter:
         }
     )
 
-    def __init__(self, pdf: Converter, timeout_s: float, max_memory_bytes: int = 8 * 2**30) -> None:
+    def __init__(self, pdf: Converter, program: OfficeProgram) -> None:
         self._pdf = pdf
-        self._timeout_s = timeout_s
-        self._max_memory_bytes = max_memory_bytes
-        # A profile without the id of the installation makes LibreOffice start twice.
-        self._build_id: bytes | None = None
+        self._program = program
 
     @contextmanager
     def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
@@ -46,133 +42,17 @@ class OfficeConverter:
                 raise InvalidFile("The document is protected twice.")
         if kind in _ZIPPED:
             source = make_harmless(source, work / "harmless")
-        with self._pdf.open(self._convert(source, kind, work), work, None) as pages:
+        result = self._program.convert(source, kind, media.PDF, work)
+        with self._pdf.open(result, work, None) as pages:
             yield pages
 
-    def _convert(self, source: Path, kind: str, work: Path) -> Path:
-        document = work / f"document{_EXTENSIONS[kind]}"
-        _link(source, document)
-        result = work / "document.pdf"
-        for _ in range(2):
-            try:
-                self._run_office(document, kind, work)
-                cause = None
-            except ToolTimedOut as error:
-                raise TimedOut(
-                    f"The document took longer than {self._timeout_s:g} s to convert."
-                ) from error
-            except ToolFailed as error:
-                cause = error
-            if result.exists():
-                return result
-            if not self._learn_build_id(work / "profile"):
-                break
-        raise InvalidFile("The document is damaged or cannot be converted.") from cause
+    def prepare(self) -> None:
+        """Start LibreOffice in the background."""
+        self._program.start()
 
-    def _run_office(self, document: Path, kind: str, work: Path) -> None:
-        profile = work / "profile"
-        shutil.rmtree(profile, ignore_errors=True)
-        (profile / "user" / "extensions").mkdir(parents=True)
-        (profile / "user" / "registrymodifications.xcu").write_text(_PROFILE)
-        if self._build_id is not None:
-            (profile / _BUILD_ID).write_bytes(self._build_id)
-        filters = [f"--infilter={_FILTERS[kind]}"] if kind in _FILTERS else []
-        proc.run(
-            [
-                _program(),
-                f"-env:UserInstallation={profile.absolute().as_uri()}",
-                "--headless",
-                "--norestore",
-                "--nologo",
-                "--nodefault",
-                "--nolockcheck",
-                *filters,
-                "--convert-to",
-                "pdf",
-                "--outdir",
-                str(work),
-                str(document),
-            ],
-            timeout_s=self._timeout_s,
-            cwd=work,
-            env={"HOME": str(profile), "TMPDIR": str(work), "SAL_USE_VCLPLUGIN": "svp"},
-            max_memory_bytes=self._max_memory_bytes,
-        )
-
-    def _learn_build_id(self, profile: Path) -> bool:
-        """Whether the first start left the id of the installation behind, and none was known."""
-        if self._build_id is not None or not (profile / _BUILD_ID).exists():
-            return False
-        self._build_id = (profile / _BUILD_ID).read_bytes()
-        return True
+    def close(self) -> None:
+        """End LibreOffice."""
+        self._program.close()
 
 
 _ZIPPED = frozenset({media.DOCX, media.XLSX, media.PPTX})
-_EXTENSIONS = {
-    media.DOCX: ".docx",
-    media.XLSX: ".xlsx",
-    media.PPTX: ".pptx",
-    media.DOC: ".doc",
-    media.XLS: ".xls",
-    media.PPT: ".ppt",
-}
-# Named, so that an archive that is two formats at once is read as the one that was checked.
-_FILTERS = {
-    media.DOCX: "MS Word 2007 XML",
-    media.XLSX: "Calc MS Excel 2007 XML",
-    media.PPTX: "Impress MS PowerPoint 2007 XML",
-}
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # Another file system.
-        shutil.copyfile(source, target)
-
-
-_BUILD_ID = Path("user", "extensions", "buildid")
-
-
-def _program() -> str:
-    """The real program: ``soffice`` is a launcher that leaves it behind when it is killed."""
-    launcher = shutil.which("soffice") or shutil.which("libreoffice")
-    if launcher is None:
-        raise ToolFailed("LibreOffice is not installed.")
-    program = Path(launcher).resolve().with_name("soffice.bin")
-    return str(program) if program.exists() else launcher
-
-
-def _setting(path: str, name: str, value: str) -> str:
-    return (
-        f'<item oor:path="/org.openoffice.{path}"><prop oor:name="{name}" oor:op="fuse">'
-        f"<value>{value}</value></prop></item>"
-    )
-
-
-_PROFILE = "".join(
-    [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<oor:items xmlns:oor="http://openoffice.org/2001/registry"',
-        ' xmlns:xs="http://www.w3.org/2001/XMLSchema"',
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">',
-        _setting("Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
-        _setting("Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
-        _setting("Office.Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
-        _setting("Office.Common/Security/Scripting", "CheckDocumentEvents", "true"),
-        _setting("Office.Writer/Content/Update", "Link", "0"),  # Never.
-        _setting("Office.Calc/Content/Update", "Link", "1"),  # Never.
-        _setting("Office.Calc/Formula/Load", "OOXMLRecalcMode", "1"),  # Never.
-        _setting("Office.Java/VirtualMachine", "Enable", "false"),
-        # A proxy that nobody answers at: what still asks for an address gets nothing.
-        _setting("Inet/Settings", "ooInetProxyType", "2"),
-        _setting("Inet/Settings", "ooInetHTTPProxyName", "127.0.0.1"),
-        _setting("Inet/Settings", "ooInetHTTPProxyPort", "9"),
-        _setting("Inet/Settings", "ooInetHTTPSProxyName", "127.0.0.1"),
-        _setting("Inet/Settings", "ooInetHTTPSProxyPort", "9"),
-        _setting("Office.Common/Misc", "FirstRun", "false"),
-        _setting("Setup/Office", "ooSetupInstCompleted", "true"),
-        _setting("Setup/L10N", "ooLocale", "en-US"),
-        "</oor:items>",
-    ]
-)

@@ -43,6 +43,12 @@ class PdfConverter:
             self._check_count(document.page_count)
             yield _PdfiumSource(readable, document, self._page_timeout_s)
 
+    def prepare(self) -> None:
+        """Nothing is to be started."""
+
+    def close(self) -> None:
+        """Nothing is to be ended."""
+
     def _readable(self, source: Path, work: Path, password: str | None) -> Path:
         """``source``, or a copy without password or damage. Raises EncryptedDocument."""
         try:
@@ -80,7 +86,7 @@ class PdfConverter:
             raise InvalidFile("The document has no pages.")
         if count > self._max_pages:
             raise TooLarge(
-                f"The document has {count} pages; at most {self._max_pages} are accepted."
+                f"The document has more than the {self._max_pages} pages that are accepted."
             )
 
 
