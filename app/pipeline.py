@@ -10,9 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from app.document import Document, Page, with_lines
+from app.document import Block, Box, Document, Line, Page, Picture, with_lines
 from app.errors import InvalidFile
-from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
+from app.interfaces import (
+    Converter,
+    Engine,
+    Image,
+    Keeper,
+    Keepsake,
+    Source,
+    SourcePage,
+    Writer,
+)
 from app.languages import Language
 from app.layout.blocks import blocks
 from app.layout.breaks import continued
@@ -61,7 +70,9 @@ class Pipeline:
         engines: Mapping[str, Engine],
         writers: Mapping[str, Writer],
         engine: str = "auto",
+        keepers: Mapping[str, Keeper] | None = None,
     ) -> None:
+        self._keepers = keepers or {}
         self._converters = {kind: c for c in converters for kind in c.media_types}
         self._engines = engines
         self._writers = writers
@@ -71,7 +82,7 @@ class Pipeline:
         """The same with one writer more."""
         converters = list(dict.fromkeys(self._converters.values()))
         writers = {**self._writers, name: writer}
-        return Pipeline(converters, self._engines, writers, self._engine)
+        return Pipeline(converters, self._engines, writers, self._engine, self._keepers)
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""
@@ -98,9 +109,16 @@ class Pipeline:
             raise InvalidFile(f"Files of the type {kind} cannot be read.")
         engine = self._engines[self._engine]
         writer = self._writers[order.writer]
-        with converter.open(source, work, order.password) as opened:
-            reading = _Reading(opened, engine, order.languages, progress, show, writer)
-            pages: Iterator[Page] = iter(reading)
+        with converter.open(source, work, order.password, order.format) as opened:
+            reading = _Reading(engine, order.languages, show, writer)
+            if isinstance(opened, Keepsake):
+                outcome = self._keep(opened, order, kind, reading, target, progress)
+                if text is not None:
+                    (work / "text").mkdir()
+                    plain = replace(order, format="txt")
+                    self.run(plain, source, work / "text", text, partial(_beat, progress, outcome))
+                return outcome
+            pages: Iterator[Page] = reading.pages(opened, progress)
             kept: list[Page] = []
             if text is not None:
                 pages = _keep(pages, kept)
@@ -110,39 +128,104 @@ class Pipeline:
                 self._writers["txt"].write(Document(kept), text)
             return Outcome(kind, writer.media_type, reading.done, reading.recognized)
 
+    def _keep(
+        self,
+        document: Keepsake,
+        order: Order,
+        kind: str,
+        reading: _Reading,
+        target: Path,
+        progress: Progress,
+    ) -> Outcome:
+        """Give the document back, with the text in its pictures."""
+        keeper = self._keepers[order.format]
+        texts: dict[str, str] = {}
+        pages: set[int] = set()
+        recognized = 0
+        progress(0, document.page_count, 0)
+        for inlay in document.inlays():
+            with suppress(InvalidFile):  # What is damaged stays as it is.
+                found = "\n".join(each.text for each in reading.read(inlay.image).paragraphs)
+                if found.strip():
+                    texts.update(dict.fromkeys(inlay.parts, found))
+                    pages |= inlay.pages
+                    recognized = min(len(pages), document.page_count)
+            progress(0, document.page_count, recognized)
+        keeper.write(document.package, texts, target)
+        return Outcome(kind, keeper.media_type, document.page_count, recognized)
+
+
+def _beat(progress: Progress, outcome: Outcome, done: int, total: int, recognized: int) -> None:
+    """Tell that there is progress, not with a count that is of something else."""
+    progress(outcome.pages, outcome.pages, outcome.recognized)
+
 
 class _Reading:
     """The pages of a source, recognized as they are asked for, and counted."""
 
     def __init__(
         self,
-        source: Source,
         engine: Engine,
         languages: tuple[Language, ...],
-        progress: Progress,
         show: Show | None,
         writer: Writer,
     ) -> None:
-        self._source = source
         self._engine = engine
         self._languages = languages
-        self._progress = progress
         self._show = show
         self._looks = writer.looks or show is not None
         self._exact = writer.exact
         self.done = self.recognized = 0
 
-    def __iter__(self) -> Iterator[Page]:
-        total = self._source.page_count
-        self._progress(0, total, 0)
+    def pages(self, source: Source, progress: Progress) -> Iterator[Page]:
+        """Every page, in order."""
+        total = source.page_count
+        progress(0, total, 0)
         before: Page | None = None
-        for page in self._source.pages():
-            before = continued(self._read(page), before)
-            yield before
+        for given in source.pages():
+            if given.blocks is None:
+                page = continued(self.read(given, self._show), before)
+            else:
+                page = self._given(given, given.blocks)
+            before = page
+            yield page
             self.done += 1
-            self._progress(self.done, total, self.recognized)
+            progress(self.done, total, self.recognized)
 
-    def _read(self, page: SourcePage) -> Page:
+    def _given(self, page: SourcePage, blocks: tuple[Block, ...]) -> Page:
+        """The page whose blocks are known; only its pictures are read."""
+        found = list(blocks)
+        recognized = False
+        for place, image in page.pictures.items():
+            block = found[place]
+            if not isinstance(block, Picture):
+                continue
+            with suppress(InvalidFile):
+                before = self.recognized
+                inside = self.read(image)
+                self.recognized = before
+                move = partial(_moved, page=inside, box=block.box)
+                moved = with_lines(replace(block, paragraphs=inside.paragraphs), move)
+                recognized = recognized or bool(inside.paragraphs)
+                found[place] = moved
+        self.recognized += recognized
+        read = Page(
+            number=page.number,
+            width=page.width,
+            height=page.height,
+            dpi=page.dpi,
+            blocks=tuple(found),
+            recognized=recognized,
+            load=page.load,
+            endless=True,
+        )
+        if self._show is not None:
+            with suppress(InvalidFile):
+                self._show(read, page.load())
+        return read
+
+    def read(self, page: SourcePage, show: Show | None = None) -> Page:
+        """One page, recognized if need be, and laid out."""
         lines, turns, load, image = page.lines, 0, page.load, None
         if lines is None:
             image = page.load()
@@ -173,9 +256,9 @@ class _Reading:
             turns=turns,
             load=page.load,
         )
-        if self._show is not None:
+        if show is not None:
             with suppress(InvalidFile):
-                self._show(read, load())
+                show(read, load())
         return read
 
 
@@ -183,3 +266,20 @@ def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:
     for page in pages:
         kept.append(replace(page, load=None))  # It may hold the rendered page.
         yield page
+
+
+def _moved(line: Line, page: Page, box: Box) -> Line:
+    """A line of a picture's ``page``, as it stands in the picture's ``box``."""
+    across, down = box.width / page.width, box.height / page.height
+
+    def moved(old: Box) -> Box:
+        return Box(
+            box.left + old.left * across,
+            box.top + old.top * down,
+            box.left + old.right * across,
+            box.top + old.bottom * down,
+        )
+
+    words = tuple(replace(word, box=moved(word.box)) for word in line.words)
+    style = line.style and replace(line.style, size=line.style.size * down)
+    return replace(line, words=words, box=moved(line.box), style=style)

@@ -33,6 +33,9 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.converters.office import OfficeConverter
     from app.converters.pdf import PdfConverter
     from app.writers.docx import DocxWriter
+    from app.writers.kept_docx import DocxKeeper
+    from app.writers.kept_pptx import PptxKeeper
+    from app.writers.kept_xlsx import XlsxKeeper
     from app.writers.pdf import PdfWriter
     from app.writers.pdf_reportlab import ReportlabPdfWriter
     from app.writers.pdfa import ArchivalPdfWriter
@@ -40,12 +43,13 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
 
+    images = ImageConverter(settings.max_pixels, settings.max_pages)
     pdf = PdfConverter(settings.max_pixels, settings.max_pages, settings.page_timeout_s)
     return Pipeline(
         converters=[
-            ImageConverter(settings.max_pixels, settings.max_pages),
+            images,
             pdf,
-            OfficeConverter(pdf, settings.office_timeout_s),
+            OfficeConverter(pdf, images, settings.office_timeout_s),
         ],
         engines=engines(settings),
         writers={
@@ -57,6 +61,7 @@ def pipeline(settings: Settings) -> Pipeline:
             "pptx": PptxWriter(),
         },
         engine=settings.engine,
+        keepers={"docx": DocxKeeper(), "xlsx": XlsxKeeper(), "pptx": PptxKeeper()},
     )
 
 

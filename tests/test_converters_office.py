@@ -17,10 +17,11 @@ from msoffcrypto.format.ooxml import OOXMLFile
 
 from app import proc
 from app.converters import ooxml
+from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
 from app.converters.pdf import PdfConverter
 from app.errors import EncryptedDocument, InvalidFile, TimedOut, TooLarge, ToolTimedOut
-from app.interfaces import Converter
+from app.interfaces import Converter, Keepsake
 
 needs_libreoffice = pytest.mark.skipif(
     shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
@@ -31,7 +32,8 @@ needs_libreoffice = pytest.mark.skipif(
 def converter() -> Converter:
     """One for all tests: it learns from its first start, and later ones are faster."""
     pdf: Converter = PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
-    return OfficeConverter(pdf, timeout_s=100)
+    images: Converter = ImageConverter(max_pixels=40_000_000, max_pages=20)
+    return OfficeConverter(pdf, images, timeout_s=100)
 
 
 def texts(converter: Converter, path: Path, password: str | None = None) -> list[list[str]]:
@@ -39,6 +41,7 @@ def texts(converter: Converter, path: Path, password: str | None = None) -> list
     work = path.parent / f"{path.name}-work"
     work.mkdir()
     with converter.open(path, work, password) as source:
+        assert not isinstance(source, Keepsake)
         assert source.original is not None
         assert source.original.read_bytes().startswith(b"%PDF-")
         return [[line.text for line in page.lines or ()] for page in source.pages()]

@@ -1,5 +1,6 @@
-"""Word, Excel and PowerPoint files: unlocked, made harmless, turned into a PDF by LibreOffice."""
+"""Word, Excel and PowerPoint files: unlocked, and read themselves or laid out by LibreOffice."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,14 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import media, proc
-from app.converters.ooxml import make_harmless
+from app.converters.inlays import Inlays
+from app.converters.kept import open_kept
+from app.converters.ooxml import check_size, make_harmless
+from app.converters.sheets import open_sheets
 from app.converters.unlock import unlock
 from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
-from app.interfaces import Converter, Source
+from app.interfaces import Converter, Keepsake, Source
+
+log = logging.getLogger(__name__)
 
 
 class OfficeConverter:
-    """Opens Office files of all versions; the pages are those of ``pdf``."""
+    """Opens Office files of all versions.
+
+    A document that is to become its own format is given back; workbooks are read cell by cell,
+    unless it matters where things stand; the pages of all others are those of ``pdf``. Pictures
+    are opened by ``images``.
+    """
 
     media_types = frozenset(
         {
@@ -28,34 +39,67 @@ class OfficeConverter:
         }
     )
 
-    def __init__(self, pdf: Converter, timeout_s: float, max_memory_bytes: int = 8 * 2**30) -> None:
+    def __init__(
+        self,
+        pdf: Converter,
+        images: Converter,
+        timeout_s: float,
+        max_memory_bytes: int = 8 * 2**30,
+    ) -> None:
         self._pdf = pdf
+        self._images = images
         self._timeout_s = timeout_s
         self._max_memory_bytes = max_memory_bytes
         # A profile without the id of the installation makes LibreOffice start twice.
         self._build_id: bytes | None = None
 
     @contextmanager
-    def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
-        """Open ``source``; its pages are laid out here, so they may differ from Microsoft's."""
+    def open(
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> Iterator[Source | Keepsake]:
+        """Open ``source``; pages are laid out here, so they may differ from Microsoft's."""
         kind = media.detect(source)
         if kind not in _ZIPPED:
             source = unlock(source, work / "unlocked", kind, password or None)
             kind = media.detect(source)
             if kind == media.ENCRYPTED_OOXML:
                 raise InvalidFile("The document is protected twice.")
+        if (own := self._own(source, kind, work, form)) is not None:
+            yield own
+            return
         if kind in _ZIPPED:
             source = make_harmless(source, work / "harmless")
         with self._pdf.open(self._convert(source, kind, work), work, None) as pages:
             yield pages
 
-    def _convert(self, source: Path, kind: str, work: Path) -> Path:
+    def _own(self, source: Path, kind: str, work: Path, form: str) -> Source | Keepsake | None:
+        """What can be had from the document itself; None if it has to be laid out."""
+        modern = _MODERN[kind]
+        keeps = _EXTENSIONS[modern] == f".{form}"
+        if not keeps and (modern != media.XLSX or form == "pdf"):
+            return None
+        if kind in _ZIPPED:
+            check_size(source)
+        else:
+            source = self._convert(source, kind, work, modern)
+            kind = modern
+        inlays = Inlays(self._images, work)
+        try:
+            return open_kept(source, kind, inlays) if keeps else open_sheets(source, inlays)
+        except InvalidFile:
+            log.info("The document cannot be read by itself; it is laid out.", exc_info=True)
+            return None
+
+    def _convert(self, source: Path, kind: str, work: Path, target: str = media.PDF) -> Path:
+        """``source`` in the format ``target``, made by LibreOffice."""
         document = work / f"document{_EXTENSIONS[kind]}"
         _link(source, document)
-        result = work / "document.pdf"
+        form = _EXTENSIONS[target]
+        result = work / f"document{form}"
+        wanted = form[1:] + (f":{_FILTERS[target]}" if target in _FILTERS else "")
         for _ in range(2):
             try:
-                self._run_office(document, kind, work)
+                self._run_office(document, kind, work, wanted)
                 cause = None
             except ToolTimedOut as error:
                 raise TimedOut(
@@ -69,7 +113,7 @@ class OfficeConverter:
                 break
         raise InvalidFile("The document is damaged or cannot be converted.") from cause
 
-    def _run_office(self, document: Path, kind: str, work: Path) -> None:
+    def _run_office(self, document: Path, kind: str, work: Path, wanted: str) -> None:
         profile = work / "profile"
         shutil.rmtree(profile, ignore_errors=True)
         (profile / "user" / "extensions").mkdir(parents=True)
@@ -88,7 +132,7 @@ class OfficeConverter:
                 "--nolockcheck",
                 *filters,
                 "--convert-to",
-                "pdf",
+                wanted,
                 "--outdir",
                 str(work),
                 str(document),
@@ -115,6 +159,12 @@ _EXTENSIONS = {
     media.DOC: ".doc",
     media.XLS: ".xls",
     media.PPT: ".ppt",
+    media.PDF: ".pdf",
+}
+_MODERN = {kind: kind for kind in _ZIPPED} | {
+    media.DOC: media.DOCX,
+    media.XLS: media.XLSX,
+    media.PPT: media.PPTX,
 }
 # Named, so that an archive that is two formats at once is read as the one that was checked.
 _FILTERS = {
@@ -125,6 +175,7 @@ _FILTERS = {
 
 
 def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:  # Another file system.

@@ -1,13 +1,13 @@
 """Tables in Word: rows, cells and spans, as wide as they were."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 
-from app.document import Cell, Table
+from app.document import Box, Cell, Table
 from app.writers.grid import is_centred, is_rtl, sides
 
 
@@ -44,6 +44,31 @@ def table_element(
         child(grid, "w:gridCol", w=str(each))
     append_rows(element, replace(table, continues=False, repeats=0), fill, heights)
     return element
+
+
+MOST_COLUMNS = 63
+"""In a table; Word opens no file that has more."""
+
+
+def parts_of(table: Table) -> Iterator[Table]:
+    """The table, or several with the columns that Word can take, one below the other."""
+    if table.columns <= MOST_COLUMNS:
+        yield table
+        return
+    for start in range(0, table.columns, MOST_COLUMNS):
+        end = min(start + MOST_COLUMNS, table.columns)
+        cells = [
+            replace(
+                cell,
+                column=max(cell.column, start) - start,
+                column_span=min(cell.column + cell.column_span, end) - max(cell.column, start),
+                paragraphs=cell.paragraphs if cell.column >= start else (),
+            )
+            for cell in table.cells
+            if cell.column < end and cell.column + cell.column_span > start
+        ]
+        box = Box.around(cell.box for cell in cells)
+        yield replace(table, cells=tuple(cells), columns=end - start, box=box, continues=False)
 
 
 def append_rows(
