@@ -11,6 +11,7 @@ from app import media, proc
 from app.converters.inlays import Inlays
 from app.converters.kept import open_kept
 from app.converters.ooxml import check_size, make_harmless
+from app.converters.roomy import make_roomy
 from app.converters.sheets import open_sheets
 from app.converters.unlock import unlock
 from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
@@ -69,6 +70,8 @@ class OfficeConverter:
             return
         if kind in _ZIPPED:
             source = make_harmless(source, work / "harmless")
+            if form == "txt":
+                source = make_roomy(source, work / "roomy")
         with self._pdf.open(self._convert(source, kind, work), work, None) as pages:
             yield pages
 
@@ -85,7 +88,7 @@ class OfficeConverter:
             kind = modern
         inlays = Inlays(self._images, work)
         try:
-            return open_kept(source, kind, inlays) if keeps else open_sheets(source, inlays)
+            return open_kept(source, kind, inlays) if keeps else open_sheets(source, inlays, form)
         except InvalidFile:
             log.info("The document cannot be read by itself; it is laid out.", exc_info=True)
             return None

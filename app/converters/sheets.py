@@ -32,14 +32,20 @@ from app.package import open_package
 MAX_PLACES = 2_000_000
 """In all tables: cells, filled or empty."""
 
+MAX_PLACES_OF_TABLES = 200_000
+"""The same, where each becomes a cell of Word or PowerPoint, which take 5 kB each to write."""
 
-def open_sheets(path: Path, inlays: Inlays) -> SheetSource:
-    """The workbook at ``path``. Raises InvalidFile, TooLarge."""
+
+def open_sheets(path: Path, inlays: Inlays, form: str) -> SheetSource:
+    """The workbook at ``path``, to become a file of the format ``form``.
+
+    Raises InvalidFile, TooLarge.
+    """
     with open_package(path) as package:
         sheets = read(package)
         drawn = [each for sheet in sheets for each in sheet.drawn if each.part]
         pictures = inlays.extract(package, dict.fromkeys(each.part for each in drawn))
-    return SheetSource(sheets, pictures)
+    return SheetSource(sheets, pictures, MAX_PLACES if form == "txt" else MAX_PLACES_OF_TABLES)
 
 
 class SheetSource:
@@ -47,13 +53,17 @@ class SheetSource:
 
     original = None
 
-    def __init__(self, sheets: Sequence[Sheet], pictures: dict[str, SourcePage]) -> None:
+    def __init__(
+        self, sheets: Sequence[Sheet], pictures: dict[str, SourcePage], max_places: int
+    ) -> None:
         self.page_count = len(sheets)
         self._sheets = sheets
         self._pictures = pictures
         self._grids = [list(_grids(sheet)) for sheet in sheets]
-        if sum(grid.places for grids in self._grids for grid in grids) > MAX_PLACES:
-            raise TooLarge(f"The workbook has more than {MAX_PLACES} cells.")
+        if sum(grid.places for grids in self._grids for grid in grids) > max_places:
+            raise TooLarge(
+                f"The workbook has more than {max_places} cells; xlsx takes any number of them."
+            )
 
     def pages(self) -> Iterator[SourcePage]:
         """A page for each sheet, as large as what stands on it."""
@@ -120,7 +130,7 @@ class _Layout:
         self._pictures: dict[int, SourcePage] = {}
         self._bottom = _MARGIN
         self._blocks: list[Block] = []
-        if named and sheet.name.strip():
+        if named and sheet.name.strip() and (grids or sheet.drawn):
             self._add_text(sheet.name, _NAME, Kind.HEADING)
         waiting = sorted(sheet.drawn, key=lambda each: each.row)
         seen: set[str] = set()
@@ -320,9 +330,10 @@ def _paragraph(
     for n, text in enumerate(lines):
         # Words share the box of their line: nobody asks where in a cell each of them stands.
         box = Box(left, top + n * step, max(right, left + 1), top + (n + 1) * step - 2)
-        words = tuple(Word(word, box) for word in text.split())
+        words = tuple([Word(word, box) for word in text.split()])
         made.append(Line(words, box, style=style))
-    box = Box(left, top, max(right, left + 1), top + len(lines) * step - 2)
+    if len(made) != 1:
+        box = Box(left, top, max(right, left + 1), top + len(lines) * step - 2)
     return Paragraph(tuple(made), box, kind, align=align)
 
 

@@ -14,7 +14,7 @@ from app.package import Package, attribute
 
 log = logging.getLogger(__name__)
 
-MAX_CELLS = 500_000
+MAX_CELLS = 400_000
 """That are filled, in a workbook; a page of a sheet is in memory as a whole."""
 
 MAX_CHARACTERS = 50_000_000

@@ -97,7 +97,8 @@ class _Body:
             self._size, self._vertical = size, vertical
         else:
             self._break = "page"
-        page = fitted(page, self._margins)
+        if not page.endless:
+            page = fitted(page, self._margins)
         if self._usual is None:
             self._usual = _usual_points(page)
             if self._usual is not None:

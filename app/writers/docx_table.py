@@ -88,11 +88,10 @@ def append_rows(
     rtl = element.tblPr.find(qn("w:bidiVisual")) is not None
     grid = element.tblGrid.findall(qn("w:gridCol"))
     widths = [int(each.get(qn("w:w"))) for each in (grid[::-1] if rtl else grid)]
-    covering = {
-        (row, cell.column): cell
-        for cell in table.cells
-        for row in range(cell.row, cell.row + cell.row_span)
-    }
+    covering: list[dict[int, Cell]] = [{} for _ in range(table.rows)]
+    for cell in table.cells:
+        for row in range(cell.row, cell.row + cell.row_span):
+            covering[row][cell.column] = cell
     for row in range(table.repeats, table.rows):
         line = child(element, "w:tr")
         high = heights[row] if row < len(heights) else 0.0
@@ -103,7 +102,7 @@ def append_rows(
                 child(settings, "w:trHeight", val=str(round(high * _TWIPS)), hRule="atLeast")
             if is_head:
                 child(settings, "w:tblHeader")
-        cells = [covering[at] for at in sorted(covering) if at[0] == row]
+        cells = [covering[row][column] for column in sorted(covering[row])]
         for cell in cells[::-1] if rtl else cells:
             place = child(line, "w:tc")
             form = child(place, "w:tcPr")

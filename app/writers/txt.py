@@ -41,7 +41,8 @@ def _lines(paragraph: Paragraph) -> str:
 
 def _table(table: Table) -> str:
     """The rows, their columns below each other in a font whose characters are all as wide."""
-    rows = [row[::-1] if is_rtl(table) else row for row in grid_of(table)]
+    rtl = is_rtl(table)
+    rows = [row[::-1] if rtl else row for row in grid_of(table)]
     spans = {(cell.row, cell.column) for cell in table.cells if cell.column_span > 1}
     widths = [
         max(
