@@ -86,6 +86,16 @@ class Package:
             except etree.LxmlError as error:
                 raise InvalidFile("The document is damaged.") from error
 
+    def check(self) -> None:
+        """Read all parts: what would harm other readers, or be refused by them, is InvalidFile."""
+        for part in self.archive.infolist():
+            with self.archive.open(part) as file:
+                if part.filename.lower().endswith((".xml", ".rels", ".vml")):
+                    _check(file)
+                else:
+                    while file.read(2**20):
+                        pass
+
     def relations(self, name: str) -> dict[str, Relation]:
         """What the part refers to, by id."""
         folder, base = posixpath.split(name)
@@ -112,6 +122,31 @@ def open_package(path: Path) -> Iterator[Package]:
     """The package at ``path``."""
     with open_archive(path) as archive:
         yield Package(archive)
+
+
+def _check(file: IO[bytes]) -> None:
+    """Raise InvalidFile for XML that is not well-formed, or has a DTD."""
+    target: Any = _Checker()
+    parser: Any = etree.XMLParser(
+        target=target, resolve_entities=False, no_network=True, huge_tree=False
+    )
+    try:
+        while chunk := file.read(2**18):
+            parser.feed(chunk)
+        parser.close()
+    except (etree.LxmlError, ValueError) as error:
+        raise InvalidFile("The document is damaged.") from error
+
+
+class _Checker:
+    """Takes what is parsed, and keeps nothing of it."""
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        """Refuse it: no program for documents writes one."""
+        raise ValueError("A part has a DTD.")
+
+    def close(self) -> None:
+        """Nothing is made of it."""
 
 
 def parse(data: bytes) -> Any:

@@ -114,9 +114,10 @@ class Pipeline:
             if isinstance(opened, Keepsake):
                 outcome = self._keep(opened, order, kind, reading, target, progress)
                 if text is not None:
-                    (work / "text").mkdir()
+                    folder = work / "as-text"
+                    folder.mkdir()
                     plain = replace(order, format="txt")
-                    self.run(plain, source, work / "text", text, partial(_beat, progress, outcome))
+                    self.run(plain, source, folder, text, partial(_beat, progress, outcome))
                 return outcome
             pages: Iterator[Page] = reading.pages(opened, progress)
             kept: list[Page] = []
@@ -186,14 +187,15 @@ class _Reading:
             if given.blocks is None:
                 page = continued(self.read(given, self._show), before)
             else:
-                page = self._given(given, given.blocks)
+                beat = partial(progress, self.done, total, self.recognized)
+                page = self._given(given, given.blocks, beat)
             before = page
             yield page
             self.done += 1
             progress(self.done, total, self.recognized)
 
-    def _given(self, page: SourcePage, blocks: tuple[Block, ...]) -> Page:
-        """The page whose blocks are known; only its pictures are read."""
+    def _given(self, page: SourcePage, blocks: tuple[Block, ...], beat: Callable[[], None]) -> Page:
+        """The page whose blocks are known; only its pictures are read, with a beat after each."""
         found = list(blocks)
         recognized = False
         for place, image in page.pictures.items():
@@ -208,6 +210,7 @@ class _Reading:
                 moved = with_lines(replace(block, paragraphs=inside.paragraphs), move)
                 recognized = recognized or bool(inside.paragraphs)
                 found[place] = moved
+            beat()
         self.recognized += recognized
         read = Page(
             number=page.number,

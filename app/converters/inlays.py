@@ -18,7 +18,7 @@ from app.package import Package
 log = logging.getLogger(__name__)
 
 MAX_PICTURES = 500
-MAX_PICTURES_PIXELS = 2_000_000_000
+MAX_PICTURES_PIXELS = 1_000_000_000
 """Of all pictures of a document together."""
 
 _MAX_BYTES = 64 * 2**20

@@ -16,7 +16,7 @@ from app.package import Package, open_package
 def open_kept(path: Path, kind: str, inlays: Inlays) -> KeptDocument:
     """The package at ``path``, of the media type ``kind``. Raises InvalidFile, TooLarge."""
     with open_package(path) as package:
-        package.tree(package.main)
+        package.check()
         count, places = _READERS[kind](package)
         pictures = inlays.extract(package, places)
     return KeptDocument(path, count, places, pictures)

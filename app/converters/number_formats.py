@@ -66,6 +66,8 @@ def shown(number: str, code: str, date1904: bool = False) -> str:
 
     What the format does not understand is shown as if it had none.
     """
+    if code == "General" and len(number) < 11 and number.isdecimal() and number[0] != "0":
+        return number  # As most are: there is nothing to do.
     try:
         value = Decimal(number)
         if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
@@ -127,7 +129,7 @@ def _sections(code: str) -> tuple[_Section, ...]:
     found: list[_Section] = []
     signs: list[str] = []
     condition: tuple[str, Decimal] | None = None
-    for match in _SIGN.finditer(code[:_LONGEST_CODE] + ";"):
+    for match in _SIGN.finditer(code[:_LONGEST_CODE]):
         kind, text = match.lastgroup, match[0]
         if kind == "end":
             found.append(_Section(tuple(signs), condition))
@@ -154,7 +156,7 @@ def _sections(code: str) -> tuple[_Section, ...]:
             signs.append(text)
         elif kind == "rest":
             signs.append("'" + text)
-    return tuple(found)
+    return (*found, _Section(tuple(signs), condition))
 
 
 _LONGEST_CODE = 255  # That Excel takes.

@@ -117,6 +117,7 @@ _FIGURE = 7.0
 _WIDEST = 40  # Of a column with long texts, in figures.
 _PLAIN, _BOLD = Style(_SIZE), Style(_SIZE, bold=True)
 _NAME = Style(_NAME_SIZE, bold=True)
+_LONGEST_LINE = 120  # Of text that is in no table, in figures.
 _MOST_SHOWN = 40_000_000
 
 
@@ -162,7 +163,7 @@ class _Layout:
         )
 
     def _add_text(self, text: str, style: Style, kind: Kind = Kind.TEXT) -> None:
-        self._blocks += _paragraphs(text, style, _MARGIN, self._bottom, 10_000, kind)
+        self._blocks += _paragraphs(text, style, _MARGIN, self._bottom, _LONGEST_LINE, kind)
         if self._blocks:
             self._bottom = max(self._bottom, self._blocks[-1].box.bottom) + _LINE / 2
 
@@ -185,10 +186,13 @@ class _Layout:
                 self._add_text(text, _PLAIN)
 
     def _add_grid(self, grid: _Grid) -> None:
-        if grid.places == 1:
-            cell = self._sheet.rows[grid.rows[0]][grid.columns[0]]
-            self._add_text(cell.text, _BOLD if cell.bold else _PLAIN)
-            return
+        if len(grid.columns) == 1:
+            cells = [self._sheet.rows[row][grid.columns[0]] for row in grid.rows]
+            # One column of long texts is no table: titles and notes are written so.
+            if len(cells) == 1 or any(_width(cell.text) > _WIDEST for cell in cells):
+                for cell in cells:
+                    self._add_text(cell.text, _BOLD if cell.bold else _PLAIN)
+                return
         self._blocks.append(_table(self._sheet, grid, self._bottom))
         self._bottom = self._blocks[-1].box.bottom + _LINE
 

@@ -63,6 +63,10 @@ class Sheet:
     usual_width: float = 64.0
     drawn: list[Drawn] = field(default_factory=list)
 
+    def hides(self, column: int) -> bool:
+        """Whether a column is hidden."""
+        return any(not width and first <= column <= last for first, last, width in self.widths)
+
     def width(self, column: int) -> float:
         """Of a column, in pixels at 96 dpi."""
         for first, last, width in self.widths:
@@ -74,7 +78,8 @@ class Sheet:
 def read(package: Package) -> list[Sheet]:
     """The sheets that are not hidden, without their hidden rows and columns.
 
-    Formulas have the values that were stored with them; none is worked out.
+    Formulas have the values that were stored with them; none is worked out: one without a value
+    stands for itself.
     """
     return _Reader(package).sheets()
 
@@ -200,7 +205,7 @@ class _Reader:
             place = each.get("r")
             column = _column(place) if place else column + 1
             cell = self._cell(each)
-            if cell is not None and sheet.width(column) > 0:
+            if cell is not None and not sheet.hides(column):
                 found[column] = cell
                 self._cells += 1
                 self._count(len(cell.text))
@@ -209,13 +214,17 @@ class _Reader:
         return found
 
     def _cell(self, cell: Any) -> Filled | None:
-        kind, value, inline = cell.get("t", "n"), "", ""
+        kind, value, inline, formula, stored = cell.get("t", "n"), "", "", "", False
         for each in cell:
             tag = each.tag.rpartition("}")[2] if isinstance(each.tag, str) else ""
             if tag == "v":
-                value = each.text or ""
+                value, stored = each.text or "", True
             elif tag == "is":
                 inline = _string(each)
+            elif tag == "f":
+                formula = each.text or ""
+        if formula and not value and (kind == "n" or not stored):
+            return Filled(f"={formula}")
         style = _whole(cell.get("s"))
         code, bold = self._formats[style] if style < len(self._formats) else ("General", False)
         if kind == "n":
