@@ -20,6 +20,7 @@ from app.converters import ooxml
 from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
 from app.converters.pdf import PdfConverter
+from app.converters.roomy import make_roomy
 from app.errors import EncryptedDocument, InvalidFile, TimedOut, TooLarge, ToolTimedOut
 from app.interfaces import Converter, Keepsake
 
@@ -90,6 +91,49 @@ def test_powerpoint(converter: Converter, tmp_path: Path) -> None:
     slides.save(str(tmp_path / "a"))
 
     assert texts(converter, tmp_path / "a") == [["One"], ["Two"]]
+
+
+def unplaced(path: Path) -> Path:
+    """A presentation with text in a shape that is nowhere."""
+    slides = pptx.Presentation()
+    box = slides.slides.add_slide(slides.slide_layouts[6]).shapes.add_textbox(0, 0, 99, 99)
+    box.text_frame.text = "Text in a shape"
+    box._element.spPr.remove(box._element.spPr.xfrm)
+    slides.save(str(path))
+    return path
+
+
+@needs_libreoffice
+def test_shapes_without_a_place(converter: Converter, tmp_path: Path) -> None:
+    """Where only the text matters, their text is not a letter on each line."""
+    path = unplaced(tmp_path / "a")
+
+    with converter.open(path, tmp_path, None, "txt") as source:
+        assert not isinstance(source, Keepsake)
+        (page,) = source.pages()
+
+    assert [line.text for line in page.lines or ()] == ["Text in a shape"]
+
+
+def test_boxes_grow(tmp_path: Path) -> None:
+    """Those of Word that would cut their text off; other parts stay."""
+    path = word(tmp_path / "a.docx")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode("latin-1") for name in archive.namelist()}
+    space = "http://schemas.openxmlformats.org/drawingml/2006/main"
+    bodies = f'<a:bodyPr xmlns:a="{space}"><a:noAutofit/></a:bodyPr>' * 2
+    parts["word/document.xml"] = parts["word/document.xml"].replace(
+        "<w:sectPr", f"{bodies}<w:sectPr"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text.encode("latin-1"))
+
+    with zipfile.ZipFile(make_roomy(path, tmp_path / "b")) as archive:
+        changed = {name for name in parts if archive.read(name) != parts[name].encode("latin-1")}
+        assert archive.read("word/document.xml").count(b"spAutoFit") == 2
+
+    assert changed == {"word/document.xml"}
 
 
 @needs_libreoffice
