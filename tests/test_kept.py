@@ -135,6 +135,24 @@ def test_only_what_changes_changes(tmp_path: Path, form: str) -> None:
     assert detect(target) == detect(source)
 
 
+def test_drawings_without_words_stay(tmp_path: Path) -> None:
+    """Of several sheets with pictures, only the drawing that gets words changes."""
+    book = openpyxl.Workbook()
+    white = io.BytesIO()
+    PIL.Image.new("RGB", (200, 100), "white").save(white, "PNG")
+    with closing(book):
+        book.worksheets[0].add_image(SheetImage(white), "A1")
+        book.create_sheet().add_image(SheetImage(io.BytesIO(picture())), "A1")
+        book.save(tmp_path / "a.xlsx")
+
+    target, outcome = run(tmp_path / "a.xlsx", "xlsx")
+
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as before, zipfile.ZipFile(target) as after:
+        same = "xl/drawings/drawing1.xml"
+        assert before.read(same) == after.read(same)
+    assert (outcome.pages, outcome.recognized) == (2, 1)
+
+
 def test_word(tmp_path: Path) -> None:
     """The words are the picture's description, and hidden text behind it."""
     target, _ = run(word(tmp_path, picture(), picture()), "docx")

@@ -42,13 +42,14 @@ def _add(edit: Edit, texts: Mapping[str, str]) -> None:
             continue
         for drawing in package.relations(relation.target).values():
             if drawing.kind == "drawing" and drawing.target in package:
-                root = changed.setdefault(drawing.target, edit.tree(drawing.target))
-                images = package.relations(drawing.target)
                 words = {
                     number: texts[each.target]
-                    for number, each in images.items()
+                    for number, each in package.relations(drawing.target).items()
                     if each.target in texts
                 }
+                if not words:
+                    continue
+                root = changed.setdefault(drawing.target, edit.tree(drawing.target))
                 for place, text in _describe(root, words):
                     rows.append((sheet.get("name", ""), place, text))
     if rows:
