@@ -29,7 +29,7 @@ class SourcePage:
     picture: Path | None = None  # The page as an image file, where the source was an image.
     blocks: tuple[Block, ...] | None = None  # What stands on it, where the file itself says so.
     # The pictures among the blocks, each by the place of its block, to be read.
-    pictures: Mapping[int, "SourcePage"] = field(default_factory=dict)
+    inside: Mapping[int, "SourcePage"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class _Reading:
         """The page whose blocks are known; only its pictures are read, with a beat after each."""
         found = list(blocks)
         recognized = False
-        for place, image in page.pictures.items():
+        for place, image in page.inside.items():
             block = found[place]
             if not isinstance(block, Picture):
                 continue

@@ -32,7 +32,7 @@ from app.package import open_package
 MAX_PLACES = 2_000_000
 """In all tables: cells, filled or empty."""
 
-MAX_PLACES_OF_TABLES = 200_000
+MAX_PLACES_OF_TABLES = 150_000
 """The same, where each becomes a cell of Word or PowerPoint, which take 5 kB each to write."""
 
 
@@ -159,7 +159,7 @@ class _Layout:
             _DPI,
             load,
             blocks=tuple(self._blocks),
-            pictures=self._pictures,
+            inside=self._pictures,
         )
 
     def _add_text(self, text: str, style: Style, kind: Kind = Kind.TEXT) -> None:
