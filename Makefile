@@ -32,6 +32,7 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other OCR programs
 	@$(BIN)/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.latency
+	@$(BIN)/python -m benchmarks.office
 	@$(BIN)/python -m benchmarks.queue
 	@$(BIN)/python -m benchmarks.tesseract_binding
 	@$(BIN)/python -m benchmarks.pdf_writer

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.api.auth import digest
 from app.config import Settings
 from app.errors import AppError
 from app.pipeline import Order
+from app.reading import Mode
 from app.tasks import SAMPLE, Tasks
 from app.workers import Supervisor, work
 
@@ -102,7 +104,8 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
         os.write(ready_pipe, b"1")
         os.close(ready_pipe)
 
-    work(wiring.build(settings), name, wiring.locks(settings), settings.silent_limit_s, ready)
+    with closing(wiring.build(settings)) as tasks:
+        work(tasks, name, wiring.locks(settings), settings.silent_limit_s, ready)
 
 
 @main.command()
@@ -125,6 +128,13 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
 @click.option("--password", help="The password of the document.")
 @click.option("--pdfa", is_flag=True, help="Make a PDF a PDF/A-2, with a structure tree.")
 @click.option(
+    "--mode",
+    type=click.Choice(["auto", "force", "skip"]),
+    default="auto",
+    show_default=True,
+    help="Recognize what has no text that can be trusted, every page, or pages without text.",
+)
+@click.option(
     "--show",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -139,6 +149,7 @@ def recognize(
     output: Path | None,
     password: str | None,
     pdfa: bool,
+    mode: str,
     folder: Path | None,
 ) -> None:
     """Recognize FILE without a server."""
@@ -149,11 +160,15 @@ def recognize(
     if target.is_dir():
         target /= name
     try:
-        order = Order(form, languages.parse(language), password, pdfa)
+        order = Order(form, languages.parse(language), password, pdfa, Mode(mode))
         wiring.check_languages(settings, order.languages)
-        with TemporaryDirectory(prefix="ocr-") as work, TemporaryDirectory() as made:
+        with (
+            TemporaryDirectory(prefix="ocr-") as work,
+            TemporaryDirectory() as made,
+            closing(wiring.pipeline(settings)) as pipeline,
+        ):
             result = Path(made) / target.name
-            wiring.pipeline(settings).run(
+            pipeline.run(
                 order,
                 file,
                 Path(work),

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     office_timeout_s: float = Field(
         120, gt=0, description="Limit for converting one Office document, in seconds."
     )
+    office_files: int = Field(
+        50, gt=0, description="Office documents after which a worker starts LibreOffice anew."
+    )
     fetch_timeout_s: float = Field(60, gt=0, description="Limit for one download, in seconds.")
     fetch_networks: Names = Field(
         (),

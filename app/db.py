@@ -71,6 +71,7 @@ class Task(Base):
     base_url: Mapped[str] = mapped_column(Text)  # What the client called the server.
     return_text: Mapped[bool] = mapped_column(default=False)
     pdfa: Mapped[bool] = mapped_column(default=False, server_default=false())
+    mode: Mapped[str] = mapped_column(String(8), default="auto", server_default="auto")
     # What is known of it.
     input_media_type: Mapped[str | None] = mapped_column(String(128))
     output_media_type: Mapped[str | None] = mapped_column(String(128))
@@ -78,6 +79,7 @@ class Task(Base):
     output_size: Mapped[int | None] = mapped_column(BigInteger)
     file_pages: Mapped[int | None]
     ocr_pages: Mapped[int | None]
+    failed_pages: Mapped[str | None] = mapped_column(Text)  # Numbers with commas between.
     created_at: Mapped[float]
     processed_at: Mapped[float | None]
     completed_at: Mapped[float | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,11 @@ class Box:
     @staticmethod
     def around(boxes: Iterable[Box]) -> Box:
         """The smallest box that holds all ``boxes``, of which there is at least one."""
+        first, *others = boxes
+        if not others:
+            return first
         lefts, tops, rights, bottoms = zip(
-            *((b.left, b.top, b.right, b.bottom) for b in boxes), strict=True
+            *((b.left, b.top, b.right, b.bottom) for b in (first, *others)), strict=True
         )
         return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
@@ -61,7 +64,7 @@ class Style:
     family: str | None = None  # "serif", "sans" or "mono", if known.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """Words in logical order (the order in which they are read aloud) on one base line."""
 
@@ -70,8 +73,9 @@ class Line:
     vertical: bool = False  # Characters run from top to bottom.
     slope: float = 0.0  # Pixels that a horizontal line falls with each pixel to the right.
     style: Style | None = None  # That of most of its words.
+    given: bool = False  # The source has it as text, in this place.
 
-    @property
+    @cached_property  # It is asked for often.
     def text(self) -> str:
         """The words with the spaces that stand between them."""
         return "".join(
@@ -106,7 +110,7 @@ class Align(StrEnum):
     JUSTIFY = "justify"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Paragraph:
     """Lines that belong together, in reading order."""
 
@@ -117,7 +121,7 @@ class Paragraph:
     align: Align = Align.START
     column: Box | None = None  # Of text, in which it stands.
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The lines as one flowing text: spaces where a space was, none between Han characters."""
         text = ""
@@ -175,6 +179,24 @@ class Picture:
     column: Box | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A straight line, level or upright, in pixels of its page."""
+
+    at: float  # The y of a level one, the x of an upright one.
+    start: float  # Its left or upper end,
+    stop: float  # and the other one.
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is drawn on a page."""
+
+    level: tuple[Rule, ...] = ()
+    upright: tuple[Rule, ...] = ()
+    alone: bool = False  # Nothing else is drawn than they and text: there is no picture.
+
+
 Block = Paragraph | Table | Picture
 
 
@@ -227,6 +249,11 @@ class Page:
     def lines(self) -> tuple[Line, ...]:
         """All lines in reading order."""
         return tuple(line for paragraph in self.paragraphs for line in paragraph.lines)
+
+    @property
+    def new_lines(self) -> tuple[Line, ...]:
+        """Those that recognition found, and that the source does not have as text."""
+        return tuple(line for line in self.lines if self.recognized and not line.given)
 
 
 @dataclass(frozen=True, slots=True)

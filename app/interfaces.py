@@ -9,11 +9,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Block, Document, Line
+from app.document import Block, Box, Document, Line, Rules
 from app.languages import Language
 
 Image = NDArray[np.uint8]
 """Pixels, shape (height, width, 3), red-green-blue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """A picture on a page with a text layer: it may hold more text."""
+
+    box: Box  # On the page.
+    digest: bytes  # The same for the same picture; empty if that cannot be told.
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,9 @@ class SourcePage:
     load: Callable[[], Image]  # Renders or decodes; may be slow, raises InvalidFile.
     lines: tuple[Line, ...] | None = None  # The text layer, where it can be trusted.
     picture: Path | None = None  # The page as an image file, where the source was an image.
+    rules: Callable[[], Rules | None] | None = None  # What is drawn, where the source tells.
+    layer: Callable[[], tuple[Line, ...]] | None = None  # The text layer that is not trusted.
+    pictures: tuple[SourcePicture, ...] = ()  # Where the text layer is trusted.
     blocks: tuple[Block, ...] | None = None  # What stands on it, where the file itself says so.
     # The pictures among the blocks, each by the place of its block, to be read.
     inside: Mapping[int, "SourcePage"] = field(default_factory=dict)
@@ -88,6 +99,12 @@ class Converter(Protocol):
         of this format already comes as a Keepsake. Raises InvalidFile, EncryptedDocument (no
         or a wrong password), TooLarge, TimedOut.
         """
+
+    def prepare(self) -> None:
+        """Have started in the background what makes ``open`` quicker; a second call is harmless."""
+
+    def close(self) -> None:
+        """End what was started."""
 
 
 class Engine(Protocol):

@@ -1,6 +1,7 @@
-"""Run an external program under limits; its whole process group never outlives the call."""
+"""External programs under limits; a whole process group ends with the call or the dialogue."""
 
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -29,7 +30,7 @@ def run(
     """
     name = Path(args[0]).name
     environment = {"PATH": _PATH, "HOME": str(cwd or "/"), "LANG": "C.UTF-8", **(env or {})}
-    command = _limited(args, environment["PATH"], max_memory_bytes)
+    command = _dying_with_us(_limited(args, environment["PATH"], max_memory_bytes))
     try:
         child = subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
             command,
@@ -57,14 +58,98 @@ def run(
     return output
 
 
+class Dialogue:
+    """A program that goes on running and answers lines with lines, until ``end``.
+
+    It sees as little environment as with ``run``. When its standard input ends, which is all that
+    it hears of a killed worker, it is to end by itself. It belongs to the process that started it:
+    a fork cannot end it. Raises ToolFailed if it cannot be started.
+    """
+
+    def __init__(
+        self, args: Sequence[str], *, cwd: Path, env: Mapping[str, str], max_memory_bytes: int
+    ) -> None:
+        self._name = Path(args[0]).name
+        self._owner = os.getpid()
+        self._heard = b""
+        environment = {"PATH": _PATH, "HOME": str(cwd), "LANG": "C.UTF-8", **env}
+        try:
+            self._child = subprocess.Popen(  # noqa: S603 - a list of arguments, never a shell
+                _limited(args, environment["PATH"], max_memory_bytes),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolFailed(f"The program {self._name} could not be started.") from error
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process started it."""
+        return self._owner == os.getpid()
+
+    def ask(self, line: str, timeout_s: float) -> str:
+        """The answer to ``line``. Raises ToolTimedOut; ToolFailed if the program has ended."""
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(line.encode() + b"\n")
+        except OSError as error:
+            raise ToolFailed(f"The program {self._name} has ended.") from error
+        return self.hear(timeout_s)
+
+    def hear(self, timeout_s: float) -> str:
+        """The next line. Raises ToolTimedOut; ToolFailed if the program has ended."""
+        assert self._child.stdout is not None
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._child.stdout, select.POLLIN)
+        while b"\n" not in self._heard:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise ToolTimedOut(f"The program {self._name} took longer than {timeout_s:g} s.")
+            chunk = os.read(self._child.stdout.fileno(), 2**16)
+            if not chunk or len(self._heard) > _LONGEST_LINE:
+                raise ToolFailed(f"The program {self._name} has ended.")
+            self._heard += chunk
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
+
+    def end(self) -> None:
+        """End the program; what is left of its process group after a moment is killed."""
+        with self._child as child:
+            assert child.stdin is not None
+            child.stdin.close()
+            # The program can wait for its own children; in a container without an init nobody
+            # else does.
+            deadline = time.monotonic() + _GRACE_S
+            while not _has_ended(child) and time.monotonic() < deadline:
+                time.sleep(_POLL_S / 10)
+            # Nobody has reaped the leader, so its number cannot have become another group's.
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def without_network() -> list[str] | None:
+    """The words before a command that take the network from it; None where nothing can."""
+    for words in (["unshare", "--net"], ["unshare", "--user", "--map-current-user", "--net"]):
+        try:
+            run([*words, "true"], timeout_s=10)
+        except ToolFailed:
+            continue
+        return words
+    return None
+
+
+_GRACE_S = 2.0
+_LONGEST_LINE = 2**20
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def _limited(args: Sequence[str], path: str, max_memory_bytes: int | None) -> list[str]:
-    """``args`` behind util-linux's wrappers, which do what only unsafe Python could do here.
+    """``args`` behind one of util-linux's wrappers: a ``preexec_fn`` may deadlock with threads.
 
-    A ``preexec_fn`` may deadlock in a process with threads; both wrappers end in an exec, so the
-    program keeps the child's process id.
+    The wrappers end in an exec, so the program keeps the child's process id.
     """
     program = shutil.which(args[0], path=path)
     if program is None:
@@ -72,9 +157,13 @@ def _limited(args: Sequence[str], path: str, max_memory_bytes: int | None) -> li
     command = [program, *args[1:]]
     if max_memory_bytes is not None and (prlimit := shutil.which("prlimit", path=path)):
         command = [prlimit, f"--as={max_memory_bytes}", *command]
-    if setpriv := shutil.which("setpriv", path=path):
-        command = [setpriv, "--pdeathsig", "KILL", *command]
     return command
+
+
+def _dying_with_us(command: list[str]) -> list[str]:
+    """``command`` behind the wrapper that has the kernel kill it when this thread ends."""
+    setpriv = shutil.which("setpriv", path=_PATH)
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
 
 
 def _communicate(

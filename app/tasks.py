@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from app.errors import (
 from app.fetch import Fetcher
 from app.interfaces import Queue, Storage
 from app.pipeline import Order, Pipeline
+from app.reading import Mode
 from app.record import record
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Submission:
     callback_url: str | None = None
     return_text: bool = False
     pdfa: bool = False
+    mode: Mode = Mode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ class Tasks:
         return self._make_pipeline()
 
     def close(self) -> None:
-        """Let go of the connections to the database and the queue."""
+        """Let go of the connections to the database and the queue; end what the parts started."""
+        if "pipeline" in self.__dict__:
+            self.pipeline.close()
         self.queue.close()
         self.sessions.kw["bind"].dispose()
 
@@ -112,6 +116,7 @@ class Tasks:
             base_url=submission.base_url,
             return_text=submission.return_text,
             pdfa=submission.pdfa,
+            mode=submission.mode,
             input_size=source.stat().st_size if source else None,
             created_at=now,
         )
@@ -278,7 +283,13 @@ class Tasks:
 
         keep_text = task.return_text and task.format != "txt"
         outcome = self.pipeline.run(
-            Order(task.format, languages.parse(task.languages), task.password, task.pdfa),
+            Order(
+                task.format,
+                languages.parse(task.languages),
+                task.password,
+                task.pdfa,
+                Mode(task.mode),
+            ),
             source,
             folder,
             target,
@@ -296,13 +307,14 @@ class Tasks:
                 task.id,
                 worker,
                 state=State.COMPLETE,
-                state_detail="Complete",
+                state_detail=_detail(outcome.failed),
                 progress=100,
                 input_media_type=outcome.input_media_type,
                 output_media_type=outcome.output_media_type,
                 output_size=size,
                 file_pages=outcome.pages,
                 ocr_pages=outcome.recognized,
+                failed_pages=",".join(map(str, outcome.failed)) or None,
             )
         if not ours and not self._exists(task):
             # Deleted in the last moment. (Taken over: the other worker's result is the same.)
@@ -354,6 +366,18 @@ def _translated(error: Exception) -> AppError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
         return OutOfResources("The server's disk is full; try again later.")
     return InternalError("An internal error; the server's log tells more under the task's id.")
+
+
+def _detail(failed: Sequence[int]) -> str:
+    """What is said of a task that is complete, if pages of it ``failed``."""
+    if not failed:
+        return "Complete"
+    numbers = ", ".join(map(str, failed[:_MOST_NAMED]))
+    more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+    return f"Complete, but for pages that could not be read: {numbers}{more}"
+
+
+_MOST_NAMED = 20
 
 
 def _source(task: Task) -> str:

@@ -31,6 +31,7 @@ def pipeline(settings: Settings) -> Pipeline:
     """The parts that read and write documents."""
     from app.converters.image import ImageConverter
     from app.converters.office import OfficeConverter
+    from app.converters.office_program import OfficeProgram
     from app.converters.pdf import PdfConverter
     from app.writers.docx import DocxWriter
     from app.writers.kept_docx import DocxKeeper
@@ -45,11 +46,13 @@ def pipeline(settings: Settings) -> Pipeline:
 
     images = ImageConverter(settings.max_pixels, settings.max_pages)
     pdf = PdfConverter(settings.max_pixels, settings.max_pages, settings.page_timeout_s)
+    # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
+    office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
     return Pipeline(
         converters=[
             images,
             pdf,
-            OfficeConverter(pdf, images, settings.office_timeout_s),
+            OfficeConverter(pdf, images, office),
         ],
         engines=engines(settings),
         writers={

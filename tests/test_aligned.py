@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from app.document import Block, Box, Line, Paragraph, Table, Word
+from app.document import Block, Box, Line, Paragraph, Rule, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.blocks import blocks
 from app.layout.frame import Frame, Item, rows
-from app.layout.rules import Rule
 
 WIDTH, HEIGHT = 1000.0, 1400.0
 LEVEL = Frame(vertical=False, mirrored=False, width=WIDTH)

@@ -3,17 +3,20 @@
 import json
 import time
 import uuid
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from httpx2 import Response
+from reportlab.pdfgen.canvas import Canvas
 from starlette.testclient import TestClient
 
 from app.api import tasks as routes
 from app.config import Settings
 from app.db import Task
 from app.main import create_app
+from app.pipeline import Order, Outcome
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture
@@ -155,6 +158,43 @@ def test_the_text_comes_along_when_asked(client: TestClient) -> None:
         assert list(data) == [*KEYS, "text"]
         assert data["text"]
         assert client.get(f"/task/{data['task_id']}").json()["data"] == data
+
+
+def test_a_document_with_text_is_recognized_when_asked(client: TestClient) -> None:
+    """``mode``: its own text by default, what is recognized with force."""
+    stream = BytesIO()
+    canvas = Canvas(stream, pagesize=(400, 300))
+    canvas.drawString(50, 200, "Its own text")
+    canvas.save()
+
+    found = {}
+    for mode in ("", "auto", "skip", "force"):
+        data = send(client, stream.getvalue(), mode=mode, return_text="1").json()["data"]
+        found[mode] = data["ocr_pages"], "Its own text" in data["text"]
+
+    assert found == {"": (0, True), "auto": (0, True), "skip": (0, True), "force": (1, False)}
+    refused(send(client, stream.getvalue(), mode="Force"), 400, "mode")
+
+
+def test_failed_pages_are_in_a_header(
+    client: TestClient, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record's keys are fixed; its detail says it in words."""
+
+    def run(order: Order, source: Path, work: Path, target: Path, *others: object) -> Outcome:
+        target.write_text("text")
+        return Outcome("application/pdf", "text/plain", 3, 2, (2,))
+
+    assert "X-OCR-Failed-Pages" not in send(client, picture()).headers
+    monkeypatch.setattr(tasks.pipeline, "run", run)
+
+    response = send(client, picture())
+
+    assert response.headers["X-OCR-Failed-Pages"] == "2"
+    assert response.json()["data"]["state_detail"] == (
+        "Complete, but for pages that could not be read: 2"
+    )
+    assert list(response.json()["data"]) == KEYS
 
 
 def test_other_bodies(client: TestClient) -> None:

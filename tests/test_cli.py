@@ -1,7 +1,11 @@
 """The command line."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
+import docx
 import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
@@ -76,6 +80,25 @@ def test_archival_pdf_without_a_server(folder: Path, monkeypatch: pytest.MonkeyP
 
     assert result.exit_code == 0, result.output
     assert b"pdfaid:part>2<" in (folder / "scan.png.pdf").read_bytes()
+
+
+@pytest.mark.skipif(
+    shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
+)
+def test_recognize_ends_what_it_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LibreOffice, and its folder."""
+    monkeypatch.setenv("OCR_ENGINE", "stub")
+    (folder / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+    document = docx.Document()
+    document.add_paragraph("Hello from Word")
+    document.save(str(folder / "a.docx"))
+
+    result = run("recognize", str(folder / "a.docx"))
+
+    assert result.exit_code == 0, result.output
+    assert "Hello from Word" in (folder / "a.docx.txt").read_text(encoding="utf-8")
+    assert not list((folder / "temporary").iterdir())
 
 
 def test_what_cannot_be_recognized_is_told(folder: Path) -> None:

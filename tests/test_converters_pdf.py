@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.converters import poppler
 from app.converters.pdf import PdfConverter
+from app.converters.pdfium import PdfiumDocument, Refused
 from app.errors import EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import SourcePage
 
@@ -339,7 +340,7 @@ def test_too_many_pages(converter: PdfConverter, tmp_path: Path) -> None:
     """The number of pages is known before any is rendered."""
     path = make(tmp_path / "a.pdf", *[write("x")] * 21)
 
-    with pytest.raises(TooLarge, match="21 pages"):
+    with pytest.raises(TooLarge, match="more than the 20 pages"):
         open_pages(converter, path)
 
 
@@ -407,3 +408,85 @@ def protect(path: Path, password: str, revision: int) -> Path:
         )
     path.write_bytes(result.getvalue())
     return path
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_rules_are_what_the_page_draws(
+    converter: PdfConverter, tmp_path: Path, rotation: int
+) -> None:
+    """Lines, thin bars and the sides of boxes, in one piece; nothing white, bent or thick."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setPageRotation(rotation)
+        write("Words")(canvas)
+        canvas.line(50, 250, 200, 250)
+        canvas.line(200, 250, 350, 250)  # Goes on.
+        canvas.rect(50, 100, 300, 1, stroke=0, fill=1)
+        canvas.rect(60, 120, 100, 40)
+        canvas.rect(200, 120, 100, 40, stroke=0, fill=1)
+        canvas.bezier(50, 80, 100, 85, 150, 75, 200, 80)
+        canvas.line(50, 20, 350, 60)
+        canvas.setStrokeColorRGB(1, 1, 1)
+        canvas.line(50, 60, 350, 60)
+
+    # A page that is to be turned is laid down with its sides exchanged.
+    size = (300, 400) if rotation else (400, 300)
+    path = make(tmp_path / "in.pdf", draw, size=size)
+    with converter.open(path, tmp_path, None) as source:
+        (page,) = source.pages()
+        assert page.rules is not None
+        rules = page.rules()
+
+    assert rules is not None
+    scale = page.dpi / 72
+    level, upright = (
+        sorted(
+            (round(rule.at / scale), round(rule.start / scale), round(rule.stop / scale))
+            for rule in way
+        )
+        for way in (rules.level, rules.upright)
+    )
+    long = [(50, 50, 350), (140, 60, 160), (180, 60, 160), (200, 50, 350)]
+    if rotation:
+        assert [(300 - at, start, stop) for at, start, stop in upright[::-1]] == long
+        assert level == [(60, 120, 160), (160, 120, 160)]
+    else:
+        assert level == long
+        assert upright == [(60, 140, 180), (160, 140, 180)]
+
+
+def test_rules_that_are_too_many_are_looked_for_in_the_picture(
+    converter: PdfConverter, tmp_path: Path
+) -> None:
+    """A hatching is not taken apart line by line."""
+
+    def draw(canvas: Canvas) -> None:
+        write("Words")(canvas)
+        path = canvas.beginPath()
+        for n in range(15_000):
+            path.moveTo(50, n % 300)
+            path.lineTo(350, n % 300)
+        canvas.drawPath(path)
+
+    with converter.open(make(tmp_path / "in.pdf", draw), tmp_path, None) as source:
+        (page,) = source.pages()
+        assert page.rules is not None
+        assert page.rules() is None
+
+
+def test_a_page_that_pdfium_cannot_render_is_popplers(
+    converter: PdfConverter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large as it was to be."""
+
+    def render(*_: object) -> None:
+        raise Refused
+
+    monkeypatch.setattr(PdfiumDocument, "render", render)
+
+    with converter.open(make(tmp_path / "in.pdf", write("Words")), tmp_path, None) as source:
+        (page,) = source.pages()
+        image = page.load()
+
+    assert image.shape == (page.height, page.width, 3)
+    assert image.min() < 128

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pptx.util import Inches
 from app.converters import inlays
 from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
+from app.converters.office_program import OfficeProgram
 from app.converters.pdf import PdfConverter
 from app.engines.stub import StubEngine
 from app.errors import InvalidFile
@@ -31,6 +32,7 @@ from app.languages import parse
 from app.media import detect
 from app.package import open_package
 from app.pipeline import Order, Outcome, Pipeline
+from app.reading import Mode
 from app.writers.docx import DocxWriter
 from app.writers.kept_docx import DocxKeeper
 from app.writers.kept_pptx import PptxKeeper
@@ -43,10 +45,19 @@ needs_libreoffice = pytest.mark.skipif(
     shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
 )
 KEEPERS: dict[str, Keeper] = {"docx": DocxKeeper(), "pptx": PptxKeeper(), "xlsx": XlsxKeeper()}
+PROGRAM = OfficeProgram(timeout_s=100)
 WORDS = "stub 1 900 x 220"  # What the stub engine reads in the picture below.
 
 
-def run(source: Path, form: str, password: str | None = None) -> tuple[Path, Outcome]:
+@pytest.fixture(scope="module", autouse=True)
+def _program() -> Iterator[None]:
+    with closing(PROGRAM):
+        yield
+
+
+def run(
+    source: Path, form: str, password: str | None = None, mode: Mode = Mode.AUTO
+) -> tuple[Path, Outcome]:
     images: Converter = ImageConverter(max_pixels=40_000_000, max_pages=20)
     pdf: Converter = PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
     writers: dict[str, Writer] = {
@@ -56,14 +67,14 @@ def run(source: Path, form: str, password: str | None = None) -> tuple[Path, Out
         "xlsx": XlsxWriter(),
     }
     pipeline = Pipeline(
-        [OfficeConverter(pdf, images, timeout_s=100)],
+        [OfficeConverter(pdf, images, PROGRAM)],
         {"auto": StubEngine()},
         writers,
         keepers=KEEPERS,
     )
     target = source.parent / f"out.{form}"
     with tempfile.TemporaryDirectory() as work:
-        order = Order(form, parse("English"), password)
+        order = Order(form, parse("English"), password, mode=mode)
         outcome = pipeline.run(order, source, Path(work), target, lambda *_: None)
     return target, outcome
 
@@ -151,6 +162,25 @@ def test_drawings_without_words_stay(tmp_path: Path) -> None:
         same = "xl/drawings/drawing1.xml"
         assert before.read(same) == after.read(same)
     assert (outcome.pages, outcome.recognized) == (2, 1)
+
+
+def test_pictures_that_are_not_to_be_read(tmp_path: Path) -> None:
+    """Whoever wants no recognition gets the document alone."""
+    source = word(tmp_path, picture())
+
+    target, outcome = run(source, "docx", mode=Mode.SKIP)
+
+    assert target.read_bytes() == source.read_bytes()
+    assert outcome.recognized == 0
+
+
+@needs_libreoffice
+def test_everything_is_to_be_read(tmp_path: Path) -> None:
+    """Whoever wants all pages recognized gets what is on them."""
+    target, outcome = run(word(tmp_path, picture()), "docx", mode=Mode.FORCE)
+
+    assert outcome.recognized == 1
+    assert "Before" not in docx.Document(str(target)).paragraphs[0].text
 
 
 def test_word(tmp_path: Path) -> None:
@@ -335,7 +365,7 @@ def test_plain_text_beside_it(tmp_path: Path) -> None:
     source = workbook(tmp_path)
     images: Converter = ImageConverter(max_pixels=40_000_000, max_pages=20)
     pipeline = Pipeline(
-        [OfficeConverter(images, images, timeout_s=1)],
+        [OfficeConverter(images, images, OfficeProgram(timeout_s=1))],
         {"auto": StubEngine()},
         {"txt": TextWriter(), "xlsx": XlsxWriter()},
         keepers=KEEPERS,

@@ -5,6 +5,7 @@ import subprocess
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pikepdf
 import pypdfium2
 import pytest
 from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 
 from app.document import Box, Document, Line, Page, Paragraph, Word
 from app.errors import InvalidFile
@@ -370,7 +372,7 @@ def test_everything_else_of_a_pdf_is_kept(tmp_path: Path) -> None:
 
 
 def test_an_earlier_recognition_is_replaced(tmp_path: Path) -> None:
-    """Its unseen text would be found twice; text that is seen stays."""
+    """Its unseen text would be found twice, and so would text that is seen, which stays drawn."""
     source = tmp_path / "source.pdf"
     with pikepdf.new() as pdf:
         sheet = pdf.add_blank_page(page_size=(400, 300))
@@ -390,10 +392,29 @@ def test_an_earlier_recognition_is_replaced(tmp_path: Path) -> None:
 
     PdfWriter().write(Document([page(LINES[:1])], source), tmp_path / "made.pdf")
 
+    for text in (pdfium_text(tmp_path / "made.pdf"), poppler_text(tmp_path / "made.pdf")):
+        assert "seen" not in text
+        assert LINES[0].text in text
+    with pikepdf.open(tmp_path / "made.pdf") as pdf:
+        drawn = b"".join(part.read_bytes() for part in pdf.pages[0].obj.Contents)
+    assert b"(seen)" in drawn
+    assert b"(unseen)" not in drawn
+
+
+def test_only_what_is_new_is_added_to_a_page_with_text(tmp_path: Path) -> None:
+    """A page whose pictures were read as well keeps its own text."""
+    source = tmp_path / "source.pdf"
+    canvas = Canvas(str(source), pagesize=(400, 300))
+    canvas.drawString(50, 200, "Its own text")
+    canvas.save()
+    own = replace(LINES[0], given=True)
+
+    PdfWriter().write(Document([page([own, LINES[1]])], source), tmp_path / "made.pdf")
+
     text = pdfium_text(tmp_path / "made.pdf")
-    assert "unseen" not in text
-    assert "seen" in text
-    assert LINES[0].text in text
+    assert "Its own text" in text
+    assert own.text not in text
+    assert LINES[1].text in text
 
 
 @pytest.mark.parametrize("mode", ["disable", "generate"])

@@ -1,16 +1,21 @@
 """One document's way, with parts that are easy to look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import docx
+import numpy as np
+import pytest
+
 from app.document import Box, Line, Word
 from app.engines.stub import StubEngine
-from app.errors import InvalidFile
-from app.interfaces import Image, Source, SourcePage
-from app.languages import parse
+from app.errors import InvalidFile, TimedOut
+from app.interfaces import Image, Source, SourcePage, Writer
+from app.languages import Language, parse
 from app.pipeline import Order, Pipeline
+from app.writers.docx import DocxWriter
 from app.writers.txt import TextWriter
 
 
@@ -47,6 +52,10 @@ class Opening:
     ) -> Iterator[Source]:
         yield self.source
 
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 def test_a_page_that_cannot_be_shown_keeps_its_text(tmp_path: Path) -> None:
     def load() -> Image:
@@ -68,3 +77,77 @@ def test_a_page_that_cannot_be_shown_keeps_its_text(tmp_path: Path) -> None:
     )
 
     assert (tmp_path / "out").read_text(encoding="utf-8").split() == ["10a", "10b", "40a", "40b"]
+
+
+def three_pages(bad: set[int]) -> list[SourcePage]:
+    """Pages of noise; the ``bad`` ones cannot be shown."""
+
+    def page(number: int) -> SourcePage:
+        def load() -> Image:
+            if number in bad:
+                raise InvalidFile(f"Page {number} is damaged.")
+            return np.random.default_rng(number).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+
+        return SourcePage(number, 80, 60, 72, load)
+
+    return [page(number) for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "docx"])
+def test_a_bad_page_does_not_lose_the_document(suffix: str, tmp_path: Path) -> None:
+    """It is told which pages could not be read; the others keep their places."""
+    writers: dict[str, Writer] = {"txt": TextWriter(), "docx": DocxWriter()}
+    converter = Opening(Given(three_pages({2})))
+    pipeline = Pipeline([converter], {"auto": StubEngine()}, writers)
+    (tmp_path / "source").write_bytes(b"%PDF-1.7")
+    target = tmp_path / "out"
+
+    outcome = pipeline.run(
+        Order(suffix, parse("English")), tmp_path / "source", tmp_path, target, lambda *_: None
+    )
+
+    assert (outcome.pages, outcome.recognized, outcome.failed) == (3, 2, (2,))
+    if suffix == "txt":
+        pages = target.read_text(encoding="utf-8").split("\f")
+        assert [bool(page) for page in pages] == [True, False, True]
+
+
+def test_a_document_of_bad_pages_is_one(tmp_path: Path) -> None:
+    converter = Opening(Given(three_pages({1, 2, 3})))
+    pipeline = Pipeline([converter], {"auto": StubEngine()}, {"txt": TextWriter()})
+    (tmp_path / "source").write_bytes(b"%PDF-1.7")
+
+    with pytest.raises(InvalidFile, match="Page 3"):
+        pipeline.run(
+            Order("txt", parse("English")),
+            tmp_path / "source",
+            tmp_path,
+            tmp_path / "out",
+            lambda *_: None,
+        )
+
+
+def test_a_page_whose_recognition_fails_becomes_its_picture(tmp_path: Path) -> None:
+    """In formats that show pages."""
+
+    class Failing(StubEngine):
+        def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
+            if image[0, 0, 0] == np.random.default_rng(2).integers(0, 255, 1, dtype=np.uint8)[0]:
+                raise TimedOut("The page took too long.")
+            return super().recognize(image, languages, dpi)
+
+    pipeline = Pipeline(
+        [Opening(Given(three_pages(set())))], {"auto": Failing()}, {"docx": DocxWriter()}
+    )
+    (tmp_path / "source").write_bytes(b"%PDF-1.7")
+
+    outcome = pipeline.run(
+        Order("docx", parse("English")),
+        tmp_path / "source",
+        tmp_path,
+        tmp_path / "out.docx",
+        lambda *_: None,
+    )
+
+    assert outcome.failed == (2,)
+    assert len(docx.Document(str(tmp_path / "out.docx")).inline_shapes) == 1

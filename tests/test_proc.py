@@ -109,6 +109,46 @@ def test_program_dies_with_its_parent(tmp_path: Path) -> None:
     assert _is_gone(int(pid_file.read_text()))
 
 
+def _dialogue(folder: Path, script: str) -> proc.Dialogue:
+    return proc.Dialogue(["sh", "-c", script], cwd=folder, env={}, max_memory_bytes=2**30)
+
+
+def test_a_dialogue_goes_on(tmp_path: Path) -> None:
+    """Each line is answered by the same process, which ends when it hears no more."""
+    dialogue = _dialogue(tmp_path, "while read line; do echo $$ $line; done; echo end > end")
+
+    answers = [dialogue.ask(line, 10).split() for line in ("a", "b")]
+    dialogue.end()
+
+    assert [line for _, line in answers] == ["a", "b"]
+    assert answers[0][0] == answers[1][0]
+    assert (tmp_path / "end").exists()
+
+
+def test_a_dialogue_that_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its whole group, a moment later."""
+    monkeypatch.setattr(proc, "_GRACE_S", 0.1)
+    dialogue = _dialogue(tmp_path, "sleep 100 & echo $!; wait")
+
+    grandchild = int(dialogue.hear(10))
+    with pytest.raises(ToolTimedOut):
+        dialogue.ask("a", 0.1)
+    dialogue.end()
+
+    assert _is_gone(grandchild)
+
+
+def test_a_dialogue_with_nobody(tmp_path: Path) -> None:
+    """A program that has ended is a tool failure, to be told from a slow one."""
+    dialogue = _dialogue(tmp_path, "exit 1")
+
+    with pytest.raises(ToolFailed, match="sh has ended"):
+        dialogue.ask("a", 10)
+    dialogue.end()
+
+
 def _is_gone(pid: int) -> bool:
     """Whether the process ends within a few seconds; a zombie has ended."""
     for _ in range(100):

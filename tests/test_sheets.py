@@ -21,6 +21,7 @@ from app.converters import sheets, workbook
 from app.converters.image import ImageConverter
 from app.converters.inlays import Inlays
 from app.converters.office import OfficeConverter
+from app.converters.office_program import OfficeProgram
 from app.document import Align, Block, Paragraph, Picture, Table
 from app.engines.stub import StubEngine
 from app.errors import InvalidFile, TooLarge
@@ -69,7 +70,7 @@ def only_table(path: Path) -> Table:
 
 def made(path: Path, form: str) -> Path:
     """What the pipeline makes of it; a page that had to be laid out would be an error."""
-    converter = OfficeConverter(IMAGES, IMAGES, timeout_s=1)
+    converter = OfficeConverter(IMAGES, IMAGES, OfficeProgram(timeout_s=1))
     pipeline = Pipeline([converter], {"auto": StubEngine()}, WRITERS)
     target = path.parent / f"out.{form}"
     with tempfile.TemporaryDirectory() as work:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.document import Box, Cell, Document, Line, Page, Paragraph, Table, Word
+from app.document import Box, Cell, Document, Line, Page, Paragraph, Rule, Rules, Table, Word
 from app.interfaces import Image
 from app.layout.blocks import blocks
 from app.layout.drawn import drawn_tables, may_hold_tables
-from app.layout.rules import Rule, Rules, find_rules
+from app.layout.rules import find_rules
 from app.writers.docx import DocxWriter
 from app.writers.txt import TextWriter
 from app.writers.xlsx import XlsxWriter

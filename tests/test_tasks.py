@@ -12,7 +12,7 @@ from sqlalchemy import update
 from app import callbacks, db
 from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
-from app.pipeline import Pipeline
+from app.pipeline import Order, Outcome, Pipeline
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import picture
@@ -52,6 +52,26 @@ def test_a_task_runs_to_its_result(tasks: Tasks, source: Path, tmp_path: Path) -
     assert (done.input_media_type, done.output_media_type) == ("image/png", "text/plain")
     assert done.leased_by is None
     assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+
+
+def test_pages_that_could_not_be_read_are_named(
+    tasks: Tasks, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is complete; a client can tell the pages from a column of their own."""
+    failed = tuple(range(2, 30))
+    outcome = Outcome("application/pdf", "text/plain", 40, 12, failed)
+
+    def run(order: Order, source: Path, work: Path, target: Path, *others: object) -> Outcome:
+        target.write_text("text")
+        return outcome
+
+    monkeypatch.setattr(tasks.pipeline, "run", run)
+
+    done = tasks.get(OWNER, tasks.submit(OWNER, TEXT, source).id)
+
+    assert done.state == State.COMPLETE
+    assert done.state_detail.endswith(" 19, 20, 21 and 8 more")
+    assert done.failed_pages == ",".join(map(str, failed))
 
 
 def test_second_delivery_is_harmless(tasks: Tasks, source: Path) -> None:
@@ -219,6 +239,9 @@ def _while_running(tasks: Tasks, act: Callable[[], None]) -> None:
             outcome = inner.run(*args, **kwargs)
             act()
             return outcome
+
+        def close(self) -> None:
+            inner.close()
 
     tasks.__dict__["pipeline"] = Interrupted()
 

@@ -225,7 +225,7 @@ def _parse_json(body: bytes) -> dict[str, str]:
 
 _TEXT_FIELDS = frozenset(
     {*FILE_FIELDS, "image_url", "url", "format", "language", "password"}
-    | {"callback_url", "filename", "sync", "return_text", "pdfa"}
+    | {"callback_url", "filename", "sync", "return_text", "pdfa", "mode"}
 )
 
 

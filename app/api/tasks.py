@@ -17,6 +17,7 @@ from app.api.waiting import Waiting
 from app.db import Task
 from app.errors import BadRequest, State
 from app.fetch import Fetcher
+from app.reading import Mode
 from app.record import record
 from app.tasks import Submission, Tasks
 
@@ -127,6 +128,9 @@ class TaskRoutes:
         password = form.get("password")
         if password and len(password) > _MOST_PASSWORD:
             raise BadRequest(f"password must have at most {_MOST_PASSWORD} characters.")
+        mode = form.get("mode") or Mode.AUTO
+        if mode not in _MODES:
+            raise BadRequest(f"mode must be one of {', '.join(_MODES)} (in lower case).")
         filename = form.get("filename") or form.file_name
         return Submission(
             format=wanted,
@@ -138,14 +142,16 @@ class TaskRoutes:
             callback_url=callback,
             return_text=_flag(form, "return_text", default=False),
             pdfa=_flag(form, "pdfa", default=False),
+            mode=Mode(mode),
         )
 
     async def _answer(self, task: Task, base: str, fresh: bool = False) -> Response:
-        return JSONResponse(await self._envelope(task, base, fresh))
-
-    async def _envelope(self, task: Task, base: str, fresh: bool = False) -> dict[str, Any]:
         if not fresh:
             task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+        headers = {"X-OCR-Failed-Pages": task.failed_pages} if task.failed_pages else None
+        return JSONResponse(await self._envelope(task, base), headers=headers)
+
+    async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
         text = None
         if task.return_text and task.state == State.COMPLETE:
             text = await run_in_threadpool(self._tasks.text, task)
@@ -161,6 +167,7 @@ class TaskRoutes:
             final = await self._waiting.until_final(task.id, step)
             waited += step
         try:
+            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
             envelope = await self._envelope(task, base)
         except Exception:  # Deleted meanwhile; the status line is gone, so say it in the record.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
@@ -178,6 +185,7 @@ def _flag(form: Form, name: str, *, default: bool) -> bool:
     return value == "1"
 
 
+_MODES = [mode.value for mode in Mode]
 _FIELDS: dict[str, Any] = {
     "image_file": {"type": "string", "format": "binary", "description": "The document."},
     "image_url": {
@@ -204,6 +212,13 @@ _FIELDS: dict[str, Any] = {
         "enum": ["0", "1"],
         "default": "0",
         "description": "1: add the plain text to the record as `text`.",
+    },
+    "mode": {
+        "type": "string",
+        "enum": _MODES,
+        "default": Mode.AUTO.value,
+        "description": "What is recognized of a document that has text of its own: what cannot be"
+        " trusted, and pictures (auto), every page (force), pages without text (skip).",
     },
     "pdfa": {
         "type": "string",

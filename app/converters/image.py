@@ -43,6 +43,12 @@ class ImageConverter:
                 count = _count_frames(image, self._max_pages)
             yield _ImageSource(image, source, work, count, self._max_pixels)
 
+    def prepare(self) -> None:
+        """Nothing is to be started."""
+
+    def close(self) -> None:
+        """Nothing is to be ended."""
+
     def _open(self, file: BinaryIO, source: Path) -> PIL.Image.Image:
         if media.detect(source) != media.BMP:
             with _decoding():

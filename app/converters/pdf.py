@@ -9,6 +9,7 @@ import pikepdf
 from app import media
 from app.converters import poppler
 from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
+from app.document import Line, Rules
 from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Image, Source, SourcePage
 
@@ -43,6 +44,12 @@ class PdfConverter:
         with closing(document):
             self._check_count(document.page_count)
             yield _PdfiumSource(readable, document, self._page_timeout_s)
+
+    def prepare(self) -> None:
+        """Nothing is to be started."""
+
+    def close(self) -> None:
+        """Nothing is to be ended."""
 
     def _readable(self, source: Path, work: Path, password: str | None) -> Path:
         """``source``, or a copy without password or damage. Raises EncryptedDocument."""
@@ -81,7 +88,7 @@ class PdfConverter:
             raise InvalidFile("The document has no pages.")
         if count > self._max_pages:
             raise TooLarge(
-                f"The document has {count} pages; at most {self._max_pages} are accepted."
+                f"The document has more than the {self._max_pages} pages that are accepted."
             )
 
 
@@ -156,10 +163,34 @@ class _PdfiumSource:
         def load() -> Image:
             try:
                 return self._document.render(index, facts.width, facts.height)
-            except Refused as error:
-                raise InvalidFile(f"Page {index + 1} is damaged.") from error
+            except Refused:
+                return poppler.rasterize_as(
+                    self.original, index + 1, facts.width, facts.height, self._page_timeout_s
+                )
 
-        return SourcePage(index + 1, facts.width, facts.height, facts.dpi, load, lines=facts.lines)
+        def layer() -> tuple[Line, ...]:
+            try:
+                return self._document.layer(index, facts.dpi / 72)
+            except Refused:
+                return ()
+
+        def rules() -> Rules | None:
+            try:
+                return self._document.rules(index, facts.dpi / 72)
+            except Refused:
+                return None
+
+        return SourcePage(
+            index + 1,
+            facts.width,
+            facts.height,
+            facts.dpi,
+            load,
+            lines=facts.lines,
+            rules=None if facts.lines is None else rules,
+            layer=layer if facts.lines is None else None,
+            pictures=facts.pictures,
+        )
 
 
 class _PopplerSource:

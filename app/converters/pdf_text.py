@@ -63,16 +63,9 @@ def lines_of(characters: Characters, width: float, height: float) -> tuple[Line,
 
     Only what lies outside of the page, where nobody can see it, is left out.
     """
-    shown = (
-        found
-        for found in _words(_decoded(characters))
-        if found.box.right > 0
-        and found.box.left < width
-        and found.box.bottom > 0
-        and found.box.top < height
-    )
+    rows = _rows(_words(_decoded(characters), width, height))
     styles = characters.styles
-    return tuple(line for row in _rows(shown) for line in _split_at_gaps(row, styles))
+    return tuple(line for row in rows for line in _split_at_gaps(row, styles))
 
 
 _HIDDEN = {0x200B, 0x2060, 0xFEFF}  # Have no width, and no other use than to divide or join.
@@ -141,10 +134,10 @@ class _Way(IntEnum):
 
 
 class _Found(NamedTuple):
-    """A word, whether a new line begins with it, and which way it runs."""
+    """A word, whether it goes on in the line of the one before, and which way it runs."""
 
     word: Word
-    breaks: bool
+    continues: bool
     way: int
     falls: bool  # Its last character stands below its first.
     size: float  # The height of its characters, or their width if that is more.
@@ -155,7 +148,7 @@ class _Found(NamedTuple):
         return self.word.box
 
 
-def _words(characters: Characters) -> Iterator[_Found]:
+def _words(characters: Characters, width: float, height: float) -> Iterator[_Found]:
     where = characters.visible
     if not len(where):
         return
@@ -201,26 +194,33 @@ def _words(characters: Characters) -> Iterator[_Found]:
         [_Way.UNKNOWN, _Way.ACROSS, _Way.DOWN],
         _Way.ASLANT,
     )
+    box = np.stack(
+        [
+            np.minimum.reduceat(left, firsts),
+            np.minimum.reduceat(top, firsts),
+            np.maximum.reduceat(right, firsts),
+            np.maximum.reduceat(bottom, firsts),
+        ]
+    )
+    kept = (box[2] > 0) & (box[0] < width) & (box[3] > 0) & (box[1] < height)
     columns = (
-        firsts,
-        ends,
-        (where if characters.places is None else characters.places[where])[firsts],
-        np.concatenate(([True], ~touching))[firsts],
-        np.concatenate(([True], breaks))[firsts],
-        ways,
-        down > 0,
-        high,
-        np.minimum.reduceat(left, firsts),
-        np.minimum.reduceat(top, firsts),
-        np.maximum.reduceat(right, firsts),
-        np.maximum.reduceat(bottom, firsts),
+        firsts[kept],
+        ends[kept],
+        (where if characters.places is None else characters.places[where])[firsts[kept]],
+        np.concatenate(([True], ~touching))[firsts[kept]],
+        ~np.concatenate(([True], breaks))[firsts[kept]]
+        & _continue(box[:, kept], ways[kept], high[kept]),
+        ways[kept],
+        down[kept] > 0,
+        high[kept],
+        *box[:, kept],
     )
     text = text.replace(chr(HYPHEN), "-")
-    for first, end, place, spaced, starts_line, way, falls, tall, *box in zip(
+    for first, end, place, spaced, continues, way, falls, tall, *sides in zip(
         *(column.tolist() for column in columns), strict=True
     ):
-        word = Word(text[first:end], Box(*box), spaced=spaced)
-        yield _Found(word, starts_line, way, falls, tall, place)
+        word = Word(text[first:end], Box(*sides), spaced=spaced)
+        yield _Found(word, continues, way, falls, tall, place)
 
 
 def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -258,40 +258,53 @@ def _any_between(flags: NDArray[np.bool_], where: NDArray[np.intp]) -> NDArray[n
     return found
 
 
+def _continue(
+    boxes: NDArray[np.float64], ways: NDArray[np.int_], sizes: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which words stand on one base line with the one before, whichever way it runs.
+
+    ``boxes`` have shape (4, n); ``ways`` and ``sizes`` are as in ``_Found``.
+    """
+    left, top, right, bottom = boxes
+    shared_x = np.minimum(right[1:], right[:-1]) - np.maximum(left[1:], left[:-1])
+    shared_y = np.minimum(bottom[1:], bottom[:-1]) - np.maximum(top[1:], top[:-1])
+    reach = np.maximum(sizes[1:], sizes[:-1])
+    most = np.maximum(ways[1:], ways[:-1])
+    # Next to each other; where a single character or none tells the way, below each other.
+    level = shared_y > 0.4 * np.minimum(*_pairs(bottom - top))
+    script = _are_scripts(boxes.T[:-1], boxes.T[1:])
+    below = (shared_x > 0.4 * np.minimum(*_pairs(right - left))) & (-shared_y < 1.5 * reach)
+    across = (ways[1:] == _Way.ACROSS) | (ways[:-1] == _Way.ACROSS)
+    found = np.select(
+        [
+            (most <= _Way.ACROSS) & (level | script),
+            across,
+            most == _Way.ASLANT,
+        ],
+        [
+            np.ones(len(most), np.bool_),
+            np.zeros(len(most), np.bool_),
+            np.maximum(-shared_x, -shared_y) < reach,
+        ],
+        below,
+    )
+    return np.concatenate(([False], found))
+
+
+def _pairs(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return values[1:], values[:-1]
+
+
 def _rows(words: Iterable[_Found]) -> Iterator[list[_Found]]:
-    """Neighbours in the layer that stand on one base line, whichever way it runs."""
+    """Words on one base line together."""
     row: list[_Found] = []
     for found in words:
-        if row and (found.breaks or not _continues(row[-1], found)):
+        if row and not found.continues:
             yield row
             row = []
         row.append(found)
     if row:
         yield row
-
-
-def _is_script(a: Box, b: Box) -> bool:
-    boxes = np.array([[(box.left, box.top, box.right, box.bottom)] for box in (a, b)])
-    return bool(_are_scripts(boxes[0], boxes[1])[0])
-
-
-def _continues(last: _Found, found: _Found) -> bool:
-    a, b = last.word.box, found.word.box
-    shared_y = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if max(last.way, found.way) <= _Way.ACROSS and _is_script(a, b):
-        return True
-    if last.way <= _Way.ACROSS and found.way <= _Way.ACROSS:
-        if shared_y > 0.4 * min(a.height, b.height):
-            return True
-        if _Way.ACROSS in (last.way, found.way):
-            return False
-    elif _Way.ACROSS in (last.way, found.way):
-        return False
-    shared_x = min(a.right, b.right) - max(a.left, b.left)
-    reach = max(last.size, found.size)
-    if _Way.ASLANT in (last.way, found.way):
-        return max(-shared_x, -shared_y) < reach
-    return shared_x > 0.4 * min(a.width, b.width) and -shared_y < 1.5 * reach
 
 
 def _split_at_gaps(row: list[_Found], styles: Styles | None) -> Iterator[Line]:
@@ -327,7 +340,8 @@ def _line(row: list[_Found], styles: Styles | None) -> Line:
         found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
     )
     box = Box.around(word.box for word in words)
-    return Line(words, box, vertical, style=None if styles is None else _style(row, styles))
+    style = None if styles is None else _style(row, styles)
+    return Line(words, box, vertical, style=style, given=True)
 
 
 def _style(row: list[_Found], styles: Styles) -> Style | None:

@@ -4,11 +4,12 @@ PDFium may only be used by one thread of a process, whatever the document.
 """
 
 import ctypes
+import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
+from app.converters.pdf_rules import Matrix, rules_of, times
 from app.converters.pdf_sheet import Sheet, choose_dpi
 from app.converters.pdf_styles import StylesOf
 from app.converters.pdf_text import HYPHEN, REPLACEMENT, Characters, is_legible, lines_of
-from app.document import Line
-from app.interfaces import Image
+from app.document import Box, Line, Rules
+from app.interfaces import Image, SourcePicture
 
 
 class Refused(Exception):
@@ -40,6 +42,7 @@ class PageFacts:
     height: int
     dpi: float
     lines: tuple[Line, ...] | None
+    pictures: tuple[SourcePicture, ...]
 
 
 class PdfiumDocument:
@@ -48,6 +51,7 @@ class PdfiumDocument:
     def __init__(self, path: Path, password: str | None, max_pixels: int) -> None:
         """Raises Refused, PasswordRefused."""
         self._max_pixels = max_pixels
+        self._open: tuple[int, pdfium.FPDF_PAGE] | None = None  # The page that was used last.
         secret = None if password is None else password.encode(errors="replace") + b"\0"
         self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", secret)
         if not self._document:
@@ -57,6 +61,7 @@ class PdfiumDocument:
 
     def close(self) -> None:
         """Give back what the document holds."""
+        self._close_page()
         pdfium.FPDF_CloseDocument(self._document)
 
     @property
@@ -84,42 +89,66 @@ class PdfiumDocument:
     def is_blank(self, index: int) -> bool:
         """Whether nothing at all is drawn on the page."""
         try:
-            with self._page(index) as page:
-                return bool(pdfium.FPDFPage_CountObjects(page) <= 0)
+            return bool(pdfium.FPDFPage_CountObjects(self._page(index)) <= 0)
         except Refused:
             return False
 
     def facts(self, index: int) -> PageFacts:
         """Size and text layer of the page with ``index`` from 0. Raises Refused."""
-        with self._page(index) as page:
-            return _facts(page, self._max_pixels)
+        return _facts(self._page(index), self._max_pixels)
+
+    def layer(self, index: int, scale: float) -> tuple[Line, ...]:
+        """The page's text layer, whatever it is worth, ``scale`` pixels a point. Raises Refused."""
+        page = self._page(index)
+        sheet = _sheet(page)
+        with _text_page(page) as text:
+            points = _characters(text, max(0, pdfium.FPDFText_CountChars(text)), sheet)
+            return _lines(text, points, sheet, scale)
+
+    def rules(self, index: int, scale: float) -> Rules | None:
+        """The rules that the page draws, ``scale`` pixels a point; None if that is hard to tell.
+
+        Raises Refused.
+        """
+        page = self._page(index)
+        sheet = _sheet(page)
+        art = _survey(page, sheet)
+        if art.covered > _MUCH_PICTURE:
+            return None  # They may be in its images.
+        rules = rules_of(_paths(page), sheet, scale)
+        if rules is not None and (art.covered or art.shaded):
+            rules = replace(rules, alone=False)
+        return rules
 
     def render(self, index: int, width: int, height: int) -> Image:
         """The page as it is looked at, with what is filled in in its forms. Raises Refused."""
-        with self._page(index) as page:
-            return _render(page, width, height)
+        return _render(self._page(index), width, height)
 
-    @contextmanager
-    def _page(self, index: int) -> Iterator[pdfium.FPDF_PAGE]:
+    def _page(self, index: int) -> pdfium.FPDF_PAGE:
+        """The page, which stays open until another one is used."""
+        if self._open is not None and self._open[0] == index:
+            return self._open[1]
+        self._close_page()
         page = pdfium.FPDF_LoadPage(self._document, index)
+        if page and _has_filled_fields(page):
+            # Makes them part of the page, in memory: the text layer has no annotations.
+            pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+            pdfium.FPDF_ClosePage(page)
+            page = pdfium.FPDF_LoadPage(self._document, index)
         if not page:
             raise Refused
-        try:
-            if _has_filled_fields(page):
-                # Makes them part of the page, in memory: the text layer has no annotations.
-                pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
-                pdfium.FPDF_ClosePage(page)
-                page = pdfium.FPDF_LoadPage(self._document, index)
-                if not page:
-                    raise Refused
-            yield page
-        finally:
-            if page:
-                pdfium.FPDF_ClosePage(page)
+        self._open = index, page
+        return page
+
+    def _close_page(self) -> None:
+        if self._open is not None:
+            pdfium.FPDF_ClosePage(self._open[1])
+            self._open = None
 
 
 _FEW_CHARACTERS = 20  # A stamp or page number; if images cover half the page, they matter more.
 _FULL_PAGE = 0.8  # Share of a page that the image of a scan covers.
+_MUCH_PICTURE = 0.3  # Share of a page whose images may be pictures of tables.
 
 
 def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
@@ -140,15 +169,47 @@ def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
         dpi = choose_dpi(sheet, None if trusted else art.resolution, max_pixels // 4)
         scale = dpi / 72
         if trusted:
-            pixels = Characters(
-                points.codes, points.boxes * scale, points.generated, StylesOf(text, scale)
-            )
-            lines = lines_of(pixels, sheet.width * scale, sheet.height * scale)
+            lines = _lines(text, points, sheet, scale)
     if not trusted and not shown and art.covered == 0 and _is_white(page, sheet):
         lines = ()
     return PageFacts(
-        max(1, round(sheet.width * scale)), max(1, round(sheet.height * scale)), dpi, lines
+        max(1, round(sheet.width * scale)),
+        max(1, round(sheet.height * scale)),
+        dpi,
+        lines,
+        _pictures(art, sheet, scale) if trusted else (),
     )
+
+
+def _lines(
+    text: pdfium.FPDF_TEXTPAGE, points: Characters, sheet: Sheet, scale: float
+) -> tuple[Line, ...]:
+    pixels = Characters(points.codes, points.boxes * scale, points.generated, StylesOf(text, scale))
+    return lines_of(pixels, sheet.width * scale, sheet.height * scale)
+
+
+def _pictures(art: "_Art", sheet: Sheet, scale: float) -> tuple[SourcePicture, ...]:
+    """The larger pictures on the page, in pixels."""
+    if not art.images:
+        return ()
+    sides = np.array([box for _, box in art.images])[:, [0, 3, 2, 1]]
+    return tuple(
+        SourcePicture(Box(*(scale * side for side in box)), _digest(item))
+        for (item, _), box in zip(art.images, sheet.turned(sides).tolist(), strict=True)
+    )
+
+
+_LARGEST_DIGESTED = 2**20  # Bytes.
+
+
+def _digest(image: pdfium.FPDF_PAGEOBJECT) -> bytes:
+    """The same for the same image; empty for what is too large to be compared."""
+    length = pdfium.FPDFImageObj_GetImageDataRaw(image, None, 0)
+    if not 0 < length <= _LARGEST_DIGESTED:
+        return b""
+    data = ctypes.create_string_buffer(length)
+    pdfium.FPDFImageObj_GetImageDataRaw(image, data, length)
+    return hashlib.blake2b(data.raw, digest_size=16).digest()
 
 
 def _sheet(page: pdfium.FPDF_PAGE) -> Sheet:
@@ -161,6 +222,10 @@ def _sheet(page: pdfium.FPDF_PAGE) -> Sheet:
     return Sheet(box.left, box.bottom, box.right, box.top, turns)
 
 
+_Sides = tuple[float, float, float, float]
+"""Left, bottom, right, top on the page, in points."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Art:
     """What is on a page besides text."""
@@ -168,6 +233,8 @@ class _Art:
     covered: float  # Share of the page under images.
     resolution: float | None  # Of the image that covers the page, in its pixels per inch.
     hides_text: bool  # Whether such an image was drawn over all text.
+    images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]]  # The larger ones.
+    shaded: bool  # Whether colours run into each other.
 
 
 _MAX_OBJECTS = 50_000
@@ -175,32 +242,48 @@ _MAX_OBJECTS = 50_000
 
 def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
     covered, resolution, hides_text, seen_text = 0.0, None, False, False
+    images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]] = []
+    shaded = False
     area = sheet.width * sheet.height
     for kind, item, matrix in _objects(page):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
             hides_text, seen_text = False, True
+        elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
+            shaded = True
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             box = _bounds(item, matrix)
             across = min(box[2], sheet.right) - max(box[0], sheet.left)
             down = min(box[3], sheet.top) - max(box[1], sheet.bottom)
             share = max(0.0, across) * max(0.0, down) / area
             covered += share
+            if share >= _LARGE_IMAGE and min(across, down) >= _LEAST_SIDE:
+                left, right = max(box[0], sheet.left), min(box[2], sheet.right)
+                images.append(
+                    (item, (left, max(box[1], sheet.bottom), right, min(box[3], sheet.top)))
+                )
             if share >= _FULL_PAGE:
                 resolution = max(resolution or 0, _pixels_per_inch(item, box)) or None
                 hides_text = seen_text and not pdfium.FPDFPageObj_HasTransparency(item)
-    return _Art(min(1.0, covered), resolution, hides_text)
+    return _Art(min(1.0, covered), resolution, hides_text, images, shaded)
 
 
-_Matrix = tuple[float, float, float, float, float, float]
+_LARGE_IMAGE = 0.01  # Share of the page of an image in which there may be text,
+_LEAST_SIDE = 20.0  # and its shorter side in points.
 
 
-def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
-    """Text and images, in the order they are drawn, also those in forms."""
+def _paths(page: pdfium.FPDF_PAGE) -> Iterator[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]]:
+    for kind, item, matrix in _objects(page):
+        if kind == pdfium.FPDF_PAGEOBJ_PATH:
+            yield item, matrix
+
+
+def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, Matrix]]:
+    """What is drawn, in order, also in forms."""
     budget = _MAX_OBJECTS
 
     def walk(
-        count: int, get: Callable[[Any, int], Any], parent: Any, matrix: _Matrix, depth: int
-    ) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, _Matrix]]:
+        count: int, get: Callable[[Any, int], Any], parent: Any, matrix: Matrix, depth: int
+    ) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, Matrix]]:
         nonlocal budget
         for index in range(min(count, budget)):
             budget -= 1
@@ -213,30 +296,17 @@ def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJE
                     pdfium.FPDFFormObj_CountObjects(item),
                     pdfium.FPDFFormObj_GetObject,
                     item,
-                    _times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
+                    times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
                     depth + 1,
                 )
-            elif kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_IMAGE):
+            else:
                 yield kind, item, matrix
 
     count = pdfium.FPDFPage_CountObjects(page)
     yield from walk(count, pdfium.FPDFPage_GetObject, page, (1, 0, 0, 1, 0, 0), 0)
 
 
-def _times(m: _Matrix, n: _Matrix) -> _Matrix:
-    """First ``m``, then ``n``."""
-    return (
-        m[0] * n[0] + m[1] * n[2],
-        m[0] * n[1] + m[1] * n[3],
-        m[2] * n[0] + m[3] * n[2],
-        m[2] * n[1] + m[3] * n[3],
-        m[4] * n[0] + m[5] * n[2] + n[4],
-        m[4] * n[1] + m[5] * n[3] + n[5],
-    )
-
-
-def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: _Matrix) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top on the page, in points."""
+def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> _Sides:
     edges = [ctypes.c_float() for _ in range(4)]
     if not pdfium.FPDFPageObj_GetBounds(item, *edges):
         return 0.0, 0.0, 0.0, 0.0
@@ -247,7 +317,7 @@ def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: _Matrix) -> tuple[float, float
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _pixels_per_inch(item: pdfium.FPDF_PAGEOBJECT, box: tuple[float, float, float, float]) -> float:
+def _pixels_per_inch(item: pdfium.FPDF_PAGEOBJECT, box: _Sides) -> float:
     width, height = ctypes.c_uint(), ctypes.c_uint()
     if not pdfium.FPDFImageObj_GetImagePixelSize(item, width, height):
         return 0.0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pdf2image
+import PIL.Image
 from pdf2image.exceptions import PDFPopplerTimeoutError
 
 from app.errors import InvalidFile, TimedOut
@@ -36,6 +37,14 @@ def rasterize(path: Path, number: int, longer_side: int, timeout_s: float) -> Im
         raise TimedOut(f"Page {number} took too long.") from error
     except Exception as error:
         raise InvalidFile(f"Page {number} is damaged.") from error
+
+
+def rasterize_as(path: Path, number: int, width: int, height: int, timeout_s: float) -> Image:
+    """The page, ``width`` × ``height`` pixels, as another program would have made it."""
+    image = rasterize(path, number, max(width, height), timeout_s)
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(PIL.Image.fromarray(image).resize((width, height)))
 
 
 def _whole(seconds: float) -> int:

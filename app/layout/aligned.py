@@ -7,12 +7,12 @@ from statistics import median
 
 import numpy as np
 
-from app.document import Table
+from app.document import Rule, Table
 from app.layout.cells import table_of
 from app.layout.columns import has_cells
 from app.layout.frame import Frame, Item, Row, rows
 from app.layout.order import has_columns
-from app.layout.rules import Rule, whole
+from app.layout.rules import whole
 
 
 def ruled_tables(
@@ -31,11 +31,18 @@ def ruled_tables(
             inside += _continuing(left, inside, zone[-1])
             inside += _adjoining(left, inside, zone[0])
             table = table_of(rows(inside), zone, rules, frame)
-            if table is not None:
+            if table is not None and not _is_page(table):
                 tables.append(table)
                 taken = set(map(id, inside))
                 left = [item for item in left if id(item) not in taken]
     return tables, left
+
+
+def _is_page(table: Table) -> bool:
+    """Whether most of the text runs across: rules part what stands below each other on a page."""
+    lengths = [(cell, sum(len(each.text) for each in cell.paragraphs)) for cell in table.cells]
+    across = sum(length for cell, length in lengths if cell.column_span == table.columns)
+    return 2 * across > sum(length for _, length in lengths)
 
 
 def aligned_tables(found: Sequence[Row], frame: Frame) -> Iterator[Table | list[Row]]:

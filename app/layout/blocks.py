@@ -9,16 +9,16 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Block, Box, Line, Paragraph, Picture, Table, Word
+from app.document import Block, Box, Line, Paragraph, Picture, Rule, Rules, Table, Word
 from app.layout.aligned import aligned_tables, ruled_tables
 from app.layout.drawn import drawn_tables, may_hold_tables
-from app.layout.formulas import with_formulas
+from app.layout.formulas import has_formulas, with_formulas
 from app.layout.frame import Frame, Item, rows
 from app.layout.grid import is_inside
 from app.layout.kinds import aligned, aligned_cells, classified
 from app.layout.order import flowing, paragraphs, regions
 from app.layout.pictures import cut_out, find_pictures
-from app.layout.rules import Rule, Rules, find_rules
+from app.layout.rules import find_rules
 
 Image = NDArray[np.uint8]
 
@@ -29,18 +29,22 @@ def blocks(
     width: float,
     height: float,
     looks: bool = False,
+    drawn: Callable[[], Rules | None] | None = None,
 ) -> tuple[Block, ...]:
     """The lines of a page of ``width`` × ``height`` pixels as blocks.
 
     No word is lost or invented; one that runs over the rule between two cells is parted there.
-    ``load`` gives the page's picture, and is called only where there may be a table, or if it
-    matters how the page ``looks``: then pictures are found. Without it no rules are seen.
+    ``load`` gives the page's picture, and is called only where there may be a table whose rules
+    ``drawn`` does not tell, or if it matters how the page ``looks``: then pictures are found.
     """
     lines = [line for line in lines if line.words]
-    if not looks and not may_hold_tables(lines):
-        load = None
-    image = load() if load is not None else None
-    rules = Rules() if image is None else find_rules(image)
+    rules: Rules | None = Rules()
+    if looks or may_hold_tables(lines):
+        rules = drawn() if drawn is not None else None
+    plain = rules is not None and (not looks or (rules.alone and not has_formulas(lines)))
+    image = load() if load is not None and not plain else None
+    if rules is None:
+        rules = Rules() if image is None else find_rules(image)
     tables, others = drawn_tables(lines, rules, width, height)
     frame = Frame.of(others, width)
     items = [Item(line, frame(line.box)) for line in others]
@@ -63,7 +67,9 @@ def _pictures(
 ) -> tuple[list[Picture], list[Line]]:
     """The pictures on a page with the text in them, and the lines that stand in none."""
     scale = width / image.shape[1]
-    pixels = [_scaled(line.box, 1 / scale) for line in lines]
+    # What was read in pictures of a page with a text of its own does not hide them.
+    own = [line for line in lines if line.given] or lines
+    pixels = [_scaled(line.box, 1 / scale) for line in own]
     places = find_pictures(image, pixels, [_scaled(table.box, 1 / scale) for table in tables])
     left = list(lines)
     pictures: list[Picture] = []

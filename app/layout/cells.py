@@ -11,11 +11,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Cell, Table
+from app.document import Box, Cell, Rule, Table
 from app.layout.columns import edge, gaps, has_cells, without_marker
 from app.layout.frame import Frame, Item, Row
 from app.layout.order import paragraphs
-from app.layout.rules import SAME, Rule
+from app.layout.rules import SAME
 
 _SPACE = 0.5  # Heights of a line; no space between words is wider.
 _MOST_HEAD = 6  # Rows of headings.

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Line, Table, Word, is_unspaced
+from app.document import Line, Rule, Rules, Table, Word, is_unspaced
 from app.layout.columns import has_cells
 from app.layout.frame import Item, rows
 from app.layout.grid import (
@@ -19,7 +19,6 @@ from app.layout.grid import (
     with_undrawn_columns,
     with_undrawn_rows,
 )
-from app.layout.rules import Rule, Rules
 
 
 def drawn_tables(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from app.document import Block, Box, Kind, Paragraph, Picture
+from app.document import Block, Box, Kind, Line, Paragraph, Picture
 from app.layout.pictures import Image, cut_out
 
 REPLACEMENT = "\ufffd"
+
+
+def has_formulas(lines: Sequence[Line]) -> bool:
+    """Whether there are signs that nobody knows."""
+    return any(REPLACEMENT in line.text for line in lines)
 
 
 def with_formulas(blocks: Sequence[Block], image: Image, scale: float) -> list[Block]:
@@ -21,7 +27,7 @@ def with_formulas(blocks: Sequence[Block], image: Image, scale: float) -> list[B
     while start < len(blocks):
         end = _end(blocks, start)
         group = [block for block in blocks[start:end] if isinstance(block, Paragraph)]
-        if any(_is_unknown(paragraph) for paragraph in group):
+        if _may_be_part(blocks[start]) and any(REPLACEMENT in each.text for each in group):
             found.append(_picture(group, image, scale))
         else:
             found += blocks[start:end]
@@ -46,10 +52,13 @@ def _may_be_part(block: Block) -> bool:
         isinstance(block, Paragraph)
         and len(block.lines) <= _MOST_LINES
         and block.kind in (Kind.TEXT, Kind.HEADING)
+        and len(_WORDS.findall(block.text)) <= _MOST_WORDS
     )
 
 
 _MOST_LINES = 2
+_MOST_WORDS = 3  # In a formula, or a part of one; a text with more is a text with a formula in it.
+_WORDS = re.compile(r"[^\W\d_]{3,}")
 _ROOM = 0.15  # Around a formula, in heights of its lines.
 _NEAR = 2.0  # Heights of a line between parts of a formula.
 
@@ -59,10 +68,6 @@ def _is_beside(box: Box, other: Box) -> bool:
     common = min(box.bottom, other.bottom) - max(box.top, other.top)
     apart = max(box.left, other.left) - min(box.right, other.right)
     return common > size / 2 and apart < _NEAR * size
-
-
-def _is_unknown(paragraph: Paragraph) -> bool:
-    return REPLACEMENT in paragraph.text
 
 
 def _picture(group: Sequence[Paragraph], image: Image, scale: float) -> Picture:

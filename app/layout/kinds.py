@@ -204,16 +204,16 @@ def aligned_cells(table: Table) -> Table:
 
 def _in_one_size(table: Table) -> Table:
     """The table; what was seen of single figures and short words tells little of their size."""
-    sizes = sorted(
-        line.style.size
+    seen = [
+        (line.style.size, len(line.text))
         for cell in table.cells
         for paragraph in cell.paragraphs
         for line in paragraph.lines
-        for _ in line.text
         if line.style is not None
-    )
-    if not sizes:
+    ]
+    if len({size for size, _ in seen}) < 2:
         return table
+    sizes = sorted(size for size, length in seen for _ in range(length))
     usual = sizes[len(sizes) // 2]
 
     def resized(paragraph: Paragraph) -> Paragraph:

@@ -259,6 +259,7 @@ def _concatenate(first: Line, second: Line) -> Line:
         first.vertical,
         first.slope,
         _common_style(first, second),
+        first.given and second.given,
     )
 
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.document import Rule, Rules
 from app.layout.reduced import reduced
 
 SAME = 3.0  # Pixels; level rules that near in height are one.
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A straight line, level or upright, in pixels of its page."""
-
-    at: float  # The y of a level one, the x of an upright one.
-    start: float  # Its left or upper end,
-    stop: float  # and the other one.
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is drawn on a page."""
-
-    level: tuple[Rule, ...] = ()
-    upright: tuple[Rule, ...] = ()
 
 
 def find_rules(image: NDArray[np.uint8]) -> Rules:

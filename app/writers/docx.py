@@ -279,12 +279,12 @@ class _Body:
             last = None if self._last is self._before_page or self._break else self._last
             if last is None:
                 last = self._thin_paragraph(0)
-                last.add_run(" ")
-            # LibreOffice hides what hangs on hidden text, or stands before it.
-            _hide_words(picture, last)
             run = last.add_run()
             shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
             _describe(shape, picture)
+            # LibreOffice hides what hangs on hidden text, and paragraphs that have no other.
+            last.add_run(" ")
+            _hide_words(picture, last)
             hang(shape, picture, page, is_covered(picture, page))
             return
         gap = self._before(picture.box.top / page.dpi * 72)
@@ -330,7 +330,7 @@ def _describe(shape: InlineShape, picture: Picture) -> None:
 def _hide_words(picture: Picture, paragraph: DocxParagraph) -> None:
     """Keep the text in a picture as text that is not shown."""
     if text := _words_in(picture):
-        docx_text.hide(paragraph, f" {text}" if paragraph.text else text)
+        docx_text.hide(paragraph, f" {text}" if paragraph.text.strip() else text)
 
 
 _LONGEST_DESCRIPTION = 2000

@@ -28,6 +28,8 @@ def is_rtl(table: Table) -> bool:
 
 def width_of(text: str) -> int:
     """How wide ``text`` is in characters of a font in which Han characters are two wide."""
+    if text.isascii():
+        return len(text)
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     marks = sum(unicodedata.combining(character) != 0 for character in text)
     return len(text) + wide - marks

@@ -12,6 +12,8 @@ from app.errors import InvalidFile
 from app.writers import pdf_pictures, pdf_update
 from app.writers.pdf_file import PdfFile
 from app.writers.pdf_page import (
+    SILENT,
+    SILENT_END,
     Resources,
     box_of,
     copied,
@@ -76,7 +78,7 @@ def _onto_original(document: Document, original: Path, target: Path) -> None:
             resources = Resources(pdf, font)
             changed: list[pikepdf.Object] = []
             for page in document.pages:
-                if page.recognized and page.lines:
+                if page.new_lines:
                     changed += _add_text(pdf, page, layer, resources)
             if not changed:
                 shutil.copyfile(original, target)
@@ -129,16 +131,20 @@ def _add_text(
     """Give the page its text; the objects that are new or changed."""
     target = pdf.pages[page.number - 1].obj
     name = resources.add(target)
-    content = layer.content(
-        page, matrix(box_of(target), (turns_of(target) - page.turns) % 4, page), name
-    )
+    place = matrix(box_of(target), (turns_of(target) - page.turns) % 4, page)
+    content = layer.content(page, place, name, [("", page.new_lines)])
     packed = pikepdf.Stream(pdf, zlib.compress(content), Filter=pikepdf.Name.FlateDecode)
     parts = parts_of(target)
     new: list[pikepdf.Object] = [target, packed]
-    without = without_unseen_text(pdf.pages[page.number - 1])
-    if without is not None:
-        parts = [pikepdf.Stream(pdf, zlib.compress(without), Filter=pikepdf.Name.FlateDecode)]
-        new += parts
+    if len(page.new_lines) == len(page.lines):
+        without, speaks = without_unseen_text(pdf.pages[page.number - 1])
+        if without is not None:
+            parts = [pikepdf.Stream(pdf, zlib.compress(without), Filter=pikepdf.Name.FlateDecode)]
+            new += parts
+        if speaks:
+            begin, end = pikepdf.Stream(pdf, SILENT), pikepdf.Stream(pdf, SILENT_END)
+            parts = [begin, *parts, end]
+            new += [begin, end]
     # The text comes first: whatever graphics state the page's own content leaves behind, even
     # with an unbalanced q or Q, cannot move it; and it is balanced itself.
     target.Contents = pikepdf.Array([packed, *parts])

@@ -79,13 +79,16 @@ def parts_of(drawing: pikepdf.Object) -> list[pikepdf.Object]:
     return [part for part in parts if isinstance(part, pikepdf.Stream)]
 
 
-def without_unseen_text(page: pikepdf.Page) -> bytes | None:
-    """What the page draws without an earlier recognition's text; None if it has none of that."""
+def without_unseen_text(page: pikepdf.Page) -> tuple[bytes | None, bool]:
+    """What the page draws without an earlier recognition's text; None if it has none of that.
+
+    And whether it may draw other text.
+    """
     try:
         instructions = pikepdf.parse_content_stream(page)
     except (pikepdf.PdfError, ValueError):
-        return None
-    kept, modes, mode = [], [], 0
+        return None, True
+    kept, modes, mode, speaks = [], [], 0, False
     for instruction in instructions:
         operator = str(instruction.operator)
         if operator == "q":
@@ -95,11 +98,25 @@ def without_unseen_text(page: pikepdf.Page) -> bytes | None:
         elif operator == "Tr" and instruction.operands:
             with suppress(TypeError):  # Readers pass over what is no number.
                 mode = int(instruction.operands[0])
-        if not (operator in _SHOW and mode in _UNSEEN):
-            kept.append(instruction)
+        if operator in _SHOW and mode in _UNSEEN:
+            continue
+        speaks = speaks or operator in _SHOW or (operator == "Do" and _may_speak(page, instruction))
+        kept.append(instruction)
     if len(kept) == len(instructions):
-        return None
-    return pikepdf.unparse_content_stream(kept)
+        return None, speaks
+    return pikepdf.unparse_content_stream(kept), speaks
+
+
+def _may_speak(page: pikepdf.Page, draws: Any) -> bool:
+    """Whether what is drawn is a form, in which there may be text."""
+    with suppress(AttributeError, KeyError, TypeError, ValueError, IndexError):
+        resources = inherited(page.obj, "/Resources")
+        return bool(resources.XObject[str(draws.operands[0])].Subtype == pikepdf.Name.Form)
+    return False
+
+
+# Around what is drawn: readers take the text that is given here, nearly none, for all text in it.
+SILENT, SILENT_END = b"/Span <</ActualText ( )>> BDC\n", b"\nEMC\n"
 
 
 def copied(pdf: pikepdf.Pdf, add: Callable[[PdfFile], str]) -> pikepdf.Object:

@@ -3,6 +3,7 @@
 import logging
 import re
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
@@ -21,6 +22,8 @@ from app.errors import InvalidFile
 from app.writers import pdf_pictures
 from app.writers.pdf_file import PdfFile
 from app.writers.pdf_page import (
+    SILENT,
+    SILENT_END,
     Resources,
     box_of,
     in_points,
@@ -30,7 +33,7 @@ from app.writers.pdf_page import (
     without_unseen_text,
 )
 from app.writers.pdf_tags import OpenedObjects, StreamedObjects, StructureTree, Tagged
-from app.writers.pdf_text import FONT_NAME, TextLayer
+from app.writers.pdf_text import FONT_NAME, Mark, TextLayer
 from app.writers.pdfa_check import PageCheck
 from app.writers.pdfa_parts import OUTPUT_INTENT, About, srgb, xmp
 from app.writers.pdfa_tidy import tidy
@@ -141,16 +144,25 @@ class _Archive:
     def add(self, page: Page) -> None:
         """Let the page stay as it is, or make it its picture; give it its text if it needs it."""
         sheet = self._pdf.pages[page.number - 1]
-        if page.recognized and page.lines and (kept := without_unseen_text(sheet)) is not None:
-            sheet.obj.Contents = self._stream(kept)
+        new, lines = page.new_lines, page.lines
+        speaks = False
+        if new and len(new) == len(lines):
+            kept, speaks = without_unseen_text(sheet)
+            if kept is not None:
+                sheet.obj.Contents = self._stream(kept)
         fault = self._check.fault(sheet.obj)
         if page.number in self._lacking:
             fault = "a note or field that cannot be made a part of it"
         if fault is not None:
             log.info("page %d becomes its picture: %s", page.number, fault)
             self._picture(sheet.obj, page)
-        if fault is not None or page.recognized or not page.lines:
+        elif speaks:  # What it says is not what it shows.
+            begin, end = self._stream(SILENT), self._stream(SILENT_END)
+            sheet.obj.Contents = pikepdf.Array([begin, *parts_of(sheet.obj), end])
+        if fault is not None or len(new) == len(lines):
             self._add_text(sheet.obj, page)
+        elif new:
+            self._add_lines(sheet.obj, page, [("", new)])
 
     def close(self, languages: tuple[str, ...]) -> None:
         """Complete the document: its structure, if there is one for all pages, and its claims."""
@@ -198,12 +210,18 @@ class _Archive:
 
     def _add_text(self, sheet: pikepdf.Object, page: Page) -> None:
         tagged = self._tree.tag(page)
+        text = self._add_lines(sheet, page, tagged.marks)
+        self._ours.append((sheet, text, replace(tagged, marks=())))
+
+    def _add_lines(
+        self, sheet: pikepdf.Object, page: Page, marks: Sequence[Mark]
+    ) -> pikepdf.Stream:
         name = self._resources.add(sheet)
         place = matrix(box_of(sheet), (turns_of(sheet) - page.turns) % 4, page)
-        text = self._stream(self._layer.content(page, place, name, tagged.marks))
+        text = self._stream(self._layer.content(page, place, name, marks))
         # Before the page's own content, which may leave any state behind.
         sheet.Contents = pikepdf.Array([text, *parts_of(sheet)])
-        self._ours.append((sheet, text, replace(tagged, marks=())))
+        return text
 
     def _picture(self, sheet: pikepdf.Object, page: Page) -> None:
         if page.load is None:

@@ -1,0 +1,230 @@
+"""LibreOffice, kept running between documents; the one seam to it is ``convert``."""
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+import weakref
+from pathlib import Path
+from tempfile import mkdtemp
+
+from app import media, proc
+from app.converters.office_profile import find_program, write_profile
+from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
+
+log = logging.getLogger(__name__)
+
+_MAX_RESIDENT_BYTES = 600 * 2**20  # It takes 200 MB after small documents.
+_PYTHON = "/usr/bin/python3"  # Debian's, which python3-uno belongs to.
+
+
+class OfficeProgram:
+    """Converts documents with one LibreOffice after another, one document at a time.
+
+    A new one takes over after ``files`` documents, when it has grown, and after every fault. It
+    ends with this process, however that ends; threads may share it.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float,
+        files: int = 50,
+        max_pages: int = 5000,
+        max_memory_bytes: int = 8 * 2**30,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._files = files
+        self._max_pages = max_pages
+        self._max_memory_bytes = max_memory_bytes
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+        self._isolation: list[str] | None = None
+        self._failed = False
+
+    def start(self) -> None:
+        """Start LibreOffice in the background, so that the first document does not wait for it."""
+        with self._lock:
+            if self._running is None and not self._failed:
+                self._begin()
+
+    def convert(self, source: Path, kind: str, target_kind: str, work: Path) -> Path:
+        """``source``, of the media type ``kind``, as a new file in ``work``.
+
+        PDF is made of every kind, and of the old formats their new ones; a PDF has at most one
+        page more than allowed. Raises InvalidFile, TimedOut; ToolFailed without LibreOffice.
+        """
+        room = Path(mkdtemp(dir=work))
+        document = room / f"source{_EXTENSIONS[kind]}"
+        target = room / f"target{_EXTENSIONS[target_kind]}"
+        _link(source, document)
+        family = _FAMILIES[kind]
+        how = {
+            "opens": _FILTERS.get(kind),
+            "saves": f"{family}_pdf_Export" if target_kind == media.PDF else _FILTERS[target_kind],
+            "pages": self._max_pages + 1 if target_kind == media.PDF else None,
+        }
+        order = {"source": _url(document), "target": _url(target), "how": how}
+        with self._lock:
+            self._do(json.dumps(order), time.monotonic() + self._timeout_s)
+        return target
+
+    def close(self) -> None:
+        """End LibreOffice; the next document starts another."""
+        with self._lock:
+            self._end()
+
+    def _do(self, order: str, deadline: float) -> None:
+        while True:
+            running, is_new = self._running, False
+            if running is None or not running.is_ours:
+                running, is_new = self._start(), True
+            try:
+                answer = running.ask(order, deadline)
+            except ToolTimedOut as error:
+                self._renew()
+                raise TimedOut(
+                    f"The document took longer than {self._timeout_s:g} s to convert."
+                ) from error
+            except ToolFailed as error:
+                if is_new and not running.has_started:
+                    self._end()
+                    raise ToolFailed("LibreOffice could not be started.") from error
+                answer = {"error": str(error), "alive": False}
+            if "error" not in answer:
+                if running.is_worn(self._files) or not answer["clean"]:
+                    self._renew()
+                return
+            if not answer["alive"] and not is_new:  # It may have been the one before.
+                self._end()
+                continue
+            self._renew()
+            cause = ToolFailed(f"LibreOffice: {answer['error']}")
+            raise InvalidFile("The document is damaged or cannot be converted.") from cause
+
+    def _renew(self) -> None:
+        self._end()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start, if it can be done: the next document tells why it cannot."""
+        try:
+            self._start()
+        except ToolFailed as error:
+            self._failed = True
+            log.warning("LibreOffice is not kept ready: %s", error)
+
+    def _start(self) -> "_Running":
+        if self._isolation is None:
+            isolation = proc.without_network()
+            if isolation is None:
+                log.warning("LibreOffice keeps its network: the kernel lets nobody here take it")
+            self._isolation = isolation or []
+        self._running = _Running(self._isolation, self._max_memory_bytes)
+        return self._running
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.end()
+            self._running = None
+
+
+class _Running:
+    """One LibreOffice, its folder, and the script that talks to it."""
+
+    def __init__(self, isolation: list[str], max_memory_bytes: int) -> None:
+        program = find_program()
+        folder = Path(mkdtemp(prefix="ocr-office-"))
+        try:
+            write_profile(folder / "profile", program)
+            command = [program, f"-env:UserInstallation={_url(folder / 'profile')}", *_OPTIONS]
+            self._dialogue = proc.Dialogue(
+                [*isolation, _PYTHON, "-I", str(_SCRIPT), str(folder), *command],
+                cwd=folder,
+                env={"TMPDIR": str(folder), "SAL_USE_VCLPLUGIN": "svp"},
+                max_memory_bytes=max_memory_bytes,
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.end = weakref.finalize(self, _end, self._dialogue, folder)
+        self._pid: int | None = None
+        self._files = 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started by this process, not by one that this is a fork of."""
+        return self._dialogue.is_ours
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it has been ready for a document."""
+        return self._pid is not None
+
+    def ask(self, order: str, deadline: float) -> dict[str, object]:
+        """The script's answer. Raises ToolTimedOut, ToolFailed."""
+        if self._pid is None:
+            ready = self._dialogue.hear(deadline - time.monotonic())
+            self._pid = int(json.loads(ready)["pid"])
+        self._files += 1
+        answer: dict[str, object] = json.loads(
+            self._dialogue.ask(order, deadline - time.monotonic())
+        )
+        return answer
+
+    def is_worn(self, files: int) -> bool:
+        """Whether it has done its work, or has grown."""
+        return self._files >= files or _resident_bytes(self._pid) > _MAX_RESIDENT_BYTES
+
+
+def _end(dialogue: proc.Dialogue, folder: Path) -> None:
+    if dialogue.is_ours:
+        dialogue.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _resident_bytes(pid: int | None) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _url(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system.
+        shutil.copyfile(source, target)
+
+
+_SCRIPT = Path(__file__).with_name("office_uno.py")
+_OPTIONS = ["--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck"]
+_EXTENSIONS = {
+    media.PDF: ".pdf",
+    media.DOCX: ".docx",
+    media.XLSX: ".xlsx",
+    media.PPTX: ".pptx",
+    media.DOC: ".doc",
+    media.XLS: ".xls",
+    media.PPT: ".ppt",
+}
+_FAMILIES = {
+    media.DOCX: "writer",
+    media.DOC: "writer",
+    media.XLSX: "calc",
+    media.XLS: "calc",
+    media.PPTX: "impress",
+    media.PPT: "impress",
+}
+# Named, so that an archive that is two formats at once is read as the one that was checked.
+_FILTERS = {
+    media.DOCX: "MS Word 2007 XML",
+    media.XLSX: "Calc MS Excel 2007 XML",
+    media.PPTX: "Impress MS PowerPoint 2007 XML",
+}

@@ -1,0 +1,189 @@
+"""The rules of a PDF page, from the lines and bars that it draws."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+import pypdfium2.raw as pdfium
+from numpy.typing import NDArray
+
+from app.converters.pdf_sheet import Sheet
+from app.document import Rule, Rules
+
+Matrix = tuple[float, float, float, float, float, float]
+"""As PDF has it: x' = a x + c y + e, y' = b x + d y + f."""
+
+_Flat = tuple[float, float, float, float]
+"""Left, top, right, bottom in PDF's axes."""
+
+# In points.
+_THICKEST = 4.0  # What is thicker is a bar or a ground.
+_LEANING = 0.7  # How far a rule may fall from one end to the other.
+_SAME = 1.0  # Rules that near are one.
+_GAP = 3.0  # Between the pieces of one, such as dots.
+_SHORTEST = 0.012  # Of the page's longer side.
+
+_MOST_SEGMENTS = 20_000
+_MOST = 400  # Each way, the longest.
+_PALEST = 243  # Levels of what is seen on white paper.
+
+
+def rules_of(
+    paths: Iterable[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]], sheet: Sheet, scale: float
+) -> Rules | None:
+    """The level and upright rules that ``paths`` draw, ``scale`` pixels a point.
+
+    They are alone if no path is bent, leans or fills an area. None where there are more than can
+    be looked at one by one.
+    """
+    found: list[_Flat] = []
+    budget, alone = _MOST_SEGMENTS, True
+    for path, matrix in paths:
+        budget -= 1 + max(0, pdfium.FPDFPath_CountSegments(path))
+        if budget < 0:
+            return None
+        straight, plain = _drawn(path, matrix)
+        alone = alone and plain
+        found += straight
+    if not found:
+        return Rules(alone=alone)
+    boxes = sheet.turned(np.array(found))
+    return Rules(
+        tuple(_ways(boxes, sheet, scale)),
+        tuple(_ways(boxes[:, [1, 0, 3, 2]], sheet, scale, upright=True)),
+        alone,
+    )
+
+
+def _ways(
+    boxes: NDArray[np.float64], sheet: Sheet, scale: float, upright: bool = False
+) -> list[Rule]:
+    """The level rules among flat ``boxes`` (start, upper side, stop, lower side), in pixels."""
+    start, upper, stop, lower = boxes.T
+    across, down = sheet.width, sheet.height
+    if upright:
+        across, down = down, across
+    flat = (stop - start > lower - upper) & (lower - upper <= _THICKEST)
+    inside = (upper < down) & (lower > 0) & (start < across) & (stop > 0)
+    inside &= (start > _LEANING) | (stop < across - _LEANING)  # Else a band across the page.
+    pieces = sorted(
+        ((up + low) / 2, max(0.0, first), min(across, last))
+        for first, up, last, low in boxes[flat & inside].tolist()
+    )
+    shortest = _SHORTEST * max(across, down)
+    rules = [rule for rule in _joined(pieces) if rule[2] - rule[1] >= shortest]
+    rules = sorted(rules, key=lambda rule: rule[1] - rule[2])[:_MOST]
+    return [Rule(at * scale, first * scale, last * scale) for at, first, last in rules]
+
+
+def _joined(
+    pieces: list[tuple[float, float, float]],
+) -> Iterator[tuple[float, float, float]]:
+    """Pieces of lines, by their places, as the lines that they make up."""
+    places = [place for place, _, _ in pieces]
+    numbers = np.concatenate(([0], np.cumsum(np.diff(places) > _SAME))).tolist() if places else []
+    for _, group in groupby(zip(numbers, pieces, strict=True), key=lambda pair: pair[0]):
+        level = sorted((piece for _, piece in group), key=lambda piece: piece[1])
+        at, first, last = level[0]
+        for place, start, stop in level[1:]:
+            if start <= last + _GAP:
+                last = max(last, stop)
+            else:
+                yield at, first, last
+                at, first, last = place, start, stop
+        yield at, first, last
+
+
+def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], bool]:
+    """The straight lines and thin bars of a path, and whether it draws nothing else."""
+    fill, stroke = ctypes.c_int(), ctypes.c_int()
+    if not pdfium.FPDFPath_GetDrawMode(path, fill, stroke):
+        return [], True
+    stroked = bool(stroke.value) and _is_seen(_colour(path, False))
+    filled = bool(fill.value) and _is_seen(_colour(path, True))
+    if not (stroked or filled):
+        return [], True
+    own = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(path, own)
+    matrix = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
+    width = ctypes.c_float()
+    pdfium.FPDFPageObj_GetStrokeWidth(path, width)
+    half = min(_THICKEST, width.value * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5)
+    half /= 2
+    edged = stroked and not (filled and _colour(path, True) == _colour(path, False))
+    found: list[_Flat] = []
+    plain = True
+    for figure in _figures(path, matrix):
+        if figure is None:
+            plain = False
+            continue
+        xs, ys = [x for x, _ in figure], [y for _, y in figure]
+        left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
+        if filled and min(right - left, top - bottom) <= _THICKEST:
+            found.append((left, top, right, bottom))
+            continue
+        plain = plain and not filled
+        for (x0, y0), (x1, y1) in pairwise(figure) if edged else ():
+            across, along = abs(x1 - x0), abs(y1 - y0)
+            if across > along and along <= _LEANING:
+                found.append((min(x0, x1), max(y0, y1) + half, max(x0, x1), min(y0, y1) - half))
+            elif along > across and across <= _LEANING:
+                found.append((min(x0, x1) - half, max(y0, y1), max(x0, x1) + half, min(y0, y1)))
+            else:
+                plain = plain and max(across, along) <= _LEANING
+    return found, plain
+
+
+def _figures(
+    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix
+) -> Iterator[list[tuple[float, float]] | None]:
+    """The corners of each figure of a path, on the page; None for those with curves."""
+    a, b, c, d, e, f = matrix
+    x, y = ctypes.c_float(), ctypes.c_float()
+    figure: list[tuple[float, float]] = []
+    curved = False
+    for number in range(pdfium.FPDFPath_CountSegments(path)):
+        segment = pdfium.FPDFPath_GetPathSegment(path, number)
+        kind = pdfium.FPDFPathSegment_GetType(segment)
+        if kind == pdfium.FPDF_SEGMENT_MOVETO:
+            if len(figure) > 1:
+                yield None if curved else figure
+            figure, curved = [], False
+        curved = curved or kind == pdfium.FPDF_SEGMENT_BEZIERTO
+        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+        figure.append((a * x.value + c * y.value + e, b * x.value + d * y.value + f))
+        if pdfium.FPDFPathSegment_GetClose(segment):
+            figure.append(figure[0])
+    if len(figure) > 1:
+        yield None if curved else figure
+
+
+def _colour(path: pdfium.FPDF_PAGEOBJECT, of_fill: bool) -> tuple[int, int, int, int]:
+    """Red, green, blue and how opaque it is; black if it is not known."""
+    parts: list[Any] = [ctypes.c_uint() for _ in range(4)]
+    get = pdfium.FPDFPageObj_GetFillColor if of_fill else pdfium.FPDFPageObj_GetStrokeColor
+    if not get(path, *parts):
+        return 0, 0, 0, 255
+    red, green, blue, opaque = (int(part.value) for part in parts)
+    return red, green, blue, opaque
+
+
+def _is_seen(colour: tuple[int, int, int, int]) -> bool:
+    """Whether it can be told from white paper."""
+    return colour[3] > 255 - _PALEST and min(colour[:3]) <= _PALEST
+
+
+def times(m: Matrix, n: Matrix) -> Matrix:
+    """First ``m``, then ``n``."""
+    return (
+        m[0] * n[0] + m[1] * n[2],
+        m[0] * n[1] + m[1] * n[3],
+        m[2] * n[0] + m[3] * n[2],
+        m[2] * n[1] + m[3] * n[3],
+        m[4] * n[0] + m[5] * n[2] + n[4],
+        m[4] * n[1] + m[5] * n[3] + n[5],
+    )
