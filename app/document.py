@@ -230,6 +230,7 @@ class Page:
     picture: Path | None = None  # The page as an image file, where the source was an image.
     turns: int = 0  # Quarter turns to the left that set it upright; the picture is not turned.
     load: Callable[[], NDArray[np.uint8]] | None = None  # Renders it, not turned; may be slow.
+    endless: bool = False  # A sheet, not of paper: as large as what stands on it.
 
     @property
     def paragraphs(self) -> tuple[Paragraph, ...]:

@@ -1,15 +1,15 @@
 """The seams: what a converter, engine, writer, storage and queue promise."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Box, Document, Line, Rules
+from app.document import Block, Box, Document, Line, Rules
 from app.languages import Language
 
 Image = NDArray[np.uint8]
@@ -38,6 +38,18 @@ class SourcePage:
     rules: Callable[[], Rules | None] | None = None  # What is drawn, where the source tells.
     layer: Callable[[], tuple[Line, ...]] | None = None  # The text layer that is not trusted.
     pictures: tuple[SourcePicture, ...] = ()  # Where the text layer is trusted.
+    blocks: tuple[Block, ...] | None = None  # What stands on it, where the file itself says so.
+    # The pictures among the blocks, each by the place of its block, to be read.
+    inside: Mapping[int, "SourcePage"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inlay:
+    """A picture in a document that is given back as it is."""
+
+    parts: frozenset[str]  # The names in the package under which the same picture is kept.
+    pages: frozenset[int]  # Those it stands on; some number of its own where that is not known.
+    image: SourcePage
 
 
 class Source(Protocol):
@@ -55,6 +67,22 @@ class Source(Protocol):
         """Every page once, in order, one at a time; memory does not grow with their number."""
 
 
+@runtime_checkable
+class Keepsake(Protocol):
+    """A document that is given back as it is, but for the text in its pictures."""
+
+    @property
+    def package(self) -> Path:
+        """The document, unlocked and in today's format."""
+
+    @property
+    def page_count(self) -> int:
+        """How many pages, slides or sheets it says it has."""
+
+    def inlays(self) -> Iterator[Inlay]:
+        """Each picture that is worth reading once; its image is there until the next is asked."""
+
+
 class Converter(Protocol):
     """Turns one family of source files into pages."""
 
@@ -63,11 +91,13 @@ class Converter(Protocol):
         """The media types, as ``app.media.detect`` names them, that ``open`` takes."""
 
     def open(
-        self, source: Path, work: Path, password: str | None
-    ) -> AbstractContextManager[Source]:
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> AbstractContextManager[Source | Keepsake]:
         """Open ``source``; temporary files go below the folder ``work``.
 
-        Raises InvalidFile, EncryptedDocument (no or a wrong password), TooLarge, TimedOut.
+        What the pages are to become, ``form``, may decide how they are got: a document that is
+        of this format already comes as a Keepsake. Raises InvalidFile, EncryptedDocument (no
+        or a wrong password), TooLarge, TimedOut.
         """
 
     def prepare(self) -> None:
@@ -116,6 +146,20 @@ class Writer(Protocol):
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; every word of the document is in it, none is invented."""
+
+
+class Keeper(Protocol):
+    """Gives documents of one format back as they are, with the text in their pictures."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the file that ``write`` makes."""
+
+    def write(self, package: Path, texts: Mapping[str, str], target: Path) -> None:
+        """Create ``target``; ``texts`` are those of the pictures, by the names of their parts.
+
+        Parts to which nothing is added stay byte for byte, unless they are macros.
+        """
 
 
 class Storage(Protocol):

@@ -11,9 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from app.document import Block, Box, Document, Line, Page, Picture, with_lines
+from app.document import Block, Box, Document, Line, Page, Paragraph, Picture, with_lines
 from app.errors import AppError, InternalError, InvalidFile, TimedOut
-from app.interfaces import Converter, Engine, Image, Source, SourcePage, Writer
+from app.interfaces import (
+    Converter,
+    Engine,
+    Image,
+    Keeper,
+    Keepsake,
+    Source,
+    SourcePage,
+    Writer,
+)
 from app.languages import Language
 from app.layout.blocks import blocks
 from app.layout.breaks import continued
@@ -68,7 +77,9 @@ class Pipeline:
         engines: Mapping[str, Engine],
         writers: Mapping[str, Writer],
         engine: str = "auto",
+        keepers: Mapping[str, Keeper] | None = None,
     ) -> None:
+        self._keepers = keepers or {}
         self._converters = {kind: c for c in converters for kind in c.media_types}
         self._engines = engines
         self._writers = writers
@@ -78,7 +89,7 @@ class Pipeline:
         """The same with one writer more."""
         converters = list(dict.fromkeys(self._converters.values()))
         writers = {**self._writers, name: writer}
-        return Pipeline(converters, self._engines, writers, self._engine)
+        return Pipeline(converters, self._engines, writers, self._engine, self._keepers)
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""
@@ -112,8 +123,18 @@ class Pipeline:
             raise InvalidFile(f"Files of the type {kind} cannot be read.")
         engine = self._engines[self._engine]
         writer = self._writers[order.writer]
-        with converter.open(source, work, order.password) as opened:
+        # Where all is to be recognized, it does not matter what the file knows.
+        form = "pdf" if order.mode is Mode.FORCE else order.format
+        with converter.open(source, work, order.password, form) as opened:
             reader = Reader(engine, order.languages, order.mode)
+            if isinstance(opened, Keepsake):
+                outcome = self._keep(opened, order, kind, reader, target, progress)
+                if text is not None:
+                    folder = work / "as-text"
+                    folder.mkdir()
+                    plain = replace(order, format="txt")
+                    self.run(plain, source, folder, text, partial(_beat, progress, outcome))
+                return outcome
             reading = _Reading(opened, reader, progress, show, writer)
             pages: Iterator[Page] = iter(reading)
             kept: list[Page] = []
@@ -125,6 +146,51 @@ class Pipeline:
                 self._writers["txt"].write(Document(kept), text)
             failed = tuple(reading.failed)
             return Outcome(kind, writer.media_type, reading.done, reading.recognized, failed)
+
+    def _keep(
+        self,
+        document: Keepsake,
+        order: Order,
+        kind: str,
+        reader: Reader,
+        target: Path,
+        progress: Progress,
+    ) -> Outcome:
+        """Give the document back, with the text in its pictures."""
+        keeper = self._keepers[order.format]
+        texts: dict[str, str] = {}
+        pages: set[int] = set()
+        recognized = 0
+        progress(0, document.page_count, 0)
+        for inlay in document.inlays() if order.mode is not Mode.SKIP else ():
+            found = "\n".join(each.text for each in _inside(inlay.image, reader))
+            if found.strip():
+                texts.update(dict.fromkeys(inlay.parts, found))
+                pages |= inlay.pages
+                recognized = min(len(pages), document.page_count)
+            progress(0, document.page_count, recognized)
+        keeper.write(document.package, texts, target)
+        return Outcome(kind, keeper.media_type, document.page_count, recognized)
+
+
+def _beat(progress: Progress, outcome: Outcome, done: int, total: int, recognized: int) -> None:
+    """Tell that there is progress, not with a count that is of something else."""
+    progress(outcome.pages, outcome.pages, outcome.recognized)
+
+
+def _inside(image: SourcePage, reader: Reader) -> list[Paragraph]:
+    """The text in a picture of a document; none if it cannot be read."""
+    try:
+        read = reader.read(image)
+    except (InvalidFile, TimedOut) as error:
+        log.warning("a picture in the document cannot be read: %s", error)
+        return []
+    width, height = image.width, image.height
+    if read.turns % 2:
+        width, height = height, width
+    found = blocks(read.lines, None, width, height)
+    made = Page(0, width, height, image.dpi, found, recognized=True)
+    return list(made.paragraphs)
 
 
 class _Reading:
@@ -153,6 +219,12 @@ class _Reading:
         before: Page | None = None
         fault: AppError | None = None
         for page in self._source.pages():
+            if page.blocks is not None:
+                before = None  # A sheet does not go on on the next one.
+                yield self._given(page, page.blocks, partial(self._progress, self.done, total))
+                self.done += 1
+                self._progress(self.done, total, self.recognized)
+                continue
             try:
                 read = self._read(page)
             except (InvalidFile, TimedOut, InternalError) as error:
@@ -202,6 +274,35 @@ class _Reading:
                 self._show(laid_out, load())
         return laid_out
 
+    def _given(
+        self, page: SourcePage, blocks: tuple[Block, ...], beat: Callable[[int], None]
+    ) -> Page:
+        """The page whose blocks are known; only its pictures are read, with a beat after each."""
+        found = list(blocks)
+        recognized = False
+        for place, image in page.inside.items() if self._reader.mode is not Mode.SKIP else ():
+            block = found[place]
+            if isinstance(block, Picture) and (texts := _inside(image, self._reader)):
+                move = partial(_moved, page=image, box=block.box)
+                found[place] = with_lines(replace(block, paragraphs=tuple(texts)), move)
+                recognized = True
+            beat(self.recognized)
+        self.recognized += recognized
+        read = Page(
+            number=page.number,
+            width=page.width,
+            height=page.height,
+            dpi=page.dpi,
+            blocks=tuple(found),
+            recognized=recognized,
+            load=page.load,
+            endless=True,
+        )
+        if self._show is not None:
+            with suppress(InvalidFile):
+                self._show(read, page.load())
+        return read
+
     def _unread(self, page: SourcePage) -> Page:
         """The page as its picture, if it can be shown at all."""
         blocks: tuple[Block, ...] = ()
@@ -229,3 +330,20 @@ def _keep(pages: Iterator[Page], kept: list[Page]) -> Iterator[Page]:
     for page in pages:
         kept.append(replace(page, load=None))  # It may hold the rendered page.
         yield page
+
+
+def _moved(line: Line, page: SourcePage, box: Box) -> Line:
+    """A line of a picture's ``page``, as it stands in the picture's ``box``."""
+    across, down = box.width / page.width, box.height / page.height
+
+    def moved(old: Box) -> Box:
+        return Box(
+            box.left + old.left * across,
+            box.top + old.top * down,
+            box.left + old.right * across,
+            box.top + old.bottom * down,
+        )
+
+    words = tuple(replace(word, box=moved(word.box)) for word in line.words)
+    style = line.style and replace(line.style, size=line.style.size * down)
+    return replace(line, words=words, box=moved(line.box), style=style)

@@ -41,19 +41,19 @@ class Reader:
     def __init__(self, engine: Engine, languages: tuple[Language, ...], mode: Mode) -> None:
         self._engine = engine
         self._languages = languages
-        self._mode = mode
+        self.mode = mode
         self._known: dict[bytes, tuple[Line, ...]] = {}  # What was read in pictures.
         self._doubts = _MOST_DOUBTS  # Odd pages that are still to be looked at.
 
     def read(self, page: SourcePage) -> Read:
         """The lines of ``page``. Raises InvalidFile, TimedOut, InternalError."""
         given = page.lines
-        if given and self._mode is Mode.FORCE:
+        if given and self.mode is Mode.FORCE:
             given = None
-        elif given is None and self._mode is Mode.SKIP and page.layer is not None:
+        elif given is None and self.mode is Mode.SKIP and page.layer is not None:
             given = page.layer() or None
         image: Image | None = None
-        if given and self._mode is Mode.AUTO:
+        if given and self.mode is Mode.AUTO:
             if self._doubts and is_odd("".join(line.text for line in given)):
                 image = page.load()
                 if self._differs(given, image, page.dpi):

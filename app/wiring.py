@@ -34,6 +34,9 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.converters.office_program import OfficeProgram
     from app.converters.pdf import PdfConverter
     from app.writers.docx import DocxWriter
+    from app.writers.kept_docx import DocxKeeper
+    from app.writers.kept_pptx import PptxKeeper
+    from app.writers.kept_xlsx import XlsxKeeper
     from app.writers.pdf import PdfWriter
     from app.writers.pdf_reportlab import ReportlabPdfWriter
     from app.writers.pdfa import ArchivalPdfWriter
@@ -41,14 +44,15 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
 
+    images = ImageConverter(settings.max_pixels, settings.max_pages)
     pdf = PdfConverter(settings.max_pixels, settings.max_pages, settings.page_timeout_s)
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
     office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
     return Pipeline(
         converters=[
-            ImageConverter(settings.max_pixels, settings.max_pages),
+            images,
             pdf,
-            OfficeConverter(pdf, office),
+            OfficeConverter(pdf, images, office),
         ],
         engines=engines(settings),
         writers={
@@ -60,6 +64,7 @@ def pipeline(settings: Settings) -> Pipeline:
             "pptx": PptxWriter(),
         },
         engine=settings.engine,
+        keepers={"docx": DocxKeeper(), "xlsx": XlsxKeeper(), "pptx": PptxKeeper()},
     )
 
 

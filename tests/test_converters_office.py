@@ -17,22 +17,28 @@ from msoffcrypto.format.ooxml import OOXMLFile
 
 from app import proc
 from app.converters import ooxml
+from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
 from app.converters.office_program import OfficeProgram
 from app.converters.pdf import PdfConverter
+from app.converters.roomy import make_roomy
 from app.errors import EncryptedDocument, InvalidFile, TooLarge
-from app.interfaces import Converter
+from app.interfaces import Converter, Keepsake
 
 needs_libreoffice = pytest.mark.skipif(
     shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
 )
 
 
+IMAGES: Converter = ImageConverter(max_pixels=40_000_000, max_pages=20)
+
+
 @pytest.fixture(scope="module")
 def converter() -> Iterator[Converter]:
     """One for all tests, and one LibreOffice."""
     pdf: Converter = PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
-    with closing(OfficeConverter(pdf, OfficeProgram(timeout_s=100, max_pages=20))) as converter:
+    program = OfficeProgram(timeout_s=100, max_pages=20)
+    with closing(OfficeConverter(pdf, IMAGES, program)) as converter:
         yield converter
 
 
@@ -41,6 +47,7 @@ def texts(converter: Converter, path: Path, password: str | None = None) -> list
     work = path.parent / f"{path.name}-work"
     work.mkdir()
     with converter.open(path, work, password) as source:
+        assert not isinstance(source, Keepsake)
         assert source.original is not None
         assert source.original.read_bytes().startswith(b"%PDF-")
         return [[line.text for line in page.lines or ()] for page in source.pages()]
@@ -91,6 +98,49 @@ def test_powerpoint(converter: Converter, tmp_path: Path) -> None:
     assert texts(converter, tmp_path / "a") == [["One"], ["Two"]]
 
 
+def unplaced(path: Path) -> Path:
+    """A presentation with text in a shape that is nowhere."""
+    slides = pptx.Presentation()
+    box = slides.slides.add_slide(slides.slide_layouts[6]).shapes.add_textbox(0, 0, 99, 99)
+    box.text_frame.text = "Text in a shape"
+    box._element.spPr.remove(box._element.spPr.xfrm)
+    slides.save(str(path))
+    return path
+
+
+@needs_libreoffice
+def test_shapes_without_a_place(converter: Converter, tmp_path: Path) -> None:
+    """Where only the text matters, their text is not a letter on each line."""
+    path = unplaced(tmp_path / "a")
+
+    with converter.open(path, tmp_path, None, "txt") as source:
+        assert not isinstance(source, Keepsake)
+        (page,) = source.pages()
+
+    assert [line.text for line in page.lines or ()] == ["Text in a shape"]
+
+
+def test_boxes_grow(tmp_path: Path) -> None:
+    """Those of Word that would cut their text off; other parts stay."""
+    path = word(tmp_path / "a.docx")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode("latin-1") for name in archive.namelist()}
+    space = "http://schemas.openxmlformats.org/drawingml/2006/main"
+    bodies = f'<a:bodyPr xmlns:a="{space}"><a:noAutofit/></a:bodyPr>' * 2
+    parts["word/document.xml"] = parts["word/document.xml"].replace(
+        "<w:sectPr", f"{bodies}<w:sectPr"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text.encode("latin-1"))
+
+    with zipfile.ZipFile(make_roomy(path, tmp_path / "b")) as archive:
+        changed = {name for name in parts if archive.read(name) != parts[name].encode("latin-1")}
+        assert archive.read("word/document.xml").count(b"spAutoFit") == 2
+
+    assert changed == {"word/document.xml"}
+
+
 @needs_libreoffice
 def test_password(converter: Converter, tmp_path: Path) -> None:
     """The right password opens the document."""
@@ -130,7 +180,7 @@ def test_nothing_is_loaded_from_outside(tmp_path: Path, monkeypatch: pytest.Monk
     pdf: Converter = PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
     with (
         _listener() as (address, requests),
-        closing(OfficeConverter(pdf, OfficeProgram(timeout_s=100))) as converter,
+        closing(OfficeConverter(pdf, IMAGES, OfficeProgram(timeout_s=100))) as converter,
     ):
         path = _with_linked_picture(tmp_path, f"{address}/picture.png")
 

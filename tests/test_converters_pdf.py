@@ -15,13 +15,13 @@ from app.converters import poppler
 from app.converters.pdf import PdfConverter
 from app.converters.pdfium import PdfiumDocument, Refused
 from app.errors import EncryptedDocument, InvalidFile, TooLarge
-from app.interfaces import Converter, SourcePage
+from app.interfaces import SourcePage
 
 Draw = Callable[[Canvas], None]
 
 
 @pytest.fixture
-def converter() -> Converter:
+def converter() -> PdfConverter:
     return PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
 
 
@@ -56,7 +56,9 @@ def scan(pixels: tuple[int, int] = (800, 600), text: str = "", *, hidden: bool =
     return draw
 
 
-def open_pages(converter: Converter, path: Path, password: str | None = None) -> list[SourcePage]:
+def open_pages(
+    converter: PdfConverter, path: Path, password: str | None = None
+) -> list[SourcePage]:
     """All pages; each is rendered, and the document is closed again."""
     with converter.open(path, path.parent, password) as source:
         pages = list(source.pages())
@@ -71,7 +73,7 @@ def texts(page: SourcePage) -> list[str]:
     return [line.text for line in page.lines]
 
 
-def ink(page: SourcePage, converter: Converter, path: Path) -> tuple[int, int, int, int]:
+def ink(page: SourcePage, converter: PdfConverter, path: Path) -> tuple[int, int, int, int]:
     """The box of all that is dark on the rendered page."""
     with converter.open(path, path.parent, None) as source:
         dark = np.argwhere(next(source.pages()).load().max(axis=2) < 128)
@@ -79,7 +81,7 @@ def ink(page: SourcePage, converter: Converter, path: Path) -> tuple[int, int, i
     return int(left), int(top), int(right), int(bottom)
 
 
-def test_text_layer(converter: Converter, tmp_path: Path) -> None:
+def test_text_layer(converter: PdfConverter, tmp_path: Path) -> None:
     """A page with text needs no recognition: its lines and words are in the file."""
 
     def draw(canvas: Canvas) -> None:
@@ -96,7 +98,7 @@ def test_text_layer(converter: Converter, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_boxes_are_where_the_ink_is(converter: Converter, tmp_path: Path, rotation: int) -> None:
+def test_boxes_are_where_the_ink_is(converter: PdfConverter, tmp_path: Path, rotation: int) -> None:
     """That is so on rotated pages with a crop box too."""
 
     def draw(canvas: Canvas) -> None:
@@ -119,7 +121,7 @@ def test_boxes_are_where_the_ink_is(converter: Converter, tmp_path: Path, rotati
     assert line.box.height < bottom - top + 30
 
 
-def test_columns_are_lines_of_their_own(converter: Converter, tmp_path: Path) -> None:
+def test_columns_are_lines_of_their_own(converter: PdfConverter, tmp_path: Path) -> None:
     """Words far apart on one base line do not belong together."""
 
     def draw(canvas: Canvas) -> None:
@@ -132,7 +134,7 @@ def test_columns_are_lines_of_their_own(converter: Converter, tmp_path: Path) ->
 
 
 def test_raised_and_lowered_characters_stay_in_their_line(
-    converter: Converter, tmp_path: Path
+    converter: PdfConverter, tmp_path: Path
 ) -> None:
     """The reader begins lines with what is raised; it belongs to the word that it stands at."""
 
@@ -154,7 +156,7 @@ def test_raised_and_lowered_characters_stay_in_their_line(
 
 
 @pytest.mark.parametrize("angle", [30, 90, 180, 270])
-def test_turned_text_is_not_lost(converter: Converter, tmp_path: Path, angle: int) -> None:
+def test_turned_text_is_not_lost(converter: PdfConverter, tmp_path: Path, angle: int) -> None:
     """Text that runs upwards or aslant stays together."""
 
     def draw(canvas: Canvas) -> None:
@@ -167,7 +169,7 @@ def test_turned_text_is_not_lost(converter: Converter, tmp_path: Path, angle: in
     assert texts(page) == ["Turned around here"]
 
 
-def test_hyphens_at_the_end_of_lines(converter: Converter, tmp_path: Path) -> None:
+def test_hyphens_at_the_end_of_lines(converter: PdfConverter, tmp_path: Path) -> None:
     """A divided word stays divided, with its hyphen."""
 
     def draw(canvas: Canvas) -> None:
@@ -179,7 +181,7 @@ def test_hyphens_at_the_end_of_lines(converter: Converter, tmp_path: Path) -> No
     assert texts(page) == ["this is an exam-", "ple of that"]
 
 
-def test_han_text_has_no_spaces(converter: Converter, tmp_path: Path) -> None:
+def test_han_text_has_no_spaces(converter: PdfConverter, tmp_path: Path) -> None:
     """Characters set a little apart are still one text."""
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
 
@@ -192,7 +194,7 @@ def test_han_text_has_no_spaces(converter: Converter, tmp_path: Path) -> None:
     assert texts(page) == ["你好，世界。"]
 
 
-def test_form_values_are_text(converter: Converter, tmp_path: Path) -> None:
+def test_form_values_are_text(converter: PdfConverter, tmp_path: Path) -> None:
     """What is filled in in a form is on the page, so it is in the layer."""
 
     def draw(canvas: Canvas) -> None:
@@ -204,7 +206,7 @@ def test_form_values_are_text(converter: Converter, tmp_path: Path) -> None:
     assert "Alice Filled" in texts(page)
 
 
-def test_blank_page(converter: Converter, tmp_path: Path) -> None:
+def test_blank_page(converter: PdfConverter, tmp_path: Path) -> None:
     """A page with nothing on it has no text, and there is nothing to recognize."""
 
     def draw(canvas: Canvas) -> None:
@@ -227,14 +229,14 @@ def test_blank_page(converter: Converter, tmp_path: Path) -> None:
     ],
     ids=["no text", "invisible text", "only a page number"],
 )
-def test_scans_are_recognized(converter: Converter, tmp_path: Path, draw: Draw) -> None:
+def test_scans_are_recognized(converter: PdfConverter, tmp_path: Path, draw: Draw) -> None:
     """The layer of a scan is missing, another program's guess, or not what the page says."""
     [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
 
     assert page.lines is None
 
 
-def test_text_on_a_background_picture_is_trusted(converter: Converter, tmp_path: Path) -> None:
+def test_text_on_a_background_picture_is_trusted(converter: PdfConverter, tmp_path: Path) -> None:
     """Slides have page-wide pictures behind text that can be seen."""
     draw = scan(text="A slide with quite a lot of text on it", hidden=False)
 
@@ -243,7 +245,7 @@ def test_text_on_a_background_picture_is_trusted(converter: Converter, tmp_path:
     assert texts(page) == ["A slide with quite a lot of text on it"]
 
 
-def test_text_without_meaning_is_not_trusted(converter: Converter, tmp_path: Path) -> None:
+def test_text_without_meaning_is_not_trusted(converter: PdfConverter, tmp_path: Path) -> None:
     """A font without names for its characters says nothing."""
     path = make(tmp_path / "a.pdf", write("abcdefghij klmnopqrst"))
     with pikepdf.open(path, allow_overwriting_input=True) as document:
@@ -263,7 +265,7 @@ def test_text_without_meaning_is_not_trusted(converter: Converter, tmp_path: Pat
     ("pixels", "expected"), [((1000, 750), 180), ((400, 300), 150), ((4000, 3000), 300)]
 )
 def test_a_scan_keeps_its_resolution(
-    converter: Converter, tmp_path: Path, pixels: tuple[int, int], expected: float
+    converter: PdfConverter, tmp_path: Path, pixels: tuple[int, int], expected: float
 ) -> None:
     """Within what is useful: 150 to 300 dots per inch."""
     [page] = open_pages(converter, make(tmp_path / "a.pdf", scan(pixels)))
@@ -272,7 +274,7 @@ def test_a_scan_keeps_its_resolution(
 
 
 @pytest.mark.parametrize("size", [(14_400, 14_400), (14_400, 20), (3, 3), (0.5, 14_400)])
-def test_absurd_pages(converter: Converter, tmp_path: Path, size: tuple[float, float]) -> None:
+def test_absurd_pages(converter: PdfConverter, tmp_path: Path, size: tuple[float, float]) -> None:
     """No page takes more pixels than a quarter of the limit, or more than 10,000 on a side."""
     path = make(tmp_path / "a.pdf", lambda canvas: canvas.line(0, 0, *size), size=size)
 
@@ -285,7 +287,7 @@ def test_absurd_pages(converter: Converter, tmp_path: Path, size: tuple[float, f
 
 @pytest.mark.parametrize("revision", [2, 3, 4, 6])
 @pytest.mark.parametrize("password", ["user", "owner"])
-def test_passwords(converter: Converter, tmp_path: Path, revision: int, password: str) -> None:
+def test_passwords(converter: PdfConverter, tmp_path: Path, revision: int, password: str) -> None:
     """Both passwords open the document, and a copy without them is made."""
     path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), "user", revision)
 
@@ -299,14 +301,14 @@ def test_passwords(converter: Converter, tmp_path: Path, revision: int, password
 
 
 @pytest.mark.parametrize("password", ["пароль密码", "hôtel", "x" * 32])
-def test_passwords_beyond_ascii(converter: Converter, tmp_path: Path, password: str) -> None:
+def test_passwords_beyond_ascii(converter: PdfConverter, tmp_path: Path, password: str) -> None:
     """Newer documents have passwords in any language."""
     path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), password, 6)
 
     assert len(open_pages(converter, path, password)) == 1
 
 
-def test_missing_and_wrong_password_are_told_apart(converter: Converter, tmp_path: Path) -> None:
+def test_missing_and_wrong_password_are_told_apart(converter: PdfConverter, tmp_path: Path) -> None:
     """The caller learns what to do."""
     path = protect(make(tmp_path / "a.pdf", write("secret")), "user", 6)
 
@@ -318,7 +320,7 @@ def test_missing_and_wrong_password_are_told_apart(converter: Converter, tmp_pat
 
 @pytest.mark.parametrize("password", [None, "", "not needed"])
 def test_protection_without_a_user_password(
-    converter: Converter, tmp_path: Path, password: str | None
+    converter: PdfConverter, tmp_path: Path, password: str | None
 ) -> None:
     """What opens without a password opens with any."""
     path = protect(make(tmp_path / "a.pdf", write("Only printing is forbidden")), "", 4)
@@ -326,7 +328,7 @@ def test_protection_without_a_user_password(
     assert len(open_pages(converter, path, password)) == 1
 
 
-def test_original_of_an_open_document(converter: Converter, tmp_path: Path) -> None:
+def test_original_of_an_open_document(converter: PdfConverter, tmp_path: Path) -> None:
     """It is the source itself, byte for byte."""
     path = make(tmp_path / "a.pdf", write("hello"))
 
@@ -334,7 +336,7 @@ def test_original_of_an_open_document(converter: Converter, tmp_path: Path) -> N
         assert source.original == path
 
 
-def test_too_many_pages(converter: Converter, tmp_path: Path) -> None:
+def test_too_many_pages(converter: PdfConverter, tmp_path: Path) -> None:
     """The number of pages is known before any is rendered."""
     path = make(tmp_path / "a.pdf", *[write("x")] * 21)
 
@@ -342,7 +344,7 @@ def test_too_many_pages(converter: Converter, tmp_path: Path) -> None:
         open_pages(converter, path)
 
 
-def test_no_pages(converter: Converter, tmp_path: Path) -> None:
+def test_no_pages(converter: PdfConverter, tmp_path: Path) -> None:
     """A document without pages is not one."""
     path = tmp_path / "a.pdf"
     with pikepdf.new() as document:
@@ -355,7 +357,7 @@ def test_no_pages(converter: Converter, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"%PDF-", b"%PDF-1.7\n" + bytes(5000), b"%PDF-1.4\ntrailer<</Root 1 0 R>>"]
 )
-def test_garbage(converter: Converter, tmp_path: Path, content: bytes) -> None:
+def test_garbage(converter: PdfConverter, tmp_path: Path, content: bytes) -> None:
     """A header makes no document."""
     path = tmp_path / "a.pdf"
     path.write_bytes(content)
@@ -366,7 +368,7 @@ def test_garbage(converter: Converter, tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("missing", [b"startxref", b"trailer"])
 def test_damaged_directory_is_repaired(
-    converter: Converter, tmp_path: Path, missing: bytes
+    converter: PdfConverter, tmp_path: Path, missing: bytes
 ) -> None:
     """A wrong table of contents does not matter if the objects are there."""
     path = make(tmp_path / "a.pdf", write("Still to be read"))
@@ -409,7 +411,9 @@ def protect(path: Path, password: str, revision: int) -> Path:
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
-def test_rules_are_what_the_page_draws(converter: Converter, tmp_path: Path, rotation: int) -> None:
+def test_rules_are_what_the_page_draws(
+    converter: PdfConverter, tmp_path: Path, rotation: int
+) -> None:
     """Lines, thin bars and the sides of boxes, in one piece; nothing white, bent or thick."""
 
     def draw(canvas: Canvas) -> None:
@@ -452,7 +456,7 @@ def test_rules_are_what_the_page_draws(converter: Converter, tmp_path: Path, rot
 
 
 def test_rules_that_are_too_many_are_looked_for_in_the_picture(
-    converter: Converter, tmp_path: Path
+    converter: PdfConverter, tmp_path: Path
 ) -> None:
     """A hatching is not taken apart line by line."""
 
@@ -471,7 +475,7 @@ def test_rules_that_are_too_many_are_looked_for_in_the_picture(
 
 
 def test_a_page_that_pdfium_cannot_render_is_popplers(
-    converter: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    converter: PdfConverter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As large as it was to be."""
 

@@ -47,7 +47,9 @@ class Opening:
     media_types = frozenset({"application/pdf"})
 
     @contextmanager
-    def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
+    def open(
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> Iterator[Source]:
         yield self.source
 
     def prepare(self) -> None: ...

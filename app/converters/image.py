@@ -32,7 +32,9 @@ class ImageConverter:
         PIL.Image.MAX_IMAGE_PIXELS = max_pixels
 
     @contextmanager
-    def open(self, source: Path, work: Path, password: str | None) -> Iterator["_ImageSource"]:
+    def open(
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> Iterator["_ImageSource"]:
         """Open ``source``; images have no password."""
         # Not by its path, for then Pillow 13 maps it and garbles rotated uncompressed TIFF files.
         with source.open("rb") as file, self._open(file, source) as image:

@@ -1,19 +1,31 @@
-"""Word, Excel and PowerPoint files: unlocked, made harmless, turned into a PDF by LibreOffice."""
+"""Word, Excel and PowerPoint files: unlocked, and read themselves or laid out by LibreOffice."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app import media
+from app.converters.inlays import Inlays
+from app.converters.kept import open_kept
 from app.converters.office_program import OfficeProgram
-from app.converters.ooxml import make_harmless
+from app.converters.ooxml import check_size, make_harmless
+from app.converters.roomy import make_roomy
+from app.converters.sheets import open_sheets
 from app.converters.unlock import unlock
 from app.errors import InvalidFile
-from app.interfaces import Converter, Source
+from app.interfaces import Converter, Keepsake, Source
+
+log = logging.getLogger(__name__)
 
 
 class OfficeConverter:
-    """Opens Office files of all versions; the pages are those of ``pdf``."""
+    """Opens Office files of all versions.
+
+    A document that is to become its own format is given back; workbooks are read cell by cell,
+    unless it matters where things stand; the pages of all others are those of ``pdf``. Pictures
+    are opened by ``images``.
+    """
 
     media_types = frozenset(
         {
@@ -27,21 +39,29 @@ class OfficeConverter:
         }
     )
 
-    def __init__(self, pdf: Converter, program: OfficeProgram) -> None:
+    def __init__(self, pdf: Converter, images: Converter, program: OfficeProgram) -> None:
         self._pdf = pdf
+        self._images = images
         self._program = program
 
     @contextmanager
-    def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
-        """Open ``source``; its pages are laid out here, so they may differ from Microsoft's."""
+    def open(
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> Iterator[Source | Keepsake]:
+        """Open ``source``; pages are laid out here, so they may differ from Microsoft's."""
         kind = media.detect(source)
         if kind not in _ZIPPED:
             source = unlock(source, work / "unlocked", kind, password or None)
             kind = media.detect(source)
             if kind == media.ENCRYPTED_OOXML:
                 raise InvalidFile("The document is protected twice.")
+        if (own := self._own(source, kind, work, form)) is not None:
+            yield own
+            return
         if kind in _ZIPPED:
             source = make_harmless(source, work / "harmless")
+            if form == "txt":
+                source = make_roomy(source, work / "roomy")
         result = self._program.convert(source, kind, media.PDF, work)
         with self._pdf.open(result, work, None) as pages:
             yield pages
@@ -54,5 +74,29 @@ class OfficeConverter:
         """End LibreOffice."""
         self._program.close()
 
+    def _own(self, source: Path, kind: str, work: Path, form: str) -> Source | Keepsake | None:
+        """What can be had from the document itself; None if it has to be laid out."""
+        modern = _MODERN[kind]
+        keeps = _FORMS[modern] == form
+        if not keeps and (modern != media.XLSX or form == "pdf"):
+            return None
+        if kind in _ZIPPED:
+            check_size(source)
+        else:
+            source = self._program.convert(source, kind, modern, work)
+            kind = modern
+        inlays = Inlays(self._images, work)
+        try:
+            return open_kept(source, kind, inlays) if keeps else open_sheets(source, inlays, form)
+        except InvalidFile:
+            log.info("The document cannot be read by itself; it is laid out.", exc_info=True)
+            return None
 
-_ZIPPED = frozenset({media.DOCX, media.XLSX, media.PPTX})
+
+_FORMS = {media.DOCX: "docx", media.XLSX: "xlsx", media.PPTX: "pptx"}
+_ZIPPED = frozenset(_FORMS)
+_MODERN = {kind: kind for kind in _ZIPPED} | {
+    media.DOC: media.DOCX,
+    media.XLS: media.XLSX,
+    media.PPT: media.PPTX,
+}

@@ -40,6 +40,12 @@ def make_harmless(source: Path, target: Path) -> Path:
     return target
 
 
+def check_size(source: Path) -> None:
+    """Raise TooLarge for what would unpack to too much, InvalidFile."""
+    with open_archive(source) as archive:
+        _check_size(archive.infolist())
+
+
 def _check_size(parts: list[zipfile.ZipInfo]) -> None:
     if sum(part.file_size for part in parts) > MAX_TOTAL_BYTES:
         raise TooLarge("The file unpacks to more than 1 GiB.")

@@ -25,7 +25,9 @@ class PdfConverter:
         self._page_timeout_s = page_timeout_s
 
     @contextmanager
-    def open(self, source: Path, work: Path, password: str | None) -> Iterator[Source]:
+    def open(
+        self, source: Path, work: Path, password: str | None, form: str = "pdf"
+    ) -> Iterator[Source]:
         """Open ``source``; from an encrypted or damaged file a better copy is made first."""
         readable = self._readable(source, work, password or None)
         try:

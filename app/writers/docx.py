@@ -38,7 +38,7 @@ from app.writers.docx_sections import (
     size_of,
     stretches,
 )
-from app.writers.docx_table import append_rows, row_heights, table_element
+from app.writers.docx_table import append_rows, parts_of, row_heights, table_element
 from app.writers.text_limits import storable
 
 
@@ -97,7 +97,8 @@ class _Body:
             self._size, self._vertical = size, vertical
         else:
             self._break = "page"
-        page = fitted(page, self._margins)
+        if not page.endless:
+            page = fitted(page, self._margins)
         if self._usual is None:
             self._usual = _usual_points(page)
             if self._usual is not None:
@@ -231,12 +232,15 @@ class _Body:
             self._thin_paragraph(gap)
         # A paragraph follows: tables next to each other would become one.
         after = self._thin_paragraph(0)
-        width = min(table.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
         inset = 0.0 if table.column is None else table.box.left - table.column.left
         heights = row_heights(table, 72 / page.dpi)
         inset = max(0.0, inset / page.dpi * 72)
-        self._table = table_element(table, width, self._fill(page), inset, heights)
-        after._p.addprevious(self._table)
+        for part in parts_of(table):
+            width = min(part.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
+            self._table = table_element(part, width, self._fill(page), inset, heights)
+            after._p.addprevious(self._table)
+            if part is not table:
+                after = self._thin_paragraph(0)
 
     def _continue_table(self, flow: Sequence[Block], page: Page) -> list[Block]:
         """Add the page's first table to the one that goes on in it; what is left of the flow.

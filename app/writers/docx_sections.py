@@ -135,9 +135,22 @@ def is_covered(picture: Picture, page: Page) -> bool:
 
 def size_of(page: Page) -> tuple[float, float]:
     """Width and height in points, within what Word takes."""
+    if page.endless:
+        return _paper(page.width / page.dpi * 72)
     width, height = page.width / page.dpi * 72, page.height / page.dpi * 72
     shrink = min(1.0, _LARGEST_POINTS / max(width, height, 1.0))
     return max(width * shrink, _SMALLEST_POINTS), max(height * shrink, _SMALLEST_POINTS)
+
+
+def _paper(width: float) -> tuple[float, float]:
+    """Paper on which a sheet that is so wide can go on from page to page."""
+    if width <= _A4[0]:
+        return _A4
+    across = min(max(width, _A4[1]), _LARGEST_POINTS)
+    return across, across * _A4[0] / _A4[1]
+
+
+_A4 = (595.3, 841.9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Tables in Word: rows, cells and spans, as wide as they were."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 
-from app.document import Cell, Table
+from app.document import Box, Cell, Table
 from app.writers.grid import is_centred, is_rtl, sides
 
 
@@ -46,6 +46,31 @@ def table_element(
     return element
 
 
+MOST_COLUMNS = 63
+"""In a table; Word opens no file that has more."""
+
+
+def parts_of(table: Table) -> Iterator[Table]:
+    """The table, or several with the columns that Word can take, one below the other."""
+    if table.columns <= MOST_COLUMNS:
+        yield table
+        return
+    for start in range(0, table.columns, MOST_COLUMNS):
+        end = min(start + MOST_COLUMNS, table.columns)
+        cells = [
+            replace(
+                cell,
+                column=max(cell.column, start) - start,
+                column_span=min(cell.column + cell.column_span, end) - max(cell.column, start),
+                paragraphs=cell.paragraphs if cell.column >= start else (),
+            )
+            for cell in table.cells
+            if cell.column < end and cell.column + cell.column_span > start
+        ]
+        box = Box.around(cell.box for cell in cells)
+        yield replace(table, cells=tuple(cells), columns=end - start, box=box, continues=False)
+
+
 def append_rows(
     element: Any,
     table: Table,
@@ -63,11 +88,10 @@ def append_rows(
     rtl = element.tblPr.find(qn("w:bidiVisual")) is not None
     grid = element.tblGrid.findall(qn("w:gridCol"))
     widths = [int(each.get(qn("w:w"))) for each in (grid[::-1] if rtl else grid)]
-    covering = {
-        (row, cell.column): cell
-        for cell in table.cells
-        for row in range(cell.row, cell.row + cell.row_span)
-    }
+    covering: list[dict[int, Cell]] = [{} for _ in range(table.rows)]
+    for cell in table.cells:
+        for row in range(cell.row, cell.row + cell.row_span):
+            covering[row][cell.column] = cell
     for row in range(table.repeats, table.rows):
         line = child(element, "w:tr")
         high = heights[row] if row < len(heights) else 0.0
@@ -78,7 +102,7 @@ def append_rows(
                 child(settings, "w:trHeight", val=str(round(high * _TWIPS)), hRule="atLeast")
             if is_head:
                 child(settings, "w:tblHeader")
-        cells = [covering[at] for at in sorted(covering) if at[0] == row]
+        cells = [covering[row][column] for column in sorted(covering[row])]
         for cell in cells[::-1] if rtl else cells:
             place = child(line, "w:tc")
             form = child(place, "w:tcPr")

@@ -13,6 +13,7 @@ from pptx.enum.text import MSO_ANCHOR, MSO_AUTO_SIZE, PP_ALIGN
 from pptx.oxml.ns import qn
 from pptx.presentation import Presentation
 from pptx.slide import Slide
+from pptx.table import _Cell as TableCell
 from pptx.util import Emu, Pt
 
 from app.document import Align, Box, Cell, Document, Page, Paragraph, Picture, Table
@@ -95,7 +96,8 @@ class _Sheet:
         frame: Any = self._slide.shapes.add_table(
             table.rows, table.columns, *self._place(table.box)
         )
-        properties = frame._element.graphic.graphicData.tbl.tblPr
+        grid = frame._element.graphic.graphicData.tbl
+        properties = grid.tblPr
         for name in list(properties.attrib):
             del properties.attrib[name]
         style = properties.find(qn("a:tableStyleId"))
@@ -107,15 +109,18 @@ class _Sheet:
         widths, heights = sides(table)
         for n, width in enumerate(widths[::-1] if rtl else widths):
             frame.table.columns[n].width = Emu(max(1, round(width * self._scale)))
-        for n, height in enumerate(heights):
-            frame.table.rows[n].height = Emu(max(1, round(height * self._scale)))
+        # Not by the library's rows, each of which counts all of them.
+        lines = list(grid.tr_lst)
+        for line, height in zip(lines, heights, strict=True):
+            line.h = Emu(max(1, round(height * self._scale)))
+        frame.height = Emu(sum(line.h for line in lines))
+        cells = [list(line.tc_lst) for line in lines]
         for cell in table.cells:
             column = table.columns - cell.column - cell.column_span if rtl else cell.column
-            place = frame.table.cell(cell.row, column)
+            place = TableCell(cells[cell.row][column], frame.table)
             if cell.row_span > 1 or cell.column_span > 1:
-                place.merge(
-                    frame.table.cell(cell.row + cell.row_span - 1, column + cell.column_span - 1)
-                )
+                last = cells[cell.row + cell.row_span - 1][column + cell.column_span - 1]
+                place.merge(TableCell(last, frame.table))
             self._fill_cell(place, cell)
 
     def _fill_cell(self, place: Any, cell: Cell) -> None:

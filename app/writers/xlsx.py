@@ -209,6 +209,11 @@ def _parts(text: str) -> list[str]:
     return [text[start : start + longest] for start in range(0, len(text), longest)]
 
 
+def escaped(text: str) -> str:
+    """``text`` for a cell: Excel takes _x0041_ for an escaped character."""
+    return _ESCAPE.sub("_x005F_", text)
+
+
 def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
     if not text:
         return None
@@ -219,8 +224,7 @@ def _cell(sheet: Worksheet | WriteOnlyWorksheet, text: str) -> Cell | None:
         cell.number_format = number_format
         cell.alignment = _TOP
         return cell
-    # Excel takes _x0041_ for an escaped character: escape what would be read as such.
-    cell = WriteOnlyCell(sheet, value=_ESCAPE.sub("_x005F_", text))
+    cell = WriteOnlyCell(sheet, value=escaped(text))
     cell.data_type = "s"  # Never a formula (=1+1) nor an error (#N/A).
     cell.alignment = _WRAPPED
     if text[0] in "=+-@":
