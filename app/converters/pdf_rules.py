@@ -46,8 +46,11 @@ def rules_of(
         budget -= 1 + max(0, pdfium.FPDFPath_CountSegments(path))
         if budget < 0:
             return None
-        straight, plain = _drawn(path, matrix)
+        straight, covers, plain = _drawn(path, matrix)
         alone = alone and plain
+        for cover in covers:
+            budget -= len(found)
+            found = [piece for flat in found for piece in _outside(flat, cover)]
         found += straight
     if not found:
         return Rules(alone=alone)
@@ -98,15 +101,38 @@ def _joined(
         yield at, first, last
 
 
-def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], bool]:
-    """The straight lines and thin bars of a path, and whether it draws nothing else."""
+def _outside(flat: _Flat, cover: _Flat) -> Iterator[_Flat]:
+    """What is still seen of a line or bar once a box is drawn over it."""
+    left, top, right, bottom = flat
+    first, upper, last, lower = cover
+    if right - left > top - bottom:
+        if not lower + _SAME < (top + bottom) / 2 < upper - _SAME or right < first or left > last:
+            yield flat
+            return
+        if left < first:
+            yield left, top, first, bottom
+        if right > last:
+            yield last, top, right, bottom
+    else:
+        if not first + _SAME < (left + right) / 2 < last - _SAME or top < lower or bottom > upper:
+            yield flat
+            return
+        if top > upper:
+            yield left, top, right, upper
+        if bottom < lower:
+            yield left, lower, right, bottom
+
+
+def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], list[_Flat], bool]:
+    """The straight lines and thin bars of a path, the boxes that it fills, and if that is all."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
     if not pdfium.FPDFPath_GetDrawMode(path, fill, stroke):
-        return [], True
+        return [], [], True
     stroked = bool(stroke.value) and _is_seen(_colour(path, False))
     filled = bool(fill.value) and _is_seen(_colour(path, True))
-    if not (stroked or filled):
-        return [], True
+    opaque = bool(fill.value) and _colour(path, True)[3] == 255
+    if not (stroked or filled or opaque):
+        return [], [], True
     own = pdfium.FS_MATRIX()
     pdfium.FPDFPageObj_GetMatrix(path, own)
     matrix = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
@@ -116,6 +142,7 @@ def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], b
     half /= 2
     edged = stroked and not (filled and _colour(path, True) == _colour(path, False))
     found: list[_Flat] = []
+    covers: list[_Flat] = []
     plain = True
     for figure in _figures(path, matrix):
         if figure is None:
@@ -123,6 +150,8 @@ def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], b
             continue
         xs, ys = [x for x, _ in figure], [y for _, y in figure]
         left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
+        if opaque and len(set(figure)) == 4 == len({*xs}) + len({*ys}):
+            covers.append((left, top, right, bottom))
         if filled and min(right - left, top - bottom) <= _THICKEST:
             found.append((left, top, right, bottom))
             continue
@@ -135,7 +164,7 @@ def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], b
                 found.append((min(x0, x1) - half, max(y0, y1), max(x0, x1) + half, min(y0, y1)))
             else:
                 plain = plain and max(across, along) <= _LEANING
-    return found, plain
+    return found, covers, plain
 
 
 def _figures(
