@@ -15,12 +15,12 @@ def new(name: str) -> Any:
     return OxmlElement(name)
 
 
-def child(parent: Any, name: str, **attributes: str) -> Any:
+def child(parent: Any, name: str, /, **attributes: str) -> Any:
     """A new last element of ``parent``, with attributes of Word's."""
     return etree.SubElement(parent, named(name), _of_word(attributes))
 
 
-def put(parent: Any, name: str, **attributes: str) -> Any:
+def put(parent: Any, name: str, /, **attributes: str) -> Any:
     """The only element of this name in ``parent``, in its place there, with these attributes too.
 
     ``parent`` is a ``w:pPr``, ``w:rPr`` or ``w:sectPr``.
