@@ -132,7 +132,7 @@ class Paragraph:
             text += joined
         return text
 
-    @property
+    @cached_property
     def style(self) -> Style | None:
         """That of most of its characters."""
         counts: dict[Style, int] = {}

@@ -270,6 +270,15 @@ def test_docx_marks_right_to_left(tmp_path: Path) -> None:
     assert found == [True, False]
 
 
+def test_docx_keeps_the_order_of_the_schema(tmp_path: Path) -> None:
+    """Word takes what is set for a paragraph and its text in one order only."""
+    target = write("docx", tmp_path / "out.docx", stacked([["مرحبا بالعالم"]]))
+
+    (found,) = docx.Document(str(target)).paragraphs
+    assert [each.tag for each in found._p.get_or_add_pPr()] == [qn("w:bidi"), qn("w:spacing")]
+    assert [each.tag for each in found.runs[0]._r] == [qn("w:rPr"), qn("w:t")]
+
+
 def test_docx_names_fonts_for_each_script(tmp_path: Path) -> None:
     """Chinese text has a font of its own, not one without Chinese."""
     target = write("docx", tmp_path / "out.docx", stacked([["今天"]]))

@@ -13,9 +13,6 @@ from typing import Any, TypeGuard
 import docx
 from docx.document import Document as Docx
 from docx.enum.section import WD_SECTION
-from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
 from docx.shape import InlineShape
 from docx.shared import Length, Pt
 from docx.text.paragraph import Paragraph as DocxParagraph
@@ -39,6 +36,7 @@ from app.writers.docx_sections import (
     stretches,
 )
 from app.writers.docx_table import append_rows, parts_of, row_heights, table_element
+from app.writers.docx_xml import child, form, new, put
 from app.writers.text_limits import storable
 
 
@@ -69,13 +67,14 @@ class _Body:
 
     def __init__(self, file: Docx) -> None:
         self._file = file
+        self._section: Any = file.sections[-1]  # The one that goes on; its w:sectPr ends the body.
         self._size: tuple[float, float] | None = None
         self._margins = Margins(0, 0, 0, 0)
         self._vertical = False  # Whether the section's lines run downwards.
         self._usual: float | None = None  # Of text in the Normal style, in points.
         self._columns = 1
-        self._last: DocxParagraph | None = None
-        self._before_page: DocxParagraph | None = None  # The last one of the page before.
+        self._last: Any = None  # The last w:p.
+        self._before_page: Any = None  # The last one of the page before.
         self._table: Any = None  # The last w:tbl, if it may go on.
         self._heads: set[str] = set()  # Texts of the page before.
         self._break: str | None = None  # Before the next paragraph: "page" or "column".
@@ -93,7 +92,7 @@ class _Body:
                 self._begin_section(WD_SECTION.NEW_PAGE)
             self._table = None
             self._margins = Margins.around(page)
-            set_page(self._file.sections[-1], size, self._margins, vertical)
+            set_page(self._section, size, self._margins, vertical)
             self._size, self._vertical = size, vertical
         else:
             self._break = "page"
@@ -144,12 +143,11 @@ class _Body:
             self._add_picture(block, page, column)
             return
         elif storable(block.text):
-            step = docx_text.line_points(block, page)
+            target = self._new_paragraph()
+            step = docx_text.write(target, block, page, self._usual).line_points
             first, last = block.lines[0].box, block.lines[-1].box
             # Each line stands in the middle of a place as high as the step.
             before = self._before((first.top + first.bottom) / 2 * scale - step / 2)
-            target = self._new_paragraph()
-            docx_text.write(target, block, page, self._usual)
             docx_text.set_lines(target, before, step)
             self._bottom = (last.top + last.bottom) / 2 * scale + step / 2
             return
@@ -157,7 +155,8 @@ class _Body:
 
     def _add_row(self, row: Sequence[Paragraph], page: Page, column: Box) -> None:
         """Single lines that stand side by side, as one with tabs between them."""
-        scale, step = 72 / page.dpi, max(docx_text.line_points(each, page) for each in row)
+        scale = 72 / page.dpi
+        step = max(docx_text.setting_of(each, page).line_points for each in row)
         middle = sum(each.box.top + each.box.bottom for each in row) / len(row) / 2 * scale
         target = self._new_paragraph()
         docx_text.write(target, replace(row[0], align=Align.START), page, self._usual)
@@ -184,7 +183,7 @@ class _Body:
         Programs differ in what they make of a distance at the top of the first column.
         """
         if self._last is not None and self._bottom is not None:
-            self._last.paragraph_format.space_after = Pt(round(self._before(top)))
+            docx_text.set_after(self._last, self._before(top))
             self._bottom = max(self._bottom, top)
 
     def _before(self, top: float) -> float:
@@ -193,14 +192,15 @@ class _Body:
             return 0.0
         return min(_FARTHEST, max(0.0, top - self._bottom) * _TIGHT)
 
-    def _new_paragraph(self) -> DocxParagraph:
+    def _new_paragraph(self) -> Any:
         if self._break == "column":
             # Programs differ in where they put the distance before a paragraph with a break.
             self._break = None
-            self._thin_paragraph(0).add_run().add_break(WD_BREAK.COLUMN)
-        self._last = self._file.add_paragraph()
+            child(child(self._thin_paragraph(0), "w:r"), "w:br", type="column")
+        self._last = new("w:p")
+        self._section._sectPr.addprevious(self._last)
         if self._break == "page":
-            self._last.paragraph_format.page_break_before = True
+            put(form(self._last), "w:pageBreakBefore")
         self._break = None
         return self._last
 
@@ -212,20 +212,15 @@ class _Body:
         elif self._last is not None:
             self._begin_section(WD_SECTION.NEW_PAGE)
             self._break = None
-        set_columns(self._file.sections[-1], boxes, 72 / page.dpi)
+        set_columns(self._section, boxes, 72 / page.dpi)
         self._columns = new
 
     def _begin_section(self, kind: WD_SECTION) -> None:
-        self._file.add_section(kind)
-        set_columns(self._file.sections[-1], [], 1.0)
+        """End the section with the last paragraph, which carries what is set for it."""
+        form(self._last).append(self._section._sectPr.clone())
+        self._section.start_type = kind
+        set_columns(self._section, [], 1.0)
         self._columns = 1
-        # The break came in a paragraph of its own, which on a full page would make another
-        # page. It belongs to the last paragraph of the page.
-        if self._last is not None:
-            (carrier,) = self._last._p.itersiblings(qn("w:p"))
-            (properties,) = carrier.iter(qn("w:sectPr"))
-            self._last._p.get_or_add_pPr().append(properties)
-            self._file.element.body.remove(carrier)
 
     def _add_table(self, table: Table, page: Page, gap: float) -> None:
         if self._break is not None or gap > 1:
@@ -236,9 +231,9 @@ class _Body:
         heights = row_heights(table, 72 / page.dpi)
         inset = max(0.0, inset / page.dpi * 72)
         for part in parts_of(table):
-            width = min(part.box.width / page.dpi * 72, inside_of(self._file.sections[-1]))
+            width = min(part.box.width / page.dpi * 72, inside_of(self._section))
             self._table = table_element(part, width, self._fill(page), inset, heights)
-            after._p.addprevious(self._table)
+            after.addprevious(self._table)
             if part is not table:
                 after = self._thin_paragraph(0)
 
@@ -258,19 +253,15 @@ class _Body:
         def fill(place: Any, cell: Cell) -> None:
             for part in cell.paragraphs:
                 if storable(part.text):
-                    element: Any = OxmlElement("w:p")
-                    place.append(element)
-                    paragraph = DocxParagraph(element, self._file._body)
-                    docx_text.write(paragraph, part, page, self._usual)
-                    docx_text.set_lines(paragraph, 0, docx_text.line_points(part, page))
+                    target = child(place, "w:p")
+                    setting = docx_text.write(target, part, page, self._usual)
+                    docx_text.set_lines(target, 0, setting.line_points)
 
         return fill
 
-    def _thin_paragraph(self, before: float) -> DocxParagraph:
+    def _thin_paragraph(self, before: float) -> Any:
         paragraph = self._new_paragraph()
-        form = paragraph.paragraph_format
-        form.space_before = Pt(round(max(0.0, before - 1)))
-        form.line_spacing = Pt(1)
+        docx_text.set_lines(paragraph, round(max(0.0, before - 1)), 1)
         return paragraph
 
     def _add_picture(self, picture: Picture, page: Page, column: Box) -> None:
@@ -279,28 +270,33 @@ class _Body:
             last = None if self._last is self._before_page or self._break else self._last
             if last is None:
                 last = self._thin_paragraph(0)
-            run = last.add_run()
-            shape = run.add_picture(BytesIO(picture.data), width=_picture_width(picture, page))
-            _describe(shape, picture)
+            shape = self._add_shape(last, picture, _picture_width(picture, page))
             # LibreOffice hides what hangs on hidden text, and paragraphs that have no other.
-            last.add_run(" ")
+            docx_text.add(last, " ")
             _hide_words(picture, last)
             hang(shape, picture, page, is_covered(picture, page))
             return
         gap = self._before(picture.box.top / page.dpi * 72)
         self._bottom = picture.box.bottom / page.dpi * 72
         paragraph = self._new_paragraph()
-        paragraph.paragraph_format.space_before = Pt(round(gap))
-        width = min(_picture_width(picture, page), Pt(inside_of(self._file.sections[-1])))
-        shape = paragraph.add_run().add_picture(BytesIO(picture.data), width=width)
+        put(form(paragraph), "w:spacing", before=docx_text.twips(round(gap)))
+        width = min(_picture_width(picture, page), Pt(inside_of(self._section)))
         left, right = picture.box.left - column.left, column.right - picture.box.right
         if left + right > 0.1 * column.width:
             if abs(left - right) < 0.1 * column.width:
-                paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+                put(form(paragraph), "w:jc", val="center")
             elif right < left:
-                paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
-        _describe(shape, picture)
+                put(form(paragraph), "w:jc", val="right")
+        self._add_shape(paragraph, picture, width)
         _hide_words(picture, paragraph)
+
+    def _add_shape(self, target: Any, picture: Picture, width: Length) -> InlineShape:
+        """Add the picture to a ``w:p``; it tells the text that is in it."""
+        run = DocxParagraph(target, self._file._body).add_run()
+        shape = run.add_picture(BytesIO(picture.data), width=width)
+        if text := _words_in(picture):
+            shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
+        return shape
 
 
 def _head(block: Block) -> str | None:
@@ -322,15 +318,10 @@ def _words_in(picture: Picture) -> str:
     return " ".join(text for text in texts if text)
 
 
-def _describe(shape: InlineShape, picture: Picture) -> None:
-    if text := _words_in(picture):
-        shape._inline.docPr.set("descr", text[:_LONGEST_DESCRIPTION])
-
-
-def _hide_words(picture: Picture, paragraph: DocxParagraph) -> None:
+def _hide_words(picture: Picture, target: Any) -> None:
     """Keep the text in a picture as text that is not shown."""
     if text := _words_in(picture):
-        docx_text.hide(paragraph, f" {text}" if paragraph.text.strip() else text)
+        docx_text.hide(target, f" {text}" if target.text.strip() else text)
 
 
 _LONGEST_DESCRIPTION = 2000
@@ -350,7 +341,7 @@ def _usual_points(page: Page) -> float | None:
     sizes = [
         size
         for paragraph in page.paragraphs
-        for size in [docx_text.points(paragraph, page)] * len(paragraph.lines)
+        for size in [docx_text.setting_of(paragraph, page).points] * len(paragraph.lines)
         if size is not None
     ]
     return median_low(sizes) if sizes else None

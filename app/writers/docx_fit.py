@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from app.document import Block, Box, Line, Page, Paragraph, Picture, Table, with_lines
 from app.writers.docx_sections import Margins, floats, is_vertical, rows, size_of, stretches
-from app.writers.docx_text import line_points, points
+from app.writers.docx_text import Setting, setting_of
 from app.writers.fonts import width_in_ems
 from app.writers.grid import sides
 from app.writers.text_limits import storable
@@ -24,13 +25,10 @@ def fitted(page: Page, margins: Margins) -> Page:
     room = _Room(width - margins.left - margins.right, height - margins.top - margins.bottom)
     if is_vertical(page):
         return _fitted_across(page, room)
-    best = page
-    for size in _SIZES:
-        for closer in _DISTANCES:
-            best = _scaled(page, size, closer)
-            if _height(best, room) <= _SAFE * room.height:
-                return best
-    return best
+    high = _page_height(page, room)
+    tries = list(product(_SIZES, _DISTANCES))
+    fitting = (each for each in tries if high(*each) <= _SAFE * room.height)
+    return _scaled(page, *next(fitting, tries[-1]))
 
 
 _SIZES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8)
@@ -38,6 +36,10 @@ _SMALLER_SIZES = (0.75, 0.7, 0.65, 0.6)  # Where lines run downwards: small ones
 _DISTANCES = (1.0, 0.93, 0.86, 0.8)
 _SAFE = 0.98  # Of the room: programs differ in how they round.
 _WIDER = 1.03  # Lines end ragged: a word that moves to the next line leaves a gap.
+
+
+_Height = Callable[[float, float], float]
+"""In points: with text so many times as large, and all heights so many times as high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,47 @@ class _Room:
     height: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a paragraph's height follows from."""
+
+    setting: Setting
+    ems: float  # How wide it is on one line.
+    lines: int  # So many it has on the page.
+
+    @classmethod
+    def of(cls, paragraph: Paragraph, page: Page) -> _Text:
+        """That of the paragraph."""
+        style = paragraph.style
+        ems = width_in_ems(storable(paragraph.text), (style and style.family) or "serif")
+        return cls(setting_of(paragraph, page), ems, len(paragraph.lines))
+
+    def lines_in(self, width: float, points: float | None) -> int:
+        """How many lines it takes, with a font of so many ``points``."""
+        across = self.ems * (points or 0.0) * (_WIDER if self.lines > 1 else 1.0)
+        needed = max(1, math.ceil(across / max(width, 1.0)))
+        # Where lines may not begin or end with some marks, it takes as many as it took.
+        return self.lines if needed == self.lines - 1 else needed
+
+    def height_in(self, width: float, size: float, across: float, down: float) -> float:
+        """How high its lines are together, scaled as ``Setting.scaled`` does."""
+        setting = self.setting.scaled(size, across, down)
+        return self.lines_in(width, setting.points) * setting.line_points
+
+
 def _fitted_across(page: Page, room: _Room) -> Page:
     """The ``page``, whose lines run downwards, with its text smaller where it would not fit."""
-    best = page
-    for size in (*_SIZES, *_SMALLER_SIZES):
-        blocks = tuple(_narrower(block, size) for block in page.blocks)
-        best = replace(page, blocks=blocks)
-        across = sum(
-            _lines(replace(block, column=None), best, room.height) * line_points(block, best)
-            if isinstance(block, Paragraph)
-            else block.box.width * 72 / page.dpi
-            for block in blocks
-        )
-        if across <= _SAFE * room.width:
-            return best
-    return best
+    texts = [_Text.of(block, page) for block in page.blocks if isinstance(block, Paragraph)]
+    others = [block.box.width for block in page.blocks if not isinstance(block, Paragraph)]
+    free = _SAFE * room.width - sum(others) * 72 / page.dpi
+    sizes = (*_SIZES, *_SMALLER_SIZES)
+    fitting = (
+        size
+        for size in sizes
+        if sum(text.height_in(room.height, size, size, 1.0) for text in texts) <= free
+    )
+    best = next(fitting, sizes[-1])
+    return replace(page, blocks=tuple(_narrower(block, best) for block in page.blocks))
 
 
 def _narrower(block: Block, size: float) -> Block:
@@ -76,77 +104,91 @@ def _narrower(block: Block, size: float) -> Block:
     return with_lines(block, narrowed)
 
 
-def _height(page: Page, room: _Room) -> float:
-    """About how high the page's blocks are in Word, in points."""
-    scale, total = 72 / page.dpi, 0.0
+def _page_height(page: Page, room: _Room) -> _Height:
+    """About how high the page's blocks are in Word."""
+    found: list[list[_Height]] = []
     bottom: float | None = None
     for stretch in stretches(page.blocks):
         boxes = stretch.boxes
-        alone = len(boxes) == 1
         inside = sum(box.width for box in boxes)
-        heights = []
+        columns = []
         for column, box in zip(stretch.columns, boxes, strict=True):
-            width = room.width if alone else room.width * box.width / max(1.0, inside) * 0.97
-            heights.append(_run_height(column, page, width, bottom))
-        total += max(heights)
-        bottom = max(box.bottom for box in boxes) * scale
-    return total
+            share = box.width / max(1.0, inside) * 0.97 if len(boxes) > 1 else 1.0
+            columns.append(_run_height(column, page, room.width * share, bottom))
+        found.append(columns)
+        bottom = max(box.bottom for box in boxes)
+    return lambda size, closer: sum(
+        max(column(size, closer) for column in columns) for columns in found
+    )
 
 
-def _run_height(blocks: Sequence[Block], page: Page, width: float, bottom: float | None) -> float:
-    scale, total = 72 / page.dpi, 0.0
+def _run_height(blocks: Sequence[Block], page: Page, width: float, bottom: float | None) -> _Height:
+    """That of blocks below each other, and below ``bottom`` on the page."""
+    gaps = 0.0
+    heights: list[_Height] = []
     for row in rows(blocks):
         block = row[0]
         if bottom is not None:
-            total += max(0.0, block.box.top * scale - bottom) * 0.9
-        if len(row) > 1:
-            last = replace(row[-1], column=None)
-            start = (last.box.left - min(each.box.left for each in row)) * scale
-            count = _lines(last, page, max(width - start, width / 8))
-            total += count * max(line_points(each, page) for each in row)
-        elif isinstance(block, Paragraph):
+            gaps += max(0.0, block.box.top - bottom) * 0.9 * 72 / page.dpi
+        if isinstance(block, Paragraph):
             if any(line.vertical for line in block.lines) or not storable(block.text):
                 continue
-            total += _lines(block, page, width) * line_points(block, page)
-        elif isinstance(block, Picture):
-            if floats(block, page):
-                continue
-            across = block.box.width * scale
-            total += block.box.height * scale * min(1.0, width / max(1.0, across))
+            heights.append(_row_height(row, page, width))
+        elif isinstance(block, Table):
+            heights.append(_table_height(block, page))
+        elif floats(block, page):
+            continue
         else:
-            total += _table_height(block, page)
-        bottom = block.box.bottom * scale
-    return total
+            heights.append(_picture_height(block, page, width))
+        bottom = block.box.bottom
+    return lambda size, closer: gaps * closer + sum(height(size, closer) for height in heights)
 
 
-def _lines(paragraph: Paragraph, page: Page, width: float) -> int:
-    """How many lines the paragraph takes."""
-    style = paragraph.style
-    family = (style.family if style is not None else None) or "serif"
-    across = width_in_ems(storable(paragraph.text), family) * (points(paragraph, page) or 0.0)
-    if paragraph.column is not None:
-        lefts = [line.box.left for line in paragraph.lines]
-        indent = (min(lefts) - paragraph.column.left) * 72 / page.dpi
+def _row_height(row: Sequence[Paragraph], page: Page, width: float) -> _Height:
+    """That of a paragraph, or of single lines side by side, the last of which may go on."""
+    scale, last = 72 / page.dpi, row[-1]
+    if len(row) > 1:
+        start = (last.box.left - min(each.box.left for each in row)) * scale
+        width = max(width - start, width / 8)
+    elif last.column is not None:
+        indent = (min(line.box.left for line in last.lines) - last.column.left) * scale
         width -= max(0.0, min(indent, width / 2))
-    there = len(paragraph.lines)
-    needed = max(1, math.ceil(across * (_WIDER if there > 1 else 1.0) / max(width, 1.0)))
-    # Where lines may not begin or end with some marks, it takes as many as it took.
-    return there if needed == there - 1 else needed
+    texts = [_Text.of(each, page) for each in row]
+
+    def height(size: float, closer: float) -> float:
+        settings = [text.setting.scaled(size, 1.0, closer) for text in texts]
+        lines = texts[-1].lines_in(width, settings[-1].points)
+        return lines * max(setting.line_points for setting in settings)
+
+    return height
 
 
-def _table_height(table: Table, page: Page) -> float:
+def _picture_height(picture: Picture, page: Page, width: float) -> _Height:
+    wide, high = (side * 72 / page.dpi for side in (picture.box.width, picture.box.height))
+    return lambda _, closer: high * closer * min(1.0, width / max(1.0, wide * closer))
+
+
+def _table_height(table: Table, page: Page) -> _Height:
     scale = 72 / page.dpi
     widths, heights = sides(table)
-    steps = [height * scale for height in heights]
-    for cell in table.cells:
-        width = sum(widths[cell.column : cell.column + cell.column_span]) * scale - 4
-        needed = sum(
-            _lines(replace(part, column=None), page, width) * line_points(part, page)
-            for part in cell.paragraphs
+    cells = [
+        (
+            cell.row,
+            sum(widths[cell.column : cell.column + cell.column_span]) * scale - 4,
+            [_Text.of(part, page) for part in cell.paragraphs],
         )
-        if cell.row_span == 1:
-            steps[cell.row] = max(steps[cell.row], needed)
-    return sum(steps) + 3
+        for cell in table.cells
+        if cell.row_span == 1
+    ]
+
+    def height(size: float, closer: float) -> float:
+        steps = [height * scale * closer for height in heights]
+        for row, width, texts in cells:
+            needed = sum(text.height_in(width, size, 1.0, closer) for text in texts)
+            steps[row] = max(steps[row], needed)
+        return sum(steps) + 3
+
+    return height
 
 
 def _with_narrow_cells(block: Block) -> Block:

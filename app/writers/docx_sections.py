@@ -8,12 +8,11 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from docx.enum.section import WD_ORIENT
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
 from docx.section import Section
 from docx.shared import Pt
 
 from app.document import Block, Box, Page, Paragraph, Picture
+from app.writers.docx_xml import child, drop, named, put
 from app.writers.text_limits import storable
 
 _SMALLEST_POINTS, _LARGEST_POINTS = 7.2, 22 * 72.0  # Of a page, in Word.
@@ -209,18 +208,9 @@ def is_vertical(page: Page) -> bool:
 
 def set_page(section: Section, size: tuple[float, float], margins: Margins, vertical: bool) -> None:
     """Size, orientation, margins and direction of writing of a section's pages."""
-    properties: Any = section._sectPr
-    for old in properties.findall(qn("w:textDirection")):
-        properties.remove(old)
+    drop(section._sectPr, "w:textDirection")
     if vertical:
-        direction = OxmlElement("w:textDirection")
-        direction.set(qn("w:val"), "tbRl")
-        after = [properties.find(qn(name)) for name in ("w:bidi", "w:rtlGutter", "w:docGrid")]
-        following = next((element for element in after if element is not None), None)
-        if following is not None:
-            following.addprevious(direction)
-        else:
-            properties.append(direction)
+        put(section._sectPr, "w:textDirection", val="tbRl")
     width, height = size
     section.page_width, section.page_height = Pt(width), Pt(height)
     section.orientation = WD_ORIENT.LANDSCAPE if width > height else WD_ORIENT.PORTRAIT
@@ -236,36 +226,18 @@ def inside_of(section: Section) -> float:
     return ((section.page_width or 0) - margins) / Pt(1)
 
 
-_AFTER_COLUMNS = ("w:titlePg", "w:bidi", "w:rtlGutter", "w:docGrid")
-
-
 def set_columns(section: Section, boxes: Sequence[Box], points: float) -> None:
     """Columns as wide as the ``boxes`` that stand side by side; ``points`` are those of a pixel."""
-    properties: Any = section._sectPr
-    for old in properties.findall(qn("w:cols")):
-        properties.remove(old)
-    columns = OxmlElement("w:cols")
-    if len(boxes) > 1:
-        places = sorted((box.left, box.right) for box in boxes)
-        gaps = [max(4.0, (b[0] - a[1]) * points) for a, b in pairwise(places)]
-        widths = [(right - left) * points for left, right in places]
-        scale = (inside_of(section) - sum(gaps)) / max(1.0, sum(widths))
-        columns.set(qn("w:num"), str(len(boxes)))
-        columns.set(qn("w:equalWidth"), "0")
-        for n, width in enumerate(widths):
-            column = OxmlElement("w:col")
-            column.set(qn("w:w"), str(round(20 * width * scale)))
-            if n < len(gaps):
-                column.set(qn("w:space"), str(round(20 * gaps[n])))
-            columns.append(column)
-    else:
-        columns.set(qn("w:space"), "720")
-    # The order of a section's elements is fixed.
-    after = [
-        properties.find(qn(name)) for name in ("w:titlePg", "w:bidi", "w:rtlGutter", "w:docGrid")
-    ]
-    following = next((element for element in after if element is not None), None)
-    if following is not None:
-        following.addprevious(columns)
-    else:
-        properties.append(columns)
+    drop(section._sectPr, "w:cols")
+    if len(boxes) < 2:
+        put(section._sectPr, "w:cols", space="720")
+        return
+    places = sorted((box.left, box.right) for box in boxes)
+    gaps = [max(4.0, (b[0] - a[1]) * points) for a, b in pairwise(places)]
+    widths = [(right - left) * points for left, right in places]
+    scale = (inside_of(section) - sum(gaps)) / max(1.0, sum(widths))
+    columns = put(section._sectPr, "w:cols", num=str(len(boxes)), equalWidth="0")
+    for n, width in enumerate(widths):
+        column = child(columns, "w:col", w=str(round(20 * width * scale)))
+        if n < len(gaps):
+            column.set(named("w:space"), str(round(20 * gaps[n])))

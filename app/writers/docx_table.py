@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
-
 from app.document import Box, Cell, Table
+from app.writers.docx_xml import child, named, new
 from app.writers.grid import is_centred, is_rtl, sides
 
 
@@ -24,7 +22,7 @@ def table_element(
     Word wants at least one paragraph in each cell, as the last thing in it.
     """
     widths = _widths(table, width)
-    element = _element("w:tbl")
+    element = new("w:tbl")
     properties = child(element, "w:tblPr")
     rtl = is_rtl(table)
     if rtl:
@@ -81,17 +79,17 @@ def append_rows(
 
     Rows that repeat its headings are left out: Word shows those on each page, once told to.
     """
-    for row in element.findall(qn("w:tr"))[: table.repeats]:
+    for row in element.findall(named("w:tr"))[: table.repeats]:
         settings = row.get_or_add_trPr()
-        if settings.find(qn("w:tblHeader")) is None:
+        if settings.find(named("w:tblHeader")) is None:
             child(settings, "w:tblHeader")
-    rtl = element.tblPr.find(qn("w:bidiVisual")) is not None
-    grid = element.tblGrid.findall(qn("w:gridCol"))
-    widths = [int(each.get(qn("w:w"))) for each in (grid[::-1] if rtl else grid)]
-    covering: list[dict[int, Cell]] = [{} for _ in range(table.rows)]
-    for cell in table.cells:
+    rtl = element.tblPr.find(named("w:bidiVisual")) is not None
+    grid = element.tblGrid.findall(named("w:gridCol"))
+    widths = [int(each.get(named("w:w"))) for each in (grid[::-1] if rtl else grid)]
+    covering: list[list[Cell]] = [[] for _ in range(table.rows)]
+    for cell in sorted(table.cells, key=lambda cell: cell.column):
         for row in range(cell.row, cell.row + cell.row_span):
-            covering[row][cell.column] = cell
+            covering[row].append(cell)
     for row in range(table.repeats, table.rows):
         line = child(element, "w:tr")
         high = heights[row] if row < len(heights) else 0.0
@@ -102,8 +100,7 @@ def append_rows(
                 child(settings, "w:trHeight", val=str(round(high * _TWIPS)), hRule="atLeast")
             if is_head:
                 child(settings, "w:tblHeader")
-        cells = [covering[row][column] for column in sorted(covering[row])]
-        for cell in cells[::-1] if rtl else cells:
+        for cell in reversed(covering[row]) if rtl else covering[row]:
             place = child(line, "w:tc")
             form = child(place, "w:tcPr")
             across = sum(widths[cell.column : cell.column + cell.column_span])
@@ -116,7 +113,7 @@ def append_rows(
                 child(form, "w:vAlign", val="center")
             if row == cell.row:
                 fill(place, cell)
-            if place[-1].tag != qn("w:p"):
+            if place[-1].tag != named("w:p"):
                 child(place, "w:p")
 
 
@@ -139,17 +136,3 @@ def _widths(table: Table, width: float) -> list[int]:
     found = sides(table)[0]
     scale = width * _TWIPS / max(sum(found), 1.0)
     return [max(_NARROWEST, round(each * scale)) for each in found]
-
-
-def _element(name: str, **attributes: str) -> Any:
-    element = OxmlElement(name)
-    for key, value in attributes.items():
-        element.set(qn(f"w:{key}"), value)
-    return element
-
-
-def child(parent: Any, name: str, **attributes: str) -> Any:
-    """A new last element of ``parent``, with attributes of Word's."""
-    element = _element(name, **attributes)
-    parent.append(element)
-    return element

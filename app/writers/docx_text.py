@@ -4,55 +4,88 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from docx.document import Document as Docx
-from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_LINE_SPACING, WD_TAB_ALIGNMENT
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
 from docx.shared import Pt, RGBColor
-from docx.text.paragraph import Paragraph as DocxParagraph
-from docx.text.run import Run
 
 from app.document import Align, Box, Kind, Page, Paragraph, is_unspaced
 from app.layout.marks import item_mark
 from app.writers.direction import is_mostly_rtl
-from app.writers.docx_table import child
+from app.writers.docx_xml import child, form, named, put
 from app.writers.fonts import FONTS
 from app.writers.text_limits import storable
 
 _HEADING_FONTS = ("Times New Roman", "SimHei")
-_AFTER_SIZE = ("w:highlight", "w:u", "w:effect", "w:bdr", "w:shd", "w:vertAlign", "w:rtl", "w:lang")
 _LINE_TO_FONT = 0.7  # Of the height of a line's box, which has some room to spare.
 _SMALLEST, _LARGEST = 5.0, 96.0  # Points.
 _HEADINGS = {1: "Heading 1", 2: "Heading 2", 3: "Heading 3"}
 _BULLETS = {1: "List Bullet", 2: "List Bullet 2", 3: "List Bullet 3"}
-_ALIGN = {
-    Align.CENTER: WD_ALIGN_PARAGRAPH.CENTER,
-    Align.END: WD_ALIGN_PARAGRAPH.RIGHT,
-    Align.JUSTIFY: WD_ALIGN_PARAGRAPH.JUSTIFY,
-}
+_ALIGN = {Align.CENTER: "center", Align.END: "right", Align.JUSTIFY: "both"}
 _STYLES = {Kind.CAPTION: "Caption", Kind.HEADER: "Header", Kind.FOOTER: "Footer"}
 _ITEM_INDENT = 18.0  # Points between the mark of an item and its text.
+_TWIPS = 20  # In a point.
 
 
-def points(paragraph: Paragraph, page: Page) -> float | None:
-    """The size of the font, to half a point; None for a paragraph without words."""
-    style = paragraph.style
-    if style is not None:
-        size = style.size
-    else:
-        heights = [
-            line.box.width if line.vertical else line.box.height
-            for line in paragraph.lines
-            if line.words
-        ]
-        if not heights:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How large a paragraph's letters are and how far its lines apart, in points."""
+
+    size: float | None  # Of the font; None for a paragraph without words.
+    pitch: float | None  # From line to line; None where there is one line only.
+    styled: bool = True  # The size is that of a style, not of the boxes of lines.
+    vertical: bool = False
+
+    def scaled(self, size: float, across: float, down: float) -> Setting:
+        """With text ``size`` times as large, and a page so many times as wide and as high."""
+        boxes = across if self.vertical else down
+        return Setting(
+            None if self.size is None else self.size * (size if self.styled else boxes),
+            None if self.pitch is None else self.pitch * boxes,
+            self.styled,
+            self.vertical,
+        )
+
+    @property
+    def points(self) -> float | None:
+        """The size of the font, to half a point."""
+        if self.size is None:
             return None
-        size = median(heights) * _LINE_TO_FONT
-    return round(2 * min(max(size / page.dpi * 72, _SMALLEST), _LARGEST)) / 2
+        return round(2 * min(max(self.size, _SMALLEST), _LARGEST)) / 2
+
+    @property
+    def line_points(self) -> float:
+        """How far the lines are apart, to half a point."""
+        size = self.points or 10.0
+        if self.pitch is not None and size < self.pitch < 3 * size:
+            return int(2 * self.pitch) / 2
+        return round(2 * _LEADING * size) / 2
+
+
+_LEADING = 1.2
+
+
+def setting_of(paragraph: Paragraph, page: Page) -> Setting:
+    """How the paragraph is set on its page."""
+    scale, style = 72 / page.dpi, paragraph.style
+    boxes = [line.box for line in paragraph.lines if not line.vertical]
+    middles = [box.top + box.bottom for box in boxes]
+    if not boxes:  # Vertical lines follow each other to the left.
+        middles = [-line.box.left - line.box.right for line in paragraph.lines]
+    steps = [b - a for a, b in pairwise(middles)]
+    pitch = median(steps) / 2 * scale if steps else None
+    if style is not None:
+        return Setting(style.size * scale, pitch, vertical=not boxes)
+    heights = [
+        line.box.width if line.vertical else line.box.height
+        for line in paragraph.lines
+        if line.words
+    ]
+    size = median(heights) * _LINE_TO_FONT * scale if heights else None
+    return Setting(size, pitch, styled=False, vertical=not boxes)
 
 
 def prepare(file: Docx, languages: Sequence[str]) -> None:
@@ -74,8 +107,8 @@ def prepare(file: Docx, languages: Sequence[str]) -> None:
         style.paragraph_format.space_after = Pt(0)
         if not heading:
             style.paragraph_format.keep_with_next = False
-        for close in style.element.iter(qn("w:contextualSpacing")):
-            close.set(qn("w:val"), "0")
+        for close in style.element.iter(named("w:contextualSpacing")):
+            close.set(named("w:val"), "0")
 
 
 def set_usual_size(file: Docx, size: float) -> None:
@@ -85,10 +118,10 @@ def set_usual_size(file: Docx, size: float) -> None:
         _set_points(file.styles[name].element.get_or_add_rPr(), size)
 
 
-def write(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float | None) -> None:
-    """Fill ``target`` with ``paragraph``, in its style; ``usual`` is the size of the body."""
+def write(target: Any, paragraph: Paragraph, page: Page, usual: float | None) -> Setting:
+    """Fill the ``w:p`` with ``paragraph``, in its style; ``usual`` is the size of the body."""
     text = storable(_flowing(paragraph))
-    kind = paragraph.kind
+    kind, setting = paragraph.kind, setting_of(paragraph, page)
     if kind is Kind.HEADING:
         _set_style(target, _HEADINGS[paragraph.level])
     elif kind is Kind.ITEM:
@@ -96,37 +129,27 @@ def write(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float 
     elif kind in _STYLES:
         _set_style(target, _STYLES[kind])
     rtl = is_mostly_rtl(text)
-    align = _ALIGN.get(paragraph.align)
-    if align is not None:
-        target.alignment = align
+    if rtl:
+        put(form(target), "w:bidi")
     if paragraph.align in (Align.START, Align.JUSTIFY) and kind is not Kind.ITEM and not rtl:
         _indent(target, paragraph, page)
-    if rtl:
-        child(target._p.get_or_add_pPr(), "w:bidi")
-    _add_run(target, text, paragraph, page, usual)
+    if paragraph.align in _ALIGN:
+        put(form(target), "w:jc", val=_ALIGN[paragraph.align])
+    _add_text(target, text, paragraph, setting, usual)
+    return setting
 
 
-def append(target: DocxParagraph, paragraph: Paragraph, page: Page, usual: float | None) -> None:
+def append(target: Any, paragraph: Paragraph, page: Page, usual: float | None) -> None:
     """Add the text of ``paragraph`` to what is in ``target`` already."""
-    _add_run(target, storable(_flowing(paragraph)), paragraph, page, usual)
+    text = storable(_flowing(paragraph))
+    _add_text(target, text, paragraph, setting_of(paragraph, page), usual)
 
 
-def _add_run(
-    target: DocxParagraph, text: str, paragraph: Paragraph, page: Page, usual: float | None
-) -> None:
-    run = target.add_run(text)
-    run.font.rtl = True if is_mostly_rtl(text) else None
-    _dress(run, paragraph, page, usual)
-    language = _east_asian_language(text)
-    if language:
-        child(run._r.get_or_add_rPr(), "w:lang", eastAsia=language)
-
-
-def place(target: DocxParagraph, paragraph: Paragraph, page: Page) -> None:
+def place(target: Any, paragraph: Paragraph, page: Page) -> None:
     """Take the paragraph out of the flow: it stands where it stood on the page."""
     box, twips = paragraph.box, 1440 / page.dpi
-    frame = child(
-        target._p.get_or_add_pPr(),
+    put(
+        form(target),
         "w:framePr",
         w=str(round(box.width * twips) + 40),
         h=str(round(box.height * twips)),
@@ -138,55 +161,86 @@ def place(target: DocxParagraph, paragraph: Paragraph, page: Page) -> None:
         x=str(max(1, round(box.left * twips))),
         y=str(max(1, round(box.top * twips))),
     )
-    # The order of these elements is fixed.
-    properties = target._p.get_or_add_pPr()
-    properties.remove(frame)
-    properties.insert_element_before(
-        frame, "w:widowControl", "w:numPr", "w:suppressLineNumbers", "w:pBdr", "w:shd", "w:tabs",
-        "w:spacing", "w:ind", "w:jc", "w:rPr", "w:sectPr", "w:pPrChange",
-    )  # fmt: skip
 
 
-def tab(target: DocxParagraph, paragraph: Paragraph, page: Page, column: Box) -> None:
+def tab(target: Any, paragraph: Paragraph, page: Page, column: Box) -> None:
     """A tab to where ``paragraph`` begins, or ends if that is the right edge of its column."""
-    scale, stops = 72 / page.dpi, target.paragraph_format.tab_stops
-    if column.right - paragraph.box.right < paragraph.box.height:
-        stops.add_tab_stop(Pt(round((column.right - column.left) * scale)), WD_TAB_ALIGNMENT.RIGHT)
-    else:
-        stops.add_tab_stop(Pt(round((paragraph.box.left - column.left) * scale)))
-    target.add_run("\t")
+    box = paragraph.box
+    kind, end = "left", box.left
+    if column.right - box.right < box.height:
+        kind, end = "right", column.right
+    at = round((end - column.left) * 72 / page.dpi) * _TWIPS
+    stops = put(form(target), "w:tabs")
+    child(stops, "w:tab", val=kind, pos=str(at))
+    stops[:] = sorted(stops, key=lambda stop: int(stop.get(named("w:pos"))))
+    child(child(target, "w:r"), "w:tab")
 
 
-def hide(target: DocxParagraph, text: str) -> None:
+def add(target: Any, text: str) -> None:
+    """Add ``text`` that looks as its paragraph does."""
+    _fill(child(target, "w:r"), text)
+
+
+def hide(target: Any, text: str) -> None:
     """Add ``text`` that is kept, and found by programs, but not shown."""
-    run = target.add_run(text)
-    run.font.hidden = True
+    run = child(target, "w:r")
+    child(child(run, "w:rPr"), "w:vanish")
+    _fill(run, text)
 
 
-def line_points(paragraph: Paragraph, page: Page) -> float:
-    """How far the lines of a paragraph are apart, in points."""
-    size = points(paragraph, page) or 10.0
-    lines = [line.box for line in paragraph.lines if not line.vertical]
-    middles = [box.top + box.bottom for box in lines]
-    if not lines:  # Vertical lines follow each other to the left.
-        middles = [-line.box.left - line.box.right for line in paragraph.lines]
-    if len(middles) > 1:
-        steps = [b - a for a, b in pairwise(middles)]
-        step = median(steps) / 2 / page.dpi * 72
-        if size < step < 3 * size:
-            return int(2 * step) / 2
-    return round(2 * _LEADING * size) / 2
-
-
-_LEADING = 1.2
-
-
-def set_lines(target: DocxParagraph, before: float, step: float) -> None:
+def set_lines(target: Any, before: float, step: float) -> None:
     """Set the distances, in points, before the paragraph and from line to line."""
-    form = target.paragraph_format
-    form.space_before = Pt(round(2 * max(0.0, before)) / 2)
-    form.line_spacing_rule = WD_LINE_SPACING.EXACTLY
-    form.line_spacing = Pt(step)
+    above = round(2 * max(0.0, before)) / 2
+    put(form(target), "w:spacing", before=twips(above), line=twips(step), lineRule="exact")
+
+
+def set_after(target: Any, points: float) -> None:
+    """Set the distance after the paragraph."""
+    put(form(target), "w:spacing", after=twips(round(points)))
+
+
+def twips(points: float) -> str:
+    """The points as Word counts them."""
+    return str(round(_TWIPS * points))
+
+
+def _add_text(
+    target: Any, text: str, paragraph: Paragraph, setting: Setting, usual: float | None
+) -> None:
+    """Add a run with the text, which looks as ``paragraph`` does."""
+    style, size = paragraph.style, setting.points
+    heading = paragraph.kind is Kind.HEADING
+    run = child(target, "w:r")
+    look = child(run, "w:rPr")
+    if style is not None:
+        if style.family is not None and style.family != "serif":
+            _set_fonts(look, *FONTS[style.family])
+        if style.bold != heading:
+            put(look, "w:b", **({} if style.bold else {"val": "0"}))
+        if style.italic:
+            put(look, "w:i")
+        if style.colour is not None:
+            put(look, "w:color", val=f"{style.colour:06X}")
+    if size is not None and (heading or not usual or abs(size / usual - 1) > 0.06):
+        _set_points(look, size)
+    if is_mostly_rtl(text):
+        put(look, "w:rtl")
+    if language := _east_asian_language(text):
+        put(look, "w:lang", eastAsia=language)
+    if not len(look):
+        run.remove(look)
+    _fill(run, text)
+
+
+def _fill(run: Any, text: str) -> None:
+    for n, part in enumerate(text.split("\t")):
+        if n:
+            child(run, "w:tab")
+        if part:
+            element = child(run, "w:t")
+            element.text = part
+            if part != part.strip():
+                element.set(named("xml:space"), "preserve")
 
 
 def _flowing(paragraph: Paragraph) -> str:
@@ -206,7 +260,7 @@ def _flowing(paragraph: Paragraph) -> str:
 _DIVIDED = re.compile(r"(?<!\bnon)(?<!\bself)(?<!\bwell)(?<!-)(?<=[^\W\d_]{2})-$")
 
 
-def _indent(target: DocxParagraph, paragraph: Paragraph, page: Page) -> None:
+def _indent(target: Any, paragraph: Paragraph, page: Page) -> None:
     """The indents of a paragraph that begins at the left, as on the page."""
     boxes = [line.box for line in paragraph.lines]
     column = paragraph.column
@@ -215,16 +269,23 @@ def _indent(target: DocxParagraph, paragraph: Paragraph, page: Page) -> None:
     scale, size = 72 / page.dpi, boxes[0].height
     left = min(box.left for box in boxes[1:]) if len(boxes) > 1 else boxes[0].left
     inner, first = left - column.left, boxes[0].left - left
-    form = target.paragraph_format
     if abs(first) > 0.7 * size:
-        form.first_line_indent = Pt(round(first * scale))
+        _set_indent(target, first=round(first * scale))
     if inner > size and len(boxes) > 1 and inner < 0.5 * column.width:
-        form.left_indent = Pt(round(inner * scale))
+        _set_indent(target, left=round(inner * scale))
     elif len(boxes) == 1 and inner > size:
-        form.left_indent = Pt(round(min(inner, 0.7 * column.width) * scale))
+        _set_indent(target, left=round(min(inner, 0.7 * column.width) * scale))
 
 
-def _as_item(target: DocxParagraph, paragraph: Paragraph, text: str, page: Page) -> str:
+def _set_indent(target: Any, left: float | None = None, first: float | None = None) -> None:
+    """Set the indents of all lines, and of the first beside the others, in points."""
+    indents = {} if left is None else {"left": twips(left)}
+    if first is not None:
+        indents["hanging" if first < 0 else "firstLine"] = twips(abs(first))
+    put(form(target), "w:ind", **indents)
+
+
+def _as_item(target: Any, paragraph: Paragraph, text: str, page: Page) -> str:
     """Style and indent of an item of a list; the text without a bullet, which the style draws."""
     mark = item_mark(text)
     level = min(paragraph.level, len(_BULLETS))
@@ -232,59 +293,28 @@ def _as_item(target: DocxParagraph, paragraph: Paragraph, text: str, page: Page)
     _set_style(target, _BULLETS[level] if bullet else "List Paragraph")
     column = paragraph.column
     before = 0.0 if column is None else max(0.0, paragraph.box.left - column.left)
-    form = target.paragraph_format
-    form.left_indent = Pt(round(before / page.dpi * 72 + _ITEM_INDENT))
-    form.first_line_indent = Pt(-_ITEM_INDENT)
+    _set_indent(target, round(before / page.dpi * 72 + _ITEM_INDENT), -_ITEM_INDENT)
     if bullet:
         return text[len(mark) :]
     # A tab leads to where the other lines begin.
     return text[: len(mark)].rstrip() + "\t" + text[len(mark) :]
 
 
-def _dress(run: Run, paragraph: Paragraph, page: Page, usual: float | None) -> None:
-    style, size = paragraph.style, points(paragraph, page)
-    heading = paragraph.kind is Kind.HEADING
-    if size is not None and (heading or not usual or abs(size / usual - 1) > 0.06):
-        _set_points(run._r.get_or_add_rPr(), size)
-    if style is None:
-        return
-    if style.family is not None and style.family != "serif":
-        _set_fonts(run._r.get_or_add_rPr(), *FONTS[style.family])
-    if style.bold != heading:
-        run.font.bold = style.bold
-    if style.italic:
-        run.font.italic = True
-    if style.colour is not None:
-        run.font.color.rgb = RGBColor.from_string(f"{style.colour:06X}")
-
-
-def _set_style(target: DocxParagraph, name: str) -> None:
-    part: Any = target.part
-    target.style = part.document.styles[name]
+def _set_style(target: Any, name: str) -> None:
+    # The library's template names its styles so.
+    put(form(target), "w:pStyle", val=name.replace(" ", ""))
 
 
 def _set_fonts(properties: Any, latin: str, east_asian: str) -> None:
-    fonts = properties.get_or_add_rFonts()
+    fonts = put(properties, "w:rFonts", ascii=latin, hAnsi=latin, eastAsia=east_asian, cs=latin)
     for theme in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
-        fonts.attrib.pop(qn(f"w:{theme}"), None)
-    for place, name in (
-        ("ascii", latin),
-        ("hAnsi", latin),
-        ("eastAsia", east_asian),
-        ("cs", latin),
-    ):
-        fonts.set(qn(f"w:{place}"), name)
+        fonts.attrib.pop(named(f"w:{theme}"), None)
 
 
 def _set_points(properties: Any, size: float) -> None:
     """Set the size for Latin and East Asian letters, and for those written right to left."""
-    for name in ("w:sz", "w:szCs"):
-        for old in properties.findall(qn(name)):
-            properties.remove(old)
-        # The order of these elements is fixed: the language comes after the sizes.
-        element = OxmlElement(name)
-        element.set(qn("w:val"), str(round(2 * size)))
-        properties.insert_element_before(element, *_AFTER_SIZE)
+    put(properties, "w:sz", val=str(round(2 * size)))
+    put(properties, "w:szCs", val=str(round(2 * size)))
 
 
 def _set_languages(properties: Any, tags: Sequence[str]) -> None:
@@ -297,7 +327,7 @@ def _set_languages(properties: Any, tags: Sequence[str]) -> None:
         "eastAsia": (*east_asian, "zh-CN")[0],
         "bidi": (*leftwards, "ar-SA")[0],
     }
-    child(properties, "w:lang", **wanted)
+    put(properties, "w:lang", **wanted)
 
 
 def _east_asian_language(text: str) -> str:

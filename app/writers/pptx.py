@@ -1,19 +1,19 @@
 """PowerPoint: a slide per page, text boxes where the text stood."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pptx
-from pptx.dml.color import RGBColor
-from pptx.enum.text import MSO_ANCHOR, MSO_AUTO_SIZE, PP_ALIGN
+from lxml import etree
 from pptx.oxml.ns import qn
 from pptx.presentation import Presentation
 from pptx.slide import Slide
-from pptx.table import _Cell as TableCell
 from pptx.util import Emu, Pt
 
 from app.document import Align, Box, Cell, Document, Page, Paragraph, Picture, Table
@@ -46,7 +46,8 @@ class PptxWriter:
 _BLANK = 6  # The blank layout of the library's template.
 _EMU_PER_INCH, _EMU_PER_POINT = 914_400, 12_700
 _SMALLEST_INCHES, _LARGEST_INCHES = 1.0, 56.0
-_ALIGN = {Align.CENTER: PP_ALIGN.CENTER, Align.END: PP_ALIGN.RIGHT}
+_ALIGN = {Align.CENTER: "ctr", Align.END: "r"}
+_TABLES = "http://schemas.openxmlformats.org/drawingml/2006/table"
 # PowerPoint's own styles of tables: rules around every cell, and none.
 _GRID = "{5940675A-B579-460E-94D1-54222C63F5DA}"
 _NO_GRID = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"
@@ -59,6 +60,7 @@ class _Sheet:
 
     def __init__(self, slide: Slide, page: Page, width: int, height: int) -> None:
         self._slide = slide
+        self._shapes: Any = slide.shapes._spTree
         self._page = page
         self._scale = min(width / max(page.width, 1.0), height / max(page.height, 1.0))
         self._left = (width - page.width * self._scale) / 2
@@ -93,116 +95,154 @@ class _Sheet:
                 self._add(paragraph, text, seen=False)
 
     def _add_table(self, table: Table) -> None:
-        frame: Any = self._slide.shapes.add_table(
-            table.rows, table.columns, *self._place(table.box)
+        scale, rtl = self._scale, is_rtl(table)
+        widths, heights = (
+            [max(1, round(side * scale)) for side in found] for found in sides(table)
         )
-        grid = frame._element.graphic.graphicData.tbl
-        properties = grid.tblPr
-        for name in list(properties.attrib):
-            del properties.attrib[name]
-        style = properties.find(qn("a:tableStyleId"))
-        if style is not None:
-            style.text = _GRID if table.drawn else _NO_GRID
-        rtl = is_rtl(table)
-        if rtl:
-            properties.set("rtl", "1")
-        widths, heights = sides(table)
-        for n, width in enumerate(widths[::-1] if rtl else widths):
-            frame.table.columns[n].width = Emu(max(1, round(width * self._scale)))
-        # Not by the library's rows, each of which counts all of them.
-        lines = list(grid.tr_lst)
-        for line, height in zip(lines, heights, strict=True):
-            line.h = Emu(max(1, round(height * self._scale)))
-        frame.height = Emu(sum(line.h for line in lines))
-        cells = [list(line.tc_lst) for line in lines]
-        for cell in table.cells:
-            column = table.columns - cell.column - cell.column_span if rtl else cell.column
-            place = TableCell(cells[cell.row][column], frame.table)
-            if cell.row_span > 1 or cell.column_span > 1:
-                last = cells[cell.row + cell.row_span - 1][column + cell.column_span - 1]
-                place.merge(TableCell(last, frame.table))
-            self._fill_cell(place, cell)
+        shape = self._add_shape("p:graphicFrame", "Table")
+        about = shape[0]
+        _child(_child(about, "p:cNvGraphicFramePr"), "a:graphicFrameLocks", noGrp="1")
+        _child(about, "p:nvPr")
+        left, top, *_ = self._place(table.box)
+        _set_place(_child(shape, "p:xfrm"), (left, top, sum(widths), sum(heights)))
+        data = _child(_child(shape, "a:graphic"), "a:graphicData", uri=_TABLES)
+        element = _child(data, "a:tbl")
+        properties = _child(element, "a:tblPr", **({"rtl": "1"} if rtl else {}))
+        _child(properties, "a:tableStyleId").text = _GRID if table.drawn else _NO_GRID
+        grid = _child(element, "a:tblGrid")
+        for width in reversed(widths) if rtl else widths:
+            _child(grid, "a:gridCol", w=str(width))
+        covering = {
+            (row, column): cell
+            for cell in table.cells
+            for row in range(cell.row, cell.row + cell.row_span)
+            for column in range(cell.column, cell.column + cell.column_span)
+        }
+        for row, height in enumerate(heights):
+            line = _child(element, "a:tr", h=str(height))
+            for place in range(table.columns):
+                column = table.columns - 1 - place if rtl else place
+                cell = covering[row, column]
+                end = cell.column + cell.column_span - 1
+                first = column == (end if rtl else cell.column)
+                self._add_place(line, cell, row == cell.row, first)
 
-    def _fill_cell(self, place: Any, cell: Cell) -> None:
-        place.margin_left = place.margin_right = Pt(2)
-        place.margin_top = place.margin_bottom = 0
-        if is_centred(cell):
-            place.vertical_anchor = MSO_ANCHOR.MIDDLE
-        first = True
-        for paragraph in cell.paragraphs:
-            text = storable(paragraph.text)
-            if not text:
-                continue
-            frame = place.text_frame
-            content = frame.paragraphs[0] if first else frame.add_paragraph()
-            first = False
-            across = cell.box.width * self._scale / _EMU_PER_POINT - 4
-            points = _font_points(paragraph, text, across, self._scale / _EMU_PER_POINT)
-            _write(content, paragraph, text, points)
-        if first:  # An empty cell is as high as its font.
-            _shrink(place.text_frame.paragraphs[0])
+    def _add_place(self, line: Any, cell: Cell, top: bool, first: bool) -> None:
+        """A place of the grid, in the top row of its cell or below, at its first side or on."""
+        spans: dict[str, str] = {}
+        if top and cell.row_span > 1:
+            spans["rowSpan"] = str(cell.row_span)
+        if first and cell.column_span > 1:
+            spans["gridSpan"] = str(cell.column_span)
+        if not first:
+            spans["hMerge"] = "1"
+        if not top:
+            spans["vMerge"] = "1"
+        place = _child(line, "a:tc", **spans)
+        body = _child(place, "a:txBody")
+        _child(body, "a:bodyPr")
+        _child(body, "a:lstStyle")
+        if not (top and first):
+            _child(body, "a:p")
+            _child(place, "a:tcPr")
+            return
+        across = cell.box.width * self._scale / _EMU_PER_POINT - 4
+        texts = [(each, storable(each.text)) for each in cell.paragraphs]
+        for paragraph, text in texts:
+            if text:
+                points = _font_points(paragraph, text, across, self._scale / _EMU_PER_POINT)
+                _write(body, paragraph, text, points)
+        if not any(text for _, text in texts):  # An empty cell is as high as its font.
+            _child(_child(body, "a:p"), "a:endParaRPr", sz="100")
+        side = str(2 * _EMU_PER_POINT)
+        anchor = {"anchor": "ctr"} if is_centred(cell) else {}
+        _child(place, "a:tcPr", marL=side, marR=side, marT="0", marB="0", **anchor)
 
     def _add(self, paragraph: Paragraph, text: str, seen: bool = True) -> None:
         box, scale = paragraph.box, self._scale
         vertical = all(line.vertical for line in paragraph.lines)
-        width, height = (max(side * scale, 1.0) for side in (box.width, box.height))
-        shape = self._slide.shapes.add_textbox(*self._place(box))
-        frame = shape.text_frame
-        frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
-        frame.auto_size = MSO_AUTO_SIZE.NONE
-        along, across = (height, width) if vertical else (width, height)
         lines = len(paragraph.lines)
+        shape = self._add_shape("p:sp", "TextBox")
+        about = shape[0]
+        _child(about, "p:cNvSpPr", txBox="1")
+        _child(about, "p:nvPr")
+        form = _child(shape, "p:spPr")
+        _set_place(_child(form, "a:xfrm"), self._place(box))
+        _child(_child(form, "a:prstGeom", prst="rect"), "a:avLst")
+        _child(form, "a:noFill")
+        body = _child(shape, "p:txBody")
         # A single line must not break, even where another font makes it a little wider.
-        frame.word_wrap = lines > 1
+        wrap = "square" if lines > 1 else "none"
+        frame = _child(body, "a:bodyPr", wrap=wrap, lIns="0", rIns="0", tIns="0", bIns="0")
         if vertical:
-            frame._txBody.bodyPr.set("vert", "eaVert")
-        points = _font_points(paragraph, text, along / _EMU_PER_POINT, scale / _EMU_PER_POINT)
-        content = frame.paragraphs[0]
-        if lines > 1:
-            content.line_spacing = Pt(max(across / _EMU_PER_POINT / lines, 1.0))
-        _write(content, paragraph, text, points, seen)
+            frame.set("vert", "eaVert")
+        _child(frame, "a:noAutofit")
+        _child(body, "a:lstStyle")
+        width, height = (
+            max(side * scale, 1.0) / _EMU_PER_POINT for side in (box.width, box.height)
+        )
+        along, across = (height, width) if vertical else (width, height)
+        points = _font_points(paragraph, text, along, scale / _EMU_PER_POINT)
+        pitch = max(across / lines, 1.0) if lines > 1 else None
+        _write(body, paragraph, text, points, pitch, seen)
+
+    def _add_shape(self, name: str, title: str) -> Any:
+        """A new shape, the first element of which tells about it."""
+        number = len(self._shapes)  # Two elements that are no shapes come first.
+        shape = _child(self._shapes, name)
+        about = _child(shape, "p:nvSpPr" if name == "p:sp" else "p:nvGraphicFramePr")
+        _child(about, "p:cNvPr", id=str(number), name=f"{title} {number - 1}")
+        return shape
 
 
-def _write(content: Any, paragraph: Paragraph, text: str, points: float, seen: bool = True) -> None:
-    """Fill a paragraph of a slide with ``text``, as ``paragraph`` looks."""
-    run = content.add_run()
-    run.text = text
-    run.font.size = Pt(points)
+def _write(
+    body: Any,
+    paragraph: Paragraph,
+    text: str,
+    points: float,
+    pitch: float | None = None,
+    seen: bool = True,
+) -> None:
+    """Add ``text`` to a body of text, as ``paragraph`` looks; its lines are ``pitch`` apart."""
+    content = _child(body, "a:p")
+    align, rtl = _ALIGN.get(paragraph.align), is_mostly_rtl(text)
+    if align is not None or rtl or pitch is not None:
+        form = _child(content, "a:pPr", **({"rtl": "1"} if rtl else {}))
+        if align is not None or rtl:
+            form.set("algn", align or "r")
+        if pitch is not None:
+            _child(_child(form, "a:lnSpc"), "a:spcPts", val=str(Pt(pitch).centipoints))
+    run = _child(content, "a:r")
+    look = _child(run, "a:rPr", sz=str(Pt(points).centipoints))
     style = paragraph.style
+    if style is not None and style.bold:
+        look.set("b", "1")
+    if style is not None and style.italic:
+        look.set("i", "1")
+    if not seen:  # The letters are wholly transparent.
+        black = _child(_child(look, "a:solidFill"), "a:srgbClr", val="000000")
+        _child(black, "a:alpha", val="0")
+    elif style is not None and style.colour is not None:
+        _child(_child(look, "a:solidFill"), "a:srgbClr", val=f"{style.colour:06X}")
     latin, east_asian = FONTS[(style.family if style is not None else None) or "sans"]
-    if style is not None:
-        run.font.bold = True if style.bold else None
-        run.font.italic = True if style.italic else None
-        if style.colour is not None:
-            colour: Any = RGBColor
-            run.font.color.rgb = colour(*style.colour.to_bytes(3, "big"))
-    run.font.name = latin
-    properties = run._r.get_or_add_rPr()
-    properties.append(properties.makeelement(qn("a:ea"), {"typeface": east_asian}))
-    if not seen:
-        _hide(properties)
-    align = _ALIGN.get(paragraph.align)
-    if is_mostly_rtl(text):
-        content.alignment = PP_ALIGN.RIGHT if align is None else align
-        content._p.get_or_add_pPr().set("rtl", "1")
-    elif align is not None:
-        content.alignment = align
+    _child(look, "a:latin", typeface=latin)
+    _child(look, "a:ea", typeface=east_asian)
+    _child(run, "a:t").text = text
 
 
-def _hide(properties: Any) -> None:
-    """Make the letters wholly transparent."""
-    for old in properties.findall(qn("a:solidFill")):
-        properties.remove(old)
-    fill = properties.makeelement(qn("a:solidFill"), {})
-    colour = fill.makeelement(qn("a:srgbClr"), {"val": "000000"})
-    colour.append(colour.makeelement(qn("a:alpha"), {"val": "0"}))
-    fill.append(colour)
-    properties.insert(0, fill)
+def _set_place(frame: Any, place: Sequence[int]) -> None:
+    """Left, top, width and height of a shape."""
+    left, top, width, height = map(str, place)
+    _child(frame, "a:off", x=left, y=top)
+    _child(frame, "a:ext", cx=width, cy=height)
 
 
-def _shrink(content: Any) -> None:
-    end = content._p.makeelement(qn("a:endParaRPr"), {"sz": "100"})
-    content._p.append(end)
+def _child(parent: Any, name: str, /, **attributes: str) -> Any:
+    """A new last element of ``parent``; the schema fixes their order."""
+    return etree.SubElement(parent, _named(name), attributes)
+
+
+_named = lru_cache(maxsize=64)(qn)
 
 
 def _font_points(paragraph: Paragraph, text: str, along: float, scale: float) -> float:
