@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -123,14 +124,31 @@ class Paragraph:
 
     @cached_property
     def text(self) -> str:
-        """The lines as one flowing text: spaces where a space was, none between Han characters."""
+        """The lines as one flowing text: spaces where a space was, none between Han characters.
+
+        A word that was divided at the end of a line is put together.
+        """
         text = ""
         for line in self.lines:
             joined = line.text
-            if text and joined and not (is_unspaced(text[-1]) or is_unspaced(joined[0])):
-                text += " "
+            if is_divided(text, joined):
+                text = text[:-1]
+            elif text and joined and not (is_unspaced(text[-1]) or is_unspaced(joined[0])):
+                text += "" if _HYPHENED.search(text) and joined[0].isalpha() else " "
             text += joined
         return text
+
+    @cached_property
+    def line_texts(self) -> tuple[str, ...]:
+        """The lines one by one; a word that was divided stands where it begins."""
+        texts = [line.text for line in self.lines]
+        for n in range(len(texts) - 1):
+            if is_divided(texts[n], texts[n + 1]):
+                rest, _, texts[n + 1] = texts[n + 1].partition(" ")
+                texts[n] = texts[n][:-1] + rest
+                if not texts[n + 1]:  # It may be divided again.
+                    texts[n], texts[n + 1] = "", texts[n]
+        return tuple(texts)
 
     @cached_property
     def style(self) -> Style | None:
@@ -294,6 +312,16 @@ _UNSPACED = (
     (0xFF00, 0xFFEF),  # full-width forms
     (0x20000, 0x3FFFF),  # Han extensions
 )
+
+
+def is_divided(line: str, following: str) -> bool:
+    """Whether ``line`` ends with a hyphen that only stands there because the line ends."""
+    return line.endswith("-") and following[:1].islower() and _DIVIDED.search(line) is not None
+
+
+_HYPHENED = re.compile(r"[^\W\d_]-$")
+# Not after prefixes that are written with a hyphen.
+_DIVIDED = re.compile(r"(?<!\bnon)(?<!\bself)(?<!\bwell)(?<!-)(?<=[^\W\d_]{2})-$")
 
 
 @lru_cache(2**14)

@@ -216,6 +216,22 @@ def test_txt_keeps_lines_paragraphs_and_pages(tmp_path: Path) -> None:
 # Word.
 
 
+def test_txt_and_xlsx_put_divided_words_together(tmp_path: Path) -> None:
+    """Where they begin, or end if they fill lines; lines stay lines."""
+    lines = [line("one contin-", 100), line("ued incompre-", 150), line("hensi-", 200)]
+    lines += [line("ble non-", 250), line("stop", 300)]
+    whole = Paragraph(tuple(lines), Box.around(each.box for each in lines))
+    document = [Page(1, 1240, 1754, 150, (whole,), recognized=True)]
+
+    TextWriter().write(Document(document), tmp_path / "a.txt")
+    XlsxWriter().write(Document(document), tmp_path / "a.xlsx")
+
+    expected = ["one continued", "incomprehensible", "non-", "stop"]
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8").split("\n") == expected
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx")["Page 1"]
+    assert [cell.value for (cell,) in sheet.iter_rows()] == expected
+
+
 def test_docx_paragraphs_flow(tmp_path: Path) -> None:
     """Lines become one paragraph: joined by spaces, but not within Chinese."""
     target = write("docx", tmp_path / "out.docx", stacked([["One two", "three"], ["今天", "很好"]]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Any
 from docx.document import Document as Docx
 from docx.shared import Pt, RGBColor
 
-from app.document import Align, Box, Kind, Page, Paragraph, is_unspaced
+from app.document import Align, Box, Kind, Page, Paragraph
 from app.layout.marks import item_mark
 from app.writers.direction import is_mostly_rtl
 from app.writers.docx_xml import child, form, named, put
@@ -120,7 +119,7 @@ def set_usual_size(file: Docx, size: float) -> None:
 
 def write(target: Any, paragraph: Paragraph, page: Page, usual: float | None) -> Setting:
     """Fill the ``w:p`` with ``paragraph``, in its style; ``usual`` is the size of the body."""
-    text = storable(_flowing(paragraph))
+    text = storable(paragraph.text)
     kind, setting = paragraph.kind, setting_of(paragraph, page)
     if kind is Kind.HEADING:
         _set_style(target, _HEADINGS[paragraph.level])
@@ -141,7 +140,7 @@ def write(target: Any, paragraph: Paragraph, page: Page, usual: float | None) ->
 
 def append(target: Any, paragraph: Paragraph, page: Page, usual: float | None) -> None:
     """Add the text of ``paragraph`` to what is in ``target`` already."""
-    text = storable(_flowing(paragraph))
+    text = storable(paragraph.text)
     _add_text(target, text, paragraph, setting_of(paragraph, page), usual)
 
 
@@ -241,23 +240,6 @@ def _fill(run: Any, text: str) -> None:
             element.text = part
             if part != part.strip():
                 element.set(named("xml:space"), "preserve")
-
-
-def _flowing(paragraph: Paragraph) -> str:
-    """The lines as one text; hyphens of divided words only show at the end of a line."""
-    text = ""
-    for line in paragraph.lines:
-        joined = line.text
-        if _DIVIDED.search(text) and joined[:1].islower():
-            text = text[:-1] + "\u00ad"
-        elif text and joined and not (is_unspaced(text[-1]) or is_unspaced(joined[0])):
-            text += " "
-        text += joined
-    return text
-
-
-# Not after prefixes that are written with a hyphen.
-_DIVIDED = re.compile(r"(?<!\bnon)(?<!\bself)(?<!\bwell)(?<!-)(?<=[^\W\d_]{2})-$")
 
 
 def _indent(target: Any, paragraph: Paragraph, page: Page) -> None:

@@ -36,7 +36,7 @@ def _text(page: Page) -> str:
 
 
 def _lines(paragraph: Paragraph) -> str:
-    return "\n".join(text for line in paragraph.lines if (text := storable(line.text)))
+    return "\n".join(text for each in paragraph.line_texts if (text := storable(each)))
 
 
 def _table(table: Table) -> str:

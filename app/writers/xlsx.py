@@ -14,7 +14,7 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.document import Block, Box, Document, Line, Page, Paragraph, Picture, Table
+from app.document import Block, Box, Document, Page, Paragraph, Picture, Table
 from app.writers.direction import is_mostly_rtl
 from app.writers.grid import grid_of, width_of
 from app.writers.text_limits import storable
@@ -166,16 +166,15 @@ def _stretches(blocks: Sequence[Block]) -> Iterator[Table | list[Paragraph]]:
 
 @dataclass
 class _Row:
-    lines: list[tuple[int, Line]] = field(default_factory=list)  # Each with its paragraph.
+    lines: list[tuple[int, Box, str]] = field(default_factory=list)  # Each with its paragraph.
 
     def texts(self, rtl: bool) -> list[str]:
-        lines = sorted((line for _, line in self.lines), key=lambda line: line.box.left)
-        texts = [storable(line.text) for line in lines]
+        texts = [text for _, _, text in sorted(self.lines, key=lambda line: line[1].left)]
         return texts[::-1] if rtl else texts
 
     def takes(self, paragraph: int, box: Box) -> bool:
         """Whether ``box`` stands beside all that is in the row."""
-        return all(other != paragraph and _is_beside(line.box, box) for other, line in self.lines)
+        return all(other != paragraph and _is_beside(its, box) for other, its, _ in self.lines)
 
 
 def _rows(paragraphs: Sequence[Paragraph]) -> list[_Row]:
@@ -183,8 +182,9 @@ def _rows(paragraphs: Sequence[Paragraph]) -> list[_Row]:
     rows: list[_Row] = []
     for number, paragraph in enumerate(paragraphs):
         after = -1  # The row of the paragraph's line before.
-        for line in paragraph.lines:
-            if not storable(line.text):
+        for line, said in zip(paragraph.lines, paragraph.line_texts, strict=True):
+            text = storable(said)
+            if not text:
                 continue
             found = next(
                 (n for n in range(after + 1, len(rows)) if rows[n].takes(number, line.box)), None
@@ -192,7 +192,7 @@ def _rows(paragraphs: Sequence[Paragraph]) -> list[_Row]:
             if found is None:
                 found = len(rows) if after < 0 else after + 1
                 rows.insert(found, _Row())
-            rows[found].lines.append((number, line))
+            rows[found].lines.append((number, line.box, text))
             after = found
     return rows
 
