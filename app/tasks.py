@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 SAMPLE = Path(__file__).parent / "sample.png"
 """A small page with Chinese and English, for warming up and for trying things out."""
 
+_PROGRESS_S = 0.2  # Between two pages that are told.
 _ABANDONED_S = 60.0  # A folder may be a moment older than the row that says it is in use.
 
 
@@ -267,10 +268,17 @@ class Tasks:
         else:
             self.storage.fetch(_source(task), source)
 
+        said = 0.0
+
         def progress(done: int, pages: int, recognized: int) -> None:
-            if time.monotonic() > deadline:
+            nonlocal said
+            now = time.monotonic()
+            if now > deadline:
                 raise TimedOut("The document takes longer than the limit; send fewer pages.")
             beat()
+            if now < said + _PROGRESS_S and 0 < done < pages:
+                return  # A page may take less time than to say so.
+            said = now
             self._renew(
                 task,
                 worker,
