@@ -157,10 +157,14 @@ def test_killed_between_documents(tmp_path: Path, program: OfficeProgram) -> Non
     convert(program, tmp_path)
 
 
+@pytest.mark.parametrize("alone", [True, False])
 def test_killed_by_each_try_at_a_document(
-    tmp_path: Path, program: OfficeProgram, monkeypatch: pytest.MonkeyPatch
+    alone: bool, tmp_path: Path, program: OfficeProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That document alone fails; a second try shows whether it was the one before."""
+    """A second try shows whether it was the one before; a third has a LibreOffice of its own.
+
+    If that fails as well, the document alone does.
+    """
     convert(program, tmp_path)
     ask, asked = proc.Dialogue.ask, []
 
@@ -176,10 +180,17 @@ def test_killed_by_each_try_at_a_document(
         finally:
             timer.join()
 
+    def fail(*_: object, **__: object) -> bytes:
+        raise ToolFailed("It ended.")
+
     with monkeypatch.context() as patch:
         patch.setattr(proc.Dialogue, "ask", kill_and_ask)
-        with pytest.raises(InvalidFile, match="damaged or cannot be converted"):
+        if alone:
             convert(program, tmp_path)
+        else:
+            patch.setattr(proc, "run", fail)
+            with pytest.raises(InvalidFile, match="damaged or cannot be converted"):
+                convert(program, tmp_path)
 
     assert len(asked) == 2
     convert(program, tmp_path)

@@ -60,14 +60,22 @@ class OfficeProgram:
         target = room / f"target{_EXTENSIONS[target_kind]}"
         _link(source, document)
         family = _FAMILIES[kind]
-        how = {
+        how: dict[str, str | int | None] = {
             "opens": _FILTERS.get(kind),
             "saves": f"{family}_pdf_Export" if target_kind == media.PDF else _FILTERS[target_kind],
             "pages": self._max_pages + 1 if target_kind == media.PDF else None,
         }
         order = {"source": _url(document), "target": _url(target), "how": how}
+        deadline = time.monotonic() + self._timeout_s
         with self._lock:
-            self._do(json.dumps(order), time.monotonic() + self._timeout_s)
+            try:
+                self._do(json.dumps(order), deadline)
+            except _Crashed as error:
+                # Some documents end a LibreOffice that is told what to do, but none that starts
+                # for them alone.
+                self._do_alone(document, target, how, max(1.0, deadline - time.monotonic()))
+                if not target.exists():
+                    raise InvalidFile(_DAMAGED) from error
         return target
 
     def close(self) -> None:
@@ -101,7 +109,42 @@ class OfficeProgram:
                 continue
             self._renew()
             cause = ToolFailed(f"LibreOffice: {answer['error']}")
-            raise InvalidFile("The document is damaged or cannot be converted.") from cause
+            raise (InvalidFile(_DAMAGED) if answer["alive"] else _Crashed) from cause
+
+    def _do_alone(
+        self, document: Path, target: Path, how: dict[str, str | int | None], timeout_s: float
+    ) -> None:
+        """Convert with a LibreOffice that is started for one document, if that can be done."""
+        profile, program = document.parent / "profile", find_program()
+        write_profile(profile, program)
+        made = document.with_suffix(target.suffix)
+        try:
+            proc.run(
+                [
+                    *(self._isolation or []),
+                    program,
+                    f"-env:UserInstallation={_url(profile)}",
+                    *_OPTIONS,
+                    *([f"--infilter={how['opens']}"] if how["opens"] else []),
+                    "--convert-to",
+                    f"{target.suffix[1:]}:{how['saves']}",
+                    "--outdir",
+                    str(document.parent),
+                    str(document),
+                ],
+                timeout_s=timeout_s,
+                cwd=document.parent,
+                env={"TMPDIR": str(document.parent), "SAL_USE_VCLPLUGIN": "svp"},
+                max_memory_bytes=self._max_memory_bytes,
+            )
+        except ToolTimedOut as error:
+            raise TimedOut(
+                f"The document took longer than {self._timeout_s:g} s to convert."
+            ) from error
+        except ToolFailed:
+            log.info("LibreOffice cannot convert the document alone either.", exc_info=True)
+        if made.exists():
+            made.rename(target)
 
     def _renew(self) -> None:
         self._end()
@@ -128,6 +171,13 @@ class OfficeProgram:
         if self._running is not None:
             self._running.end()
             self._running = None
+
+
+_DAMAGED = "The document is damaged or cannot be converted."
+
+
+class _Crashed(Exception):
+    """LibreOffice ended, and had done nothing before."""
 
 
 class _Running:
