@@ -15,7 +15,6 @@ from lxml import etree
 from app.errors import InvalidFile, TooLarge
 from app.media import open_archive
 
-RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 MAX_PART_BYTES = 256 * 2**20
 """Of a part that is read as a whole."""
 

@@ -12,9 +12,9 @@ import pytest
 from app.document import Box, Line, Word
 from app.engines.stub import StubEngine
 from app.errors import InvalidFile, TimedOut
-from app.interfaces import Image, Source, SourcePage, Writer
+from app.interfaces import Engine, Image, Source, SourcePage, Writer
 from app.languages import Language, parse
-from app.pipeline import Order, Pipeline
+from app.pipeline import Order, Outcome, Pipeline
 from app.writers.docx import DocxWriter
 from app.writers.txt import TextWriter
 
@@ -57,26 +57,20 @@ class Opening:
     def close(self) -> None: ...
 
 
-def test_a_page_that_cannot_be_shown_keeps_its_text(tmp_path: Path) -> None:
-    def load() -> Image:
-        raise InvalidFile("Page 1 is damaged.")
+def run(
+    pages: list[SourcePage], tmp_path: Path, form: str = "txt", engine: Engine | None = None
+) -> Outcome:
+    """What comes of a document of these pages, which becomes the file ``out``."""
+    writers: dict[str, Writer] = {"txt": TextWriter(), "docx": DocxWriter()}
+    pipeline = Pipeline([Opening(Given(pages))], {"auto": engine or StubEngine()}, writers)
+    source = tmp_path / "source"
+    source.write_bytes(b"%PDF-1.7")
+    order = Order(form, parse("English"))
+    return pipeline.run(order, source, tmp_path, tmp_path / "out", lambda *_: None)
 
-    lines = tuple(
-        line(f"{row}{side}", x, row) for row in (10, 40) for side, x in (("a", 10), ("b", 200))
-    )
-    page = SourcePage(1, 400, 300, 72, load, lines=lines)
-    pipeline = Pipeline([Opening(Given([page]))], {"auto": StubEngine()}, {"txt": TextWriter()})
-    (tmp_path / "source").write_bytes(b"%PDF-1.7")
 
-    pipeline.run(
-        Order("txt", parse("English")),
-        tmp_path / "source",
-        tmp_path,
-        tmp_path / "out",
-        lambda *_: None,
-    )
-
-    assert (tmp_path / "out").read_text(encoding="utf-8").split() == ["10a", "10b", "40a", "40b"]
+def noise(number: int) -> Image:
+    return np.random.default_rng(number).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 
 
 def three_pages(bad: set[int]) -> list[SourcePage]:
@@ -86,45 +80,40 @@ def three_pages(bad: set[int]) -> list[SourcePage]:
         def load() -> Image:
             if number in bad:
                 raise InvalidFile(f"Page {number} is damaged.")
-            return np.random.default_rng(number).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+            return noise(number)
 
         return SourcePage(number, 80, 60, 72, load)
 
     return [page(number) for number in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("suffix", ["txt", "docx"])
-def test_a_bad_page_does_not_lose_the_document(suffix: str, tmp_path: Path) -> None:
-    """It is told which pages could not be read; the others keep their places."""
-    writers: dict[str, Writer] = {"txt": TextWriter(), "docx": DocxWriter()}
-    converter = Opening(Given(three_pages({2})))
-    pipeline = Pipeline([converter], {"auto": StubEngine()}, writers)
-    (tmp_path / "source").write_bytes(b"%PDF-1.7")
-    target = tmp_path / "out"
+def test_a_page_that_cannot_be_shown_keeps_its_text(tmp_path: Path) -> None:
+    def load() -> Image:
+        raise InvalidFile("Page 1 is damaged.")
 
-    outcome = pipeline.run(
-        Order(suffix, parse("English")), tmp_path / "source", tmp_path, target, lambda *_: None
+    lines = tuple(
+        line(f"{row}{side}", x, row) for row in (10, 40) for side, x in (("a", 10), ("b", 200))
     )
 
+    run([SourcePage(1, 400, 300, 72, load, lines=lines)], tmp_path)
+
+    assert (tmp_path / "out").read_text(encoding="utf-8").split() == ["10a", "10b", "40a", "40b"]
+
+
+@pytest.mark.parametrize("form", ["txt", "docx"])
+def test_a_bad_page_does_not_lose_the_document(form: str, tmp_path: Path) -> None:
+    """It is told which pages could not be read; the others keep their places."""
+    outcome = run(three_pages({2}), tmp_path, form)
+
     assert (outcome.pages, outcome.recognized, outcome.failed) == (3, 2, (2,))
-    if suffix == "txt":
-        pages = target.read_text(encoding="utf-8").split("\f")
+    if form == "txt":
+        pages = (tmp_path / "out").read_text(encoding="utf-8").split("\f")
         assert [bool(page) for page in pages] == [True, False, True]
 
 
 def test_a_document_of_bad_pages_is_one(tmp_path: Path) -> None:
-    converter = Opening(Given(three_pages({1, 2, 3})))
-    pipeline = Pipeline([converter], {"auto": StubEngine()}, {"txt": TextWriter()})
-    (tmp_path / "source").write_bytes(b"%PDF-1.7")
-
     with pytest.raises(InvalidFile, match="Page 3"):
-        pipeline.run(
-            Order("txt", parse("English")),
-            tmp_path / "source",
-            tmp_path,
-            tmp_path / "out",
-            lambda *_: None,
-        )
+        run(three_pages({1, 2, 3}), tmp_path)
 
 
 def test_a_page_whose_recognition_fails_becomes_its_picture(tmp_path: Path) -> None:
@@ -132,22 +121,11 @@ def test_a_page_whose_recognition_fails_becomes_its_picture(tmp_path: Path) -> N
 
     class Failing(StubEngine):
         def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
-            if image[0, 0, 0] == np.random.default_rng(2).integers(0, 255, 1, dtype=np.uint8)[0]:
+            if (image == noise(2)).all():
                 raise TimedOut("The page took too long.")
             return super().recognize(image, languages, dpi)
 
-    pipeline = Pipeline(
-        [Opening(Given(three_pages(set())))], {"auto": Failing()}, {"docx": DocxWriter()}
-    )
-    (tmp_path / "source").write_bytes(b"%PDF-1.7")
-
-    outcome = pipeline.run(
-        Order("docx", parse("English")),
-        tmp_path / "source",
-        tmp_path,
-        tmp_path / "out.docx",
-        lambda *_: None,
-    )
+    outcome = run(three_pages(set()), tmp_path, "docx", Failing())
 
     assert outcome.failed == (2,)
-    assert len(docx.Document(str(tmp_path / "out.docx")).inline_shapes) == 1
+    assert len(docx.Document(str(tmp_path / "out")).inline_shapes) == 1

@@ -242,7 +242,7 @@ class _Body:
 
         A head that stood on the page before is not said again.
         """
-        (table,) = (block for block in flow if _continues(block))
+        table = next(block for block in flow if _continues(block))
         append_rows(self._table, table, self._fill(page), row_heights(table, 72 / page.dpi))
         self._break = None
         return [block for block in flow if block is not table and _head(block) not in self._heads]
