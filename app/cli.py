@@ -23,7 +23,8 @@ from app.config import Settings
 from app.errors import AppError
 from app.pipeline import Order
 from app.reading import Mode
-from app.tasks import SAMPLE, Tasks
+from app.runner import SAMPLE
+from app.tasks import Tasks
 from app.workers import Supervisor, work
 
 _TOKEN_BYTES = 32
@@ -105,7 +106,7 @@ def work_(settings: Settings, name: str, ready_pipe: int) -> None:
         os.close(ready_pipe)
 
     with closing(wiring.build(settings)) as tasks:
-        work(tasks, name, wiring.locks(settings), settings.silent_limit_s, ready)
+        work(tasks.runner, name, wiring.locks(settings), settings.silent_limit_s, ready)
 
 
 @main.command()

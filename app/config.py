@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         2, gt=0, description="How often a task is begun when its worker dies under it."
     )
+    turn_s: float = Field(
+        1,
+        ge=0,
+        description="How long a worker stays with a long document before it looks for others, in "
+        "seconds; what is left of it becomes parts of that length, for all workers.",
+    )
     drain_timeout_s: float = Field(
         30, ge=0, description="How long a stopping worker may finish its task, in seconds."
     )

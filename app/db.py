@@ -1,4 +1,4 @@
-"""Task and token rows, and every SQL statement there is; right on SQLite and PostgreSQL.
+"""Tasks, their parts, tokens, and every SQL statement there is; right on SQLite and PostgreSQL.
 
 Functions take a session and leave the transaction to the caller. Times are Unix seconds.
 """
@@ -15,13 +15,16 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Engine,
+    ForeignKey,
     MetaData,
     String,
     Text,
     bindparam,
+    case,
     create_engine,
     delete,
     event,
+    exists,
     false,
     func,
     select,
@@ -92,6 +95,25 @@ class Task(Base):
     callback_attempts: Mapped[int] = mapped_column(default=0)
 
 
+class Part(Base):
+    """Pages of a long document, for one worker at a time; the task itself puts them together."""
+
+    __tablename__ = "parts"
+
+    task_id: Mapped[str] = mapped_column(
+        ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    first: Mapped[int] = mapped_column(primary_key=True)  # Numbers of pages.
+    last: Mapped[int]
+    finished: Mapped[bool] = mapped_column(default=False)
+    done: Mapped[int] = mapped_column(default=0)  # Pages,
+    recognized: Mapped[int] = mapped_column(default=0)  # and those that were recognized.
+    worked_s: Mapped[float] = mapped_column(default=0.0)  # Seconds, once it is finished.
+    attempts: Mapped[int] = mapped_column(default=0)
+    leased_by: Mapped[str | None] = mapped_column(String(128), index=True)
+    leased_until: Mapped[float | None] = mapped_column(index=True)
+
+
 class Token(Base):
     """A right to use the server. The token itself is not kept."""
 
@@ -148,15 +170,25 @@ def finished(session: Session, task_ids: Collection[str]) -> set[str]:
     return set(task_ids) - set(going.scalars())
 
 
+_IS_READ = (
+    (Task.state == State.PROCESSING)
+    & Task.leased_by.is_(None)
+    & ~exists().where(Part.task_id == Task.id, Part.finished.is_(false()))
+)
+
+
 def claim(session: Session, task_id: str, worker: str, lease_s: float) -> Task | None:
-    """Take a queued task for ``worker``, or None if it is not to be had."""
+    """Take a queued task for ``worker``, or None if it is not to be had.
+
+    A task in parts is to be had when all of them are finished.
+    """
     now = time.time()
     return session.scalars(
         update(Task)
-        .where(Task.id == task_id, Task.state == State.QUEUED)
+        .where(Task.id == task_id, (Task.state == State.QUEUED) | _IS_READ)
         .values(
-            state=State.PREPARING,
-            state_detail="Preparing",
+            state=case((Task.state == State.QUEUED, State.PREPARING), else_=Task.state),
+            state_detail=case((Task.state == State.QUEUED, "Preparing"), else_=Task.state_detail),
             attempts=Task.attempts + 1,
             leased_by=worker,
             leased_until=now + lease_s,
@@ -178,12 +210,113 @@ def renew(session: Session, task_id: str, worker: str, lease_s: float, **values:
 
 def finish(session: Session, task_id: str, worker: str, **values: Any) -> bool:
     """End a task; False if it is no longer this worker's."""
-    return _changed(
+    ours = _changed(
         session,
         update(Task)
         .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
         .values(**_ended(values)),
     )
+    if ours:
+        _remove_parts(session, task_id)
+    return ours
+
+
+def is_read(session: Session, task_id: str) -> bool:
+    """Whether all parts of a task are finished, and nobody is at the task itself."""
+    return session.scalars(select(Task.id).where(Task.id == task_id, _IS_READ)).first() is not None
+
+
+def divide(
+    session: Session, task_id: str, worker: str, parts: Sequence[Part], **values: Any
+) -> bool:
+    """Let go of a task for others to do its ``parts``; False if it is no longer this worker's."""
+    ours = _changed(
+        session,
+        update(Task)
+        .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
+        .values(state=State.PROCESSING, attempts=0, leased_by=None, leased_until=None, **values),
+    )
+    if ours:
+        session.add_all(parts)
+        session.flush()
+        _sum_up(session, task_id)
+    return ours
+
+
+def parts(session: Session, task_id: str) -> Sequence[Part]:
+    """The parts of a task, in the order of their pages."""
+    return session.scalars(select(Part).where(Part.task_id == task_id).order_by(Part.first)).all()
+
+
+def claim_part(
+    session: Session, task_id: str, first: int, worker: str, lease_s: float
+) -> Part | None:
+    """Take the part that begins with the page ``first``, or None if it is not to be had."""
+    return session.scalars(
+        update(Part)
+        .where(
+            Part.task_id == task_id,
+            Part.first == first,
+            Part.leased_by.is_(None),
+            Part.finished.is_(false()),
+        )
+        .values(attempts=Part.attempts + 1, leased_by=worker, leased_until=time.time() + lease_s)
+        .returning(Part)
+    ).one_or_none()
+
+
+def renew_part(
+    session: Session, part: Part, worker: str, lease_s: float, done: int, recognized: int
+) -> bool:
+    """Extend the lease and note what is done; False if the part is no longer this worker's."""
+    values = {"leased_until": time.time() + lease_s, "done": done, "recognized": recognized}
+    if not _change_part(session, part, worker, **values):
+        return False
+    _sum_up(session, part.task_id)
+    return True
+
+
+def finish_part(
+    session: Session, part: Part, worker: str, rest: Sequence[Part], **values: Any
+) -> bool:
+    """End a part, whose ``rest`` others are to do; False if it is no longer this worker's."""
+    ours = _change_part(
+        session, part, worker, finished=True, leased_by=None, leased_until=None, **values
+    )
+    if ours:
+        session.add_all(rest)
+        session.flush()
+        _sum_up(session, part.task_id)
+    return ours
+
+
+def fail_part(session: Session, part: Part, worker: str, **values: Any) -> bool:
+    """End the whole task of a part; False if the part is no longer this worker's."""
+    held = exists().where(
+        Part.task_id == Task.id, Part.first == part.first, Part.leased_by == worker
+    )
+    ours = _changed(
+        session,
+        update(Task)
+        .where(Task.id == part.task_id, Task.state.in_(RUNNING), held)
+        .values(**_ended(values)),
+    )
+    if ours:
+        _remove_parts(session, part.task_id)
+    return ours
+
+
+def orphan_parts(session: Session, worker: str | None = None) -> Sequence[Part]:
+    """The parts of ``worker``, which is dead, or else those whose lease ran out."""
+    lost = Part.leased_until < time.time() if worker is None else Part.leased_by == worker
+    return session.scalars(select(Part).where(lost)).all()
+
+
+def requeue_part(session: Session, part: Part, attempts: int) -> bool:
+    """Let others do an orphan; False if someone else dealt with it first."""
+    assert part.leased_by is not None
+    values = {"attempts": attempts, "leased_by": None, "leased_until": None}
+    return _change_part(session, part, part.leased_by, **values)
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
@@ -210,21 +343,32 @@ def requeue(session: Session, task: Task, attempts: int) -> bool:
 
 def workers(session: Session) -> set[str]:
     """The workers that hold a lease."""
-    held = select(Task.leased_by).where(Task.state.in_(RUNNING), Task.leased_by.is_not(None))
+    held = select(Task.leased_by).where(Task.state.in_(RUNNING)).union(select(Part.leased_by))
     return {name for name in session.scalars(held) if name is not None}
 
 
 def running(session: Session) -> set[str]:
-    """Ids of the tasks that a worker holds."""
+    """Ids of the tasks that are under way."""
     return set(session.scalars(select(Task.id).where(Task.state.in_(RUNNING))))
 
 
 def queued(session: Session, older_than_s: float = 0) -> Sequence[str]:
-    """Ids of the queued tasks, oldest first."""
+    """Ids of the tasks that wait for a worker, oldest first."""
     return session.scalars(
         select(Task.id)
-        .where(Task.state == State.QUEUED, Task.created_at <= time.time() - older_than_s)
+        .where(
+            (Task.state == State.QUEUED) | _IS_READ, Task.created_at <= time.time() - older_than_s
+        )
         .order_by(Task.created_at)
+    ).all()
+
+
+def queued_parts(session: Session) -> Sequence[Part]:
+    """The parts that wait for a worker, by their task and pages."""
+    return session.scalars(
+        select(Part)
+        .where(Part.finished.is_(false()), Part.leased_by.is_(None))
+        .order_by(Part.task_id, Part.first)
     ).all()
 
 
@@ -286,6 +430,36 @@ def revoke_token(session: Session, name: str) -> bool:
 def ping(session: Session) -> None:
     """Fail unless the database answers."""
     session.execute(text("SELECT 1"))
+
+
+def _change_part(session: Session, part: Part, worker: str, **values: Any) -> bool:
+    # Always the task before its parts, as a deletion does: two that wait for each other never end.
+    session.execute(select(Task.id).where(Task.id == part.task_id).with_for_update())
+    return _changed(
+        session,
+        update(Part)
+        .where(Part.task_id == part.task_id, Part.first == part.first, Part.leased_by == worker)
+        .values(**values),
+    )
+
+
+def _sum_up(session: Session, task_id: str) -> None:
+    """Let a task tell what is done of its parts."""
+    sums = select(func.sum(Part.done), func.sum(Part.recognized), func.max(Part.last))
+    done, recognized, pages = session.execute(sums.where(Part.task_id == task_id)).one()
+    session.execute(
+        update(Task)
+        .where(Task.id == task_id)
+        .values(
+            state_detail=f"Processing: {done} of {pages} pages",
+            progress=min(99, 100 * done // pages),
+            ocr_pages=recognized,
+        )
+    )
+
+
+def _remove_parts(session: Session, task_id: str) -> None:
+    session.execute(delete(Part).where(Part.task_id == task_id))
 
 
 def _ended(values: dict[str, Any]) -> dict[str, Any]:

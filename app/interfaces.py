@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from app.document import Block, Box, Document, Line, Rules
+from app.document import Block, Box, Document, Line, Page, Rules
 from app.languages import Language
 
 Image = NDArray[np.uint8]
@@ -63,8 +63,14 @@ class Source(Protocol):
     def original(self) -> Path | None:
         """The source as an unlocked PDF, unless it was an image."""
 
-    def pages(self) -> Iterator[SourcePage]:
-        """Every page once, in order, one at a time; memory does not grow with their number."""
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
+        """Every page from ``first`` on, in order, one at a time.
+
+        What a page refers to is there until the next is asked for: memory does not grow.
+        """
+
+    def shown(self, page: Page) -> Page:
+        """``page``, which was made of one of these, with its picture; that of one at a time."""
 
 
 @runtime_checkable
@@ -175,14 +181,17 @@ class Storage(Protocol):
         """A local path to serve the file from, or None if there is no such file."""
 
     def delete(self, key: str) -> None:
-        """Remove the file; it is no error if there is none."""
+        """Remove the file, or all files below a folder; it is no error if there is none."""
 
 
 class Queue(Protocol):
-    """Carries task ids to workers. The tasks table, not the queue, holds the truth."""
+    """Carries ids of work to workers. The tables of the database hold the truth, not the queue."""
 
-    def put(self, task_id: str) -> None:
-        """Announce a task. Ids may be delivered twice or late."""
+    def put(self, unit: str, behind_s: float = 0) -> None:
+        """Announce work, as if it had come ``behind_s`` seconds later.
+
+        Ids may be delivered twice or late.
+        """
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within ``timeout_s`` seconds."""

@@ -1,4 +1,4 @@
-"""The task queue: Huey's storages on SQLite, Redis or PostgreSQL, carrying task ids.
+"""The queue of work: Huey's storages on SQLite, Redis or PostgreSQL, carrying ids.
 
 Only the storage layer of Huey is used. Its consumer would pickle callables and keep a second
 record of what runs; here the tasks table is the record, so the queue carries plain ids.
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from huey.storage import PostgresStorage, RedisStorage, SqliteStorage
+from huey.storage import PostgresStorage, PriorityRedisStorage, SqliteStorage
 
 _POLL_S = 0.01  # SQLite cannot wake a waiting reader; an empty look costs about 10 microseconds.
 
@@ -20,7 +20,7 @@ class HueyQueue:
         self._storage: Any
         self._blocks = True
         if url.startswith(("redis://", "rediss://", "unix://")):
-            self._storage = RedisStorage("ocr", url=url, blocking=True, read_timeout=1)
+            self._storage = PriorityRedisStorage("ocr", url=url, blocking=True, read_timeout=1)
         elif url.startswith(("postgresql://", "postgres://")):
             self._storage = PostgresStorage("ocr", dsn=url, blocking=True, read_timeout=1)
         elif url:
@@ -30,9 +30,13 @@ class HueyQueue:
             self._blocks = False
             self._storage = SqliteStorage("ocr", filename=str(folder / "queue.db"), cache_mb=1)
 
-    def put(self, task_id: str) -> None:
-        """Announce a task. Ids may be delivered twice or late."""
-        self._storage.enqueue(task_id.encode())
+    def put(self, unit: str, behind_s: float = 0) -> None:
+        """Announce work, as if it had come ``behind_s`` seconds later.
+
+        Ids may be delivered twice or late.
+        """
+        # Long work lets short work pass by, but is not passed for ever: its turn is a time.
+        self._storage.enqueue(unit.encode(), -(time.time() + behind_s))
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within about ``timeout_s`` seconds."""

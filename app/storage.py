@@ -41,8 +41,11 @@ class FolderStorage:
         return path if path.is_file() else None
 
     def delete(self, key: str) -> None:
-        """Remove the file; it is no error if there is none."""
-        (self.root / key).unlink(missing_ok=True)
+        """Remove the file, or all files below a folder; it is no error if there is none."""
+        try:
+            (self.root / key).unlink(missing_ok=True)
+        except IsADirectoryError:
+            shutil.rmtree(self.root / key)
 
 
 def _sync_folder(folder: Path) -> None:

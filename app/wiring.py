@@ -10,21 +10,28 @@ from app.interfaces import Engine
 from app.languages import Language
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
+from app.runner import Limits, Runner
 from app.storage import FolderStorage
-from app.tasks import Limits, Tasks
+from app.tasks import Tasks
 
 
 def build(settings: Settings) -> Tasks:
     """Every use case on the database, queue, storage and parts that the settings ask for."""
-    return Tasks(
-        sessions=db.connect(settings.database),
-        storage=FolderStorage(settings.data_dir / "files"),
+    sessions = db.connect(settings.database)
+    storage = FolderStorage(settings.data_dir / "files")
+    fetch = fetcher(settings)
+    runner = Runner(
+        sessions=sessions,
+        storage=storage,
         queue=HueyQueue(settings.queue_url, settings.data_dir),
-        fetcher=fetcher(settings),
+        fetcher=fetch,
         pipeline=partial(pipeline, settings),
         work=settings.data_dir / "work",
-        limits=Limits(settings.lease_s, settings.task_timeout_s, settings.max_attempts),
+        limits=Limits(
+            settings.lease_s, settings.task_timeout_s, settings.max_attempts, settings.turn_s
+        ),
     )
+    return Tasks(sessions, storage, fetch, runner)
 
 
 def pipeline(settings: Settings) -> Pipeline:

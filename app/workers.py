@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.runner import Runner
 from app.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def work(
-    tasks: Tasks, name: str, locks: Path, silent_limit_s: float, ready: Callable[[], None]
+    runner: Runner, name: str, locks: Path, silent_limit_s: float, ready: Callable[[], None]
 ) -> None:
     """Do tasks until SIGTERM; a task that has begun is finished first.
 
@@ -46,18 +47,18 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with _held(locks / f"{name}.lock"):
-        tasks.warm_up()
+        runner.warm_up()
         ready()
         preparing, idle = True, False
         while not stopping.is_set() and os.getppid() == parent:
             # Not between the tasks of a client that sends one after another: it would wait.
-            task_id = tasks.queue.get(0 if preparing and idle else 0.5)
-            idle = task_id is None
-            if task_id is None:
-                preparing = preparing and tasks.prepare()
+            unit = runner.queue.get(0 if preparing and idle else 0.5)
+            idle = unit is None
+            if unit is None:
+                preparing = preparing and runner.prepare()
             else:
                 try:
-                    tasks.run(task_id, name, lambda: _alarm(silent_limit_s))
+                    runner.run(unit, name, lambda: _alarm(silent_limit_s))
                 finally:
                     _alarm(0)
 
@@ -119,13 +120,13 @@ class Supervisor:
     def _supervise(self) -> None:
         # Workers are to die with the thread that starts them, so they all start in this one.
         self._guarded(self._take_back_from_the_dead)
-        self._guarded(self.tasks.sweep)
+        self._guarded(self.tasks.runner.sweep)
         housekeeping = 0.0
         while not self._stopping.is_set():
             for slot in self._slots:
                 self._guarded(lambda slot=slot: self._tend(slot))  # type: ignore[misc]
             if time.monotonic() > housekeeping:
-                self._guarded(self.tasks.recover)
+                self._guarded(self.tasks.runner.recover)
                 housekeeping = time.monotonic() + _HOUSEKEEPING_S
             self._stopping.wait(_LOOK_S)
         self._end_workers()
@@ -154,7 +155,7 @@ class Supervisor:
         quick = now - slot.started < _QUICK_DEATH_S
         slot.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * slot.pause_s)) if quick else 0.0
         slot.resume_at = now + slot.pause_s
-        self.tasks.release(slot.name, timed_out=status == -signal.SIGALRM)
+        self.tasks.runner.release(slot.name, timed_out=status == -signal.SIGALRM)
 
     def _launch(self, slot: _Slot) -> None:
         slot.name = f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}"
@@ -178,11 +179,11 @@ class Supervisor:
 
     def _take_back_from_the_dead(self) -> None:
         """Tasks of workers that a killed server left: their locks are free."""
-        for name in self.tasks.workers():
+        for name in self.tasks.runner.workers():
             lock = self.locks / f"{name}.lock"
             # Without a lock here it is a worker of another machine: its lease will tell.
             if lock.exists() and not _is_held(lock):
-                self.tasks.release(name, innocent=True)
+                self.tasks.runner.release(name, innocent=True)
         for lock in self.locks.glob("*.lock"):
             if not _is_held(lock):
                 lock.unlink(missing_ok=True)
@@ -201,7 +202,7 @@ class Supervisor:
                 process.wait()
             self._forget(slot)
             with contextlib.suppress(Exception):  # The next start does it, if this fails.
-                self.tasks.release(slot.name, innocent=True)
+                self.tasks.runner.release(slot.name, innocent=True)
 
     def _report(self) -> None:
         while not self._stopping.is_set():

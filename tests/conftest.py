@@ -23,11 +23,11 @@ class InlineQueue:
     held: bool = False
     ids: list[str] = field(default_factory=list)
 
-    def put(self, task_id: str) -> None:
+    def put(self, unit: str, behind_s: float = 0) -> None:
         if self.held or self.tasks is None:
-            self.ids.append(task_id)
+            self.ids.append(unit)
         else:
-            self.tasks.run(task_id, "inline")
+            self.tasks.runner.run(unit, "inline")
 
     def get(self, timeout_s: float) -> str | None:
         return self.ids.pop(0) if self.ids else None
@@ -55,8 +55,8 @@ def queue() -> InlineQueue:
 def tasks(settings: Settings, queue: InlineQueue) -> Iterator[Tasks]:
     wiring.migrate(settings)
     tasks = wiring.build(settings)
-    tasks.queue.close()
-    tasks.queue = queue
+    tasks.runner.queue.close()
+    tasks.runner.queue = queue
     queue.tasks = tasks
     yield tasks
     tasks.close()

@@ -16,7 +16,7 @@ from app.api import tasks as routes
 from app.config import Settings
 from app.db import Task
 from app.main import create_app
-from app.pipeline import Order, Outcome
+from app.pipeline import Job, Outcome
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture
@@ -181,12 +181,12 @@ def test_failed_pages_are_in_a_header(
 ) -> None:
     """The record's keys are fixed; its detail says it in words."""
 
-    def run(order: Order, source: Path, work: Path, target: Path, *others: object) -> Outcome:
+    def write(job: Job, portions: object, target: Path, *others: object) -> Outcome:
         target.write_text("text")
         return Outcome("application/pdf", "text/plain", 3, 2, (2,))
 
     assert "X-OCR-Failed-Pages" not in send(client, picture()).headers
-    monkeypatch.setattr(tasks.pipeline, "run", run)
+    monkeypatch.setattr(Job, "write", write)
 
     response = send(client, picture())
 
@@ -316,7 +316,7 @@ def test_the_end_is_told_quickly(client: TestClient, tasks: Tasks, queue: Inline
     def finish() -> None:
         while not queue.ids:
             time.sleep(0.005)
-        tasks.run(queue.ids.pop(), "worker")
+        tasks.runner.run(queue.ids.pop(), "worker")
         ended.append(time.monotonic())
 
     thread = threading.Thread(target=finish)

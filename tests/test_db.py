@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import db
-from app.db import Task, Token
+from app.db import Part, Task, Token
 from app.errors import State
 from tests import services
 
@@ -155,6 +155,136 @@ def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         assert list(db.queued(session)) == ["old", "new"]
         assert list(db.queued(session, older_than_s=50)) == ["old"]
+
+
+def _divided(sessions: sessionmaker[Session], parts: int) -> None:
+    """The task ``t``, of whose ``parts`` of ten pages the first one is finished."""
+    _add(sessions)
+    rows = [Part(task_id="t", first=10 * n + 1, last=10 * n + 10) for n in range(parts)]
+    rows[0].finished, rows[0].done, rows[0].recognized = True, 10, 4
+    with sessions.begin() as session:
+        assert db.claim(session, "t", "first", 60)
+        assert db.divide(session, "t", "first", rows, file_pages=10 * parts)
+
+
+def _at(sessions: sessionmaker[Session]) -> tuple[int, int, str, int | None]:
+    with sessions() as session:
+        task = session.get_one(Task, "t")
+        return task.state, task.progress, task.state_detail, task.ocr_pages
+
+
+def test_a_divided_task_is_had_again_when_its_parts_are_finished(
+    sessions: sessionmaker[Session],
+) -> None:
+    """Until then nobody gets it; it tells how far it is."""
+    _divided(sessions, 2)
+    assert _at(sessions) == (State.PROCESSING, 50, "Processing: 10 of 20 pages", 4)
+    with sessions.begin() as session:
+        assert db.claim(session, "t", "early", 60) is None
+        assert db.queued(session) == []
+        assert [part.first for part in db.queued_parts(session)] == [11]
+        part = db.claim_part(session, "t", 11, "second", 60)
+        assert part is not None
+        assert db.claim_part(session, "t", 11, "third", 60) is None
+        assert db.queued_parts(session) == []
+        assert db.workers(session) == {"second"}
+        assert not db.renew_part(session, part, "third", 60, 1, 1)
+        assert db.renew_part(session, part, "second", 60, 6, 1)
+    assert _at(sessions) == (State.PROCESSING, 80, "Processing: 16 of 20 pages", 5)
+
+    with sessions.begin() as session:
+        assert db.finish_part(session, part, "second", [], done=10, recognized=1)
+        assert not db.finish_part(session, part, "second", [], done=10, recognized=1)
+
+    assert _at(sessions) == (State.PROCESSING, 99, "Processing: 20 of 20 pages", 5)
+    with sessions.begin() as session:
+        assert list(db.queued(session)) == ["t"]
+        assert (task := db.claim(session, "t", "last", 60))
+        assert (task.state, task.attempts) == (State.PROCESSING, 1)
+        assert db.claim(session, "t", "late", 60) is None
+        assert db.finish(session, "t", "last", state=State.COMPLETE)
+        assert db.parts(session, "t") == []
+
+
+def test_what_is_left_of_a_part_becomes_others(sessions: sessionmaker[Session]) -> None:
+    """The task waits for those too."""
+    _divided(sessions, 2)
+    with sessions.begin() as session:
+        part = db.claim_part(session, "t", 11, "worker", 60)
+        assert part is not None
+        rest = [Part(task_id="t", first=14, last=20)]
+        assert db.finish_part(session, part, "worker", rest, last=13, done=3)
+
+    with sessions.begin() as session:
+        found = [(part.first, part.last, part.finished) for part in db.parts(session, "t")]
+        assert found == [(1, 10, True), (11, 13, True), (14, 20, False)]
+        assert db.claim(session, "t", "early", 60) is None
+
+
+def test_parts_that_end_together(sessions: sessionmaker[Session]) -> None:
+    """Whoever looks after its own part is finished finds the task, and one alone gets it."""
+    _divided(sessions, 9)
+    together = threading.Barrier(8)
+    taken: list[str] = []
+
+    def end(first: int) -> None:
+        with sessions.begin() as session:
+            part = db.claim_part(session, "t", first, f"worker {first}", 60)
+        assert part is not None
+        together.wait()
+        with sessions.begin() as session:
+            assert db.finish_part(session, part, f"worker {first}", [], done=10)
+        with sessions.begin() as session:
+            if db.claim(session, "t", f"worker {first}", 60):
+                taken.append(f"worker {first}")
+
+    threads = [threading.Thread(target=end, args=(first,)) for first in range(11, 91, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(taken) == 1
+    assert _at(sessions)[2] == "Processing: 90 of 90 pages"
+
+
+def test_a_part_ends_its_task(sessions: sessionmaker[Session]) -> None:
+    """If it fails, the other parts are no longer wanted; a task that is deleted has none."""
+    _divided(sessions, 3)
+    with sessions.begin() as session:
+        part = db.claim_part(session, "t", 11, "worker", 60)
+        other = db.claim_part(session, "t", 21, "other", 60)
+        assert part is not None
+        assert other is not None
+        assert not db.fail_part(session, part, "other", state=State.TIMED_OUT)
+        assert db.fail_part(session, part, "worker", state=State.TIMED_OUT)
+        assert not db.renew_part(session, other, "other", 60, 1, 1)
+        assert session.get_one(Task, "t").state == State.TIMED_OUT
+
+    with sessions.begin() as session:
+        db.remove(session, "t")
+    _divided(sessions, 2)
+    with sessions.begin() as session:
+        db.remove(session, "t")
+        assert db.parts(session, "t") == []
+
+
+def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
+    """They are had again, as often as they are put back."""
+    _divided(sessions, 3)
+    with sessions.begin() as session:
+        assert db.claim_part(session, "t", 11, "gone", -1)
+        assert db.claim_part(session, "t", 21, "busy", 60)
+
+    with sessions.begin() as session:
+        (part,) = db.orphan_parts(session)
+        assert db.orphan_parts(session, "busy")[0].first == 21
+        assert db.requeue_part(session, part, attempts=1)
+
+    with sessions.begin() as session:
+        again = db.claim_part(session, "t", 11, "next", 60)
+        assert again is not None
+        assert again.attempts == 2
 
 
 def test_a_report_is_taken_once(sessions: sessionmaker[Session]) -> None:

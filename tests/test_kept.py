@@ -360,30 +360,6 @@ def test_old_formats(tmp_path: Path, form: str, old: str) -> None:
     assert any(b"stub 1" in part for part in parts)
 
 
-def test_plain_text_beside_it(tmp_path: Path) -> None:
-    """It has all the text of the document, not that of its pictures alone."""
-    source = workbook(tmp_path)
-    images: Converter = ImageConverter(max_pixels=40_000_000, max_pages=20)
-    pipeline = Pipeline(
-        [OfficeConverter(images, images, OfficeProgram(timeout_s=1))],
-        {"auto": StubEngine()},
-        {"txt": TextWriter(), "xlsx": XlsxWriter()},
-        keepers=KEEPERS,
-    )
-    text = tmp_path / "text"
-
-    pipeline.run(
-        Order("xlsx", parse("English")),
-        source,
-        tmp_path,
-        tmp_path / "out",
-        lambda *_: None,
-        text,
-    )
-
-    assert text.read_text(encoding="utf-8").split() == ["a", "=1+1"]
-
-
 def _rewrite(path: Path, changes: dict[str, Callable[[str], str]], added: dict[str, bytes]) -> None:
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}

@@ -9,7 +9,7 @@ import docx
 import numpy as np
 import pytest
 
-from app.document import Box, Line, Word
+from app.document import Box, Line, Page, Word
 from app.engines.stub import StubEngine
 from app.errors import InvalidFile, TimedOut
 from app.interfaces import Engine, Image, Source, SourcePage, Writer
@@ -35,8 +35,11 @@ class Given:
     def page_count(self) -> int:
         return len(self.given)
 
-    def pages(self) -> Iterator[SourcePage]:
-        yield from self.given
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
+        yield from self.given[first - 1 :]
+
+    def shown(self, page: Page) -> Page:
+        return page
 
 
 @dataclass

@@ -46,6 +46,16 @@ def test_first_in_first_out(queue: HueyQueue) -> None:
     assert queue.size() == 0
 
 
+def test_long_work_lets_others_pass(queue: HueyQueue) -> None:
+    """But only those that come in the time that was said."""
+    queue.put("long", behind_s=10)
+    queue.put("longer", behind_s=20)
+    queue.put("short")
+    queue.put("later", behind_s=15)
+
+    assert [queue.get(1) for _ in range(4)] == ["short", "long", "later", "longer"]
+
+
 def test_nothing_comes_of_nothing(queue: HueyQueue) -> None:
     """An empty queue gives None after the time asked for."""
     assert queue.get(0.1) is None

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from app import callbacks, db
 from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
-from app.pipeline import Order, Outcome, Pipeline
+from app.pipeline import Job, Outcome, Pipeline
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import picture
@@ -61,11 +61,11 @@ def test_pages_that_could_not_be_read_are_named(
     failed = tuple(range(2, 30))
     outcome = Outcome("application/pdf", "text/plain", 40, 12, failed)
 
-    def run(order: Order, source: Path, work: Path, target: Path, *others: object) -> Outcome:
+    def write(job: Job, portions: object, target: Path, *others: object) -> Outcome:
         target.write_text("text")
         return outcome
 
-    monkeypatch.setattr(tasks.pipeline, "run", run)
+    monkeypatch.setattr(Job, "write", write)
 
     done = tasks.get(OWNER, tasks.submit(OWNER, TEXT, source).id)
 
@@ -78,7 +78,7 @@ def test_second_delivery_is_harmless(tasks: Tasks, source: Path) -> None:
     """A queue may deliver an id twice; the task still runs once."""
     task = tasks.submit(OWNER, TEXT, source)
 
-    tasks.run(task.id, "another")
+    tasks.runner.run(task.id, "another")
 
     assert tasks.get(OWNER, task.id).attempts == 1
 
@@ -115,7 +115,7 @@ def test_the_password_goes_with_the_end(tasks: Tasks, queue: InlineQueue, source
     task = tasks.submit(OWNER, protected, source)
     assert tasks.get(OWNER, task.id).password == "secret"
 
-    tasks.run(task.id, "worker")
+    tasks.runner.run(task.id, "worker")
 
     assert tasks.get(OWNER, task.id).password is None
 
@@ -129,9 +129,9 @@ def test_a_dead_workers_task_is_done_by_another(
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "dead", lease_s=1000)
 
-    tasks.release("dead")
+    tasks.runner.release("dead")
     queue.ids.clear()
-    tasks.run(task.id, "alive")
+    tasks.runner.run(task.id, "alive")
 
     done = tasks.get(OWNER, task.id)
     assert (done.state, done.attempts) == (State.COMPLETE, 2)
@@ -147,7 +147,7 @@ def test_a_lease_that_ran_out_frees_the_task(
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "vanished", lease_s=-1)
 
-    tasks.recover()
+    tasks.runner.recover()
 
     assert tasks.get(OWNER, task.id).state == State.QUEUED
     assert queue.ids == [task.id]
@@ -161,8 +161,8 @@ def test_a_lease_in_force_is_respected(tasks: Tasks, queue: InlineQueue, source:
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "busy", lease_s=1000)
 
-    tasks.recover()
-    tasks.run(task.id, "other")
+    tasks.runner.recover()
+    tasks.runner.run(task.id, "other")
 
     assert tasks.get(OWNER, task.id).leased_by == "busy"
 
@@ -176,8 +176,8 @@ def test_what_the_queue_lost_is_queued_again(
     queue.ids.clear()
     _set(tasks, task, created_at=time.time() - 60)
 
-    tasks.recover()
-    tasks.recover()
+    tasks.runner.recover()
+    tasks.runner.recover()
 
     assert queue.ids == [task.id]
 
@@ -192,7 +192,7 @@ def test_a_document_that_ends_its_workers_is_failed(
     for worker in ("first", "second"):
         with tasks.sessions.begin() as session:
             assert db.claim(session, task.id, worker, lease_s=1000)
-        tasks.release(worker)
+        tasks.runner.release(worker)
 
     done = tasks.get(OWNER, task.id)
     assert done.state == State.INTERNAL_ERROR
@@ -207,7 +207,7 @@ def test_a_hang_is_a_time_out(tasks: Tasks, queue: InlineQueue, source: Path) ->
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "hung", lease_s=1000)
 
-    tasks.release("hung", timed_out=True)
+    tasks.runner.release("hung", timed_out=True)
 
     assert tasks.get(OWNER, task.id).state == State.TIMED_OUT
 
@@ -222,39 +222,36 @@ def test_what_a_killed_worker_left_is_cleared(
     left.mkdir(parents=True)
     (left / "result").write_bytes(b"half")
 
-    tasks.run(task.id, "worker")
+    tasks.runner.run(task.id, "worker")
 
     assert tasks.get(OWNER, task.id).state == State.COMPLETE
     assert not left.exists()
 
 
-def _while_running(tasks: Tasks, act: Callable[[], None]) -> None:
-    """Call ``act`` when the pipeline has read its first page."""
-    inner = tasks.pipeline
+def _while_running(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Call ``act`` when the pipeline has read its pages, before the result is made."""
+    inner = Job.write
 
-    class Interrupted(Pipeline):
-        def __init__(self) -> None: ...
+    def write(job: Job, *args: Any) -> Outcome:
+        act()
+        return inner(job, *args)
 
-        def run(self, *args: Any, **kwargs: Any) -> Any:
-            outcome = inner.run(*args, **kwargs)
-            act()
-            return outcome
-
-        def close(self) -> None:
-            inner.close()
-
-    tasks.__dict__["pipeline"] = Interrupted()
+    monkeypatch.setattr(Job, "write", write)
 
 
 def test_deleting_stops_the_work(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks,
+    queue: InlineQueue,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A task that is deleted while it runs leaves nothing."""
     queue.held = True
     task = tasks.submit(OWNER, TEXT, source)
-    _while_running(tasks, lambda: tasks.delete(OWNER, task.id))
+    _while_running(monkeypatch, lambda: tasks.delete(OWNER, task.id))
 
-    tasks.run(task.id, "worker")
+    tasks.runner.run(task.id, "worker")
 
     with pytest.raises(TaskNotFound):
         tasks.get(OWNER, task.id)
@@ -273,13 +270,13 @@ def test_a_result_that_cannot_be_stored(
 
     monkeypatch.setattr(tasks.storage, "put", full)
 
-    tasks.run(task.id, "worker")
+    tasks.runner.run(task.id, "worker")
 
     assert tasks.get(OWNER, task.id).state == State.NOT_STORED
 
 
 def test_an_unforeseen_error_is_told_without_its_insides(
-    tasks: Tasks, queue: InlineQueue, source: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller learns that it was our fault, not how our house looks."""
     queue.held = True
@@ -288,8 +285,8 @@ def test_an_unforeseen_error_is_told_without_its_insides(
     def explode() -> None:
         raise RuntimeError("/secret/path")
 
-    _while_running(tasks, explode)
-    tasks.run(task.id, "worker")
+    _while_running(monkeypatch, explode)
+    tasks.runner.run(task.id, "worker")
 
     done = tasks.get(OWNER, task.id)
     assert done.state == State.INTERNAL_ERROR
@@ -301,9 +298,9 @@ def test_a_worker_that_cannot_prepare_works_all_the_same(tasks: Tasks) -> None:
         def prepare(self) -> bool:
             raise InternalError("No memory.")
 
-    tasks.__dict__["pipeline"] = Unprepared([], {}, {})
+    tasks.runner.__dict__["pipeline"] = Unprepared([], {}, {})
 
-    assert not tasks.prepare()
+    assert not tasks.runner.prepare()
 
 
 def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
@@ -314,7 +311,7 @@ def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
 
-    tasks.sweep()
+    tasks.runner.sweep()
 
     assert not old.exists()
     assert new.exists()

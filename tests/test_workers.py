@@ -20,7 +20,7 @@ PAGES = 20
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "data", {"OCR_WORKERS": "1"})
+    server = Server(tmp_path / "data", {"OCR_WORKERS": "1", "OCR_TURN_S": "0"})
     (tmp_path / "data").mkdir()
     server.start()
     yield server
@@ -30,6 +30,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def _under_way(server: Server, task_id: str, pages: int) -> bool:
     record = server.poll(task_id)
     return bool(record["state"] == 4 and record["progress"] >= 100 * pages // PAGES)
+
+
+def _finished_parts(server: Server) -> int:
+    with sqlite3.connect(server.folder / "ocr.db") as database:
+        (count,) = database.execute("SELECT count(*) FROM parts WHERE finished").fetchone()
+    return int(count)
 
 
 def _kept(server: Server) -> set[str]:
@@ -46,7 +52,7 @@ def test_workers_ask_for_large_pages_unless_told_otherwise(monkeypatch: pytest.M
 
 
 def test_kill_the_worker_then_the_server(server: Server) -> None:
-    """The task completes after both, and no file or row is left half written."""
+    """The task goes on after both from where it was, and nothing is left half written."""
     document = frames([f"PAGE {n}" for n in range(PAGES)])
     task_id = server.post(document, sync="0", language="English", format="pdf")["task_id"]
 
@@ -54,19 +60,21 @@ def test_kill_the_worker_then_the_server(server: Server) -> None:
     first = server.workers()
     server.kill_a_worker()
     server.until(lambda: server.workers() and server.workers() != first)
-    server.until(lambda: _under_way(server, task_id, 3))
+    server.until(lambda: _under_way(server, task_id, 8))
     server.kill()
     server.start()
+    before = _finished_parts(server)
     record = server.until(lambda: (r := server.poll(task_id))["state"] in (1, -9) and r)
 
+    assert before
     assert record["state"] == 1
     assert record["file_pages"] == record["ocr_pages"] == PAGES
     assert len(server.result(record)) == record["output_size"]
     server.until(lambda: _kept(server) == {f"files/results/{task_id}.pdf"})
     with sqlite3.connect(server.folder / "ocr.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = database.execute("SELECT state, leased_by, attempts FROM tasks").fetchall()
-    assert rows == [(1, None, 2)]
+        assert database.execute("SELECT state, leased_by FROM tasks").fetchall() == [(1, None)]
+        assert database.execute("SELECT * FROM parts").fetchall() == []
 
 
 def test_workers_die_with_the_server(server: Server) -> None:
@@ -78,19 +86,20 @@ def test_workers_die_with_the_server(server: Server) -> None:
     server.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
 
 
-def test_a_stopping_server_finishes_its_task(server: Server) -> None:
-    """SIGTERM lets the worker finish; nothing is done twice."""
+def test_a_stopping_server_finishes_what_it_is_at(server: Server) -> None:
+    """SIGTERM lets the worker finish its turn; the next start does the rest, nothing twice."""
     document = frames([f"PAGE {n}" for n in range(5)])
     task_id = server.post(document, sync="0", language="English")["task_id"]
     server.until(lambda: server.poll(task_id)["state"] == 4)
 
     server.stop()
+    with sqlite3.connect(server.folder / "ocr.db") as database:
+        query = "SELECT count(*) FROM parts WHERE leased_by IS NOT NULL OR attempts > finished"
+        assert database.execute(query).fetchall() == [(0,)]
     server.start()
 
-    record = server.poll(task_id)
-    assert record["state"] == 1
-    with sqlite3.connect(server.folder / "ocr.db") as database:
-        assert database.execute("SELECT attempts FROM tasks").fetchall() == [(1,)]
+    record = server.until(lambda: (r := server.poll(task_id))["state"] in (1, -9) and r)
+    assert (record["state"], record["file_pages"]) == (1, 5)
 
 
 def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> None:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from app import media
 from app.converters import bmp
+from app.document import Page
 from app.errors import AppError, InvalidFile, TooLarge
 from app.interfaces import Image, SourcePage
 
@@ -41,7 +43,11 @@ class ImageConverter:
             _check_pixels(image, self._max_pixels)
             with _decoding():
                 count = _count_frames(image, self._max_pages)
-            yield _ImageSource(image, source, work, count, self._max_pixels)
+            opened = _ImageSource(image, source, work, count, self._max_pixels)
+            try:
+                yield opened
+            finally:
+                opened.forget()
 
     def prepare(self) -> None:
         """Nothing is to be started."""
@@ -79,21 +85,35 @@ class _ImageSource:
         self._source = source
         self._work = work
         self._max_pixels = max_pixels
+        self._last: SourcePage | None = None
 
-    def pages(self) -> Iterator[SourcePage]:
-        """Every frame; a page's picture exists until the next page is asked for."""
-        for index in range(self.page_count):
-            number = index + 1
-            picture = self._work / f"frame-{number}.png"
-            try:
-                yield self._page(index, picture)
-            finally:
-                picture.unlink(missing_ok=True)
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
+        """Every frame from ``first`` on; a page's picture exists until the next is asked for."""
+        for number in range(first, self.page_count + 1):
+            yield self._page(number)
 
-    def _page(self, index: int, picture: Path) -> SourcePage:
-        image = self._image
+    def shown(self, page: Page) -> Page:
+        """``page`` with its picture."""
+        found = self._page(page.number)
+        return replace(page, picture=found.picture, load=found.load)
+
+    def forget(self) -> None:
+        """Remove the picture of the page that was asked for last."""
+        if self._last is not None:
+            if self._last.picture is not None and self._last.picture != self._source:
+                self._last.picture.unlink(missing_ok=True)
+            self._last = None
+
+    def _page(self, number: int) -> SourcePage:
+        if self._last is None or self._last.number != number:
+            self.forget()
+            self._last = self._decoded(number)
+        return self._last
+
+    def _decoded(self, number: int) -> SourcePage:
+        image, picture = self._image, self._work / f"frame-{number}.png"
         with _decoding():
-            image.seek(index)
+            image.seek(number - 1)
             _check_pixels(image, self._max_pixels)
             resolution = _resolution(image)
             if self.page_count == 1 and _is_plain(image, self._source):
@@ -109,7 +129,7 @@ class _ImageSource:
                 return _pixels(_shown(frame))
 
         dpi = _dpi(max(resolution), max(width, height))
-        return SourcePage(index + 1, width, height, dpi, load, picture=picture)
+        return SourcePage(number, width, height, dpi, load, picture=picture)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pikepdf
@@ -9,7 +11,7 @@ import pikepdf
 from app import media
 from app.converters import poppler
 from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
-from app.document import Line, Rules
+from app.document import Line, Page, Rules
 from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Image, Source, SourcePage
 
@@ -149,24 +151,21 @@ class _PdfiumSource:
         self._document = document
         self._page_timeout_s = page_timeout_s
 
-    def pages(self) -> Iterator[SourcePage]:
-        """Every page once, in order."""
-        for index in range(self.page_count):
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
+        """Every page from ``first`` on, in order."""
+        for index in range(first - 1, self.page_count):
             yield self._page(index)
+
+    def shown(self, page: Page) -> Page:
+        """``page`` with its picture."""
+        width, height = (page.height, page.width) if page.turns % 2 else (page.width, page.height)
+        return replace(page, load=partial(self._render, page.number - 1, int(width), int(height)))
 
     def _page(self, index: int) -> SourcePage:
         try:
             facts = self._document.facts(index)
         except Refused:
             return _poppler_page(self.original, index + 1, self._page_timeout_s)
-
-        def load() -> Image:
-            try:
-                return self._document.render(index, facts.width, facts.height)
-            except Refused:
-                return poppler.rasterize_as(
-                    self.original, index + 1, facts.width, facts.height, self._page_timeout_s
-                )
 
         def layer() -> tuple[Line, ...]:
             try:
@@ -185,12 +184,20 @@ class _PdfiumSource:
             facts.width,
             facts.height,
             facts.dpi,
-            load,
+            partial(self._render, index, facts.width, facts.height),
             lines=facts.lines,
             rules=None if facts.lines is None else rules,
             layer=layer if facts.lines is None else None,
             pictures=facts.pictures,
         )
+
+    def _render(self, index: int, width: int, height: int) -> Image:
+        try:
+            return self._document.render(index, width, height)
+        except Refused:
+            return poppler.rasterize_as(
+                self.original, index + 1, width, height, self._page_timeout_s
+            )
 
 
 class _PopplerSource:
@@ -201,10 +208,18 @@ class _PopplerSource:
         self.page_count = page_count
         self._page_timeout_s = page_timeout_s
 
-    def pages(self) -> Iterator[SourcePage]:
-        """Every page once, in order."""
-        for number in range(1, self.page_count + 1):
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
+        """Every page from ``first`` on, in order."""
+        for number in range(first, self.page_count + 1):
             yield _poppler_page(self.original, number, self._page_timeout_s)
+
+    def shown(self, page: Page) -> Page:
+        """``page`` with its picture."""
+
+        def load() -> Image:
+            return _poppler_page(self.original, page.number, self._page_timeout_s).load()
+
+        return replace(page, load=load)
 
 
 def _poppler_page(path: Path, number: int, timeout_s: float) -> SourcePage:

@@ -18,6 +18,7 @@ from app.document import (
     Cell,
     Kind,
     Line,
+    Page,
     Paragraph,
     Picture,
     Style,
@@ -65,12 +66,17 @@ class SheetSource:
                 f"The workbook has more than {max_places} cells; xlsx takes any number of them."
             )
 
-    def pages(self) -> Iterator[SourcePage]:
+    def pages(self, first: int = 1) -> Iterator[SourcePage]:
         """A page for each sheet, as large as what stands on it."""
         # The only sheet is called by the name that programs give it where nobody chose one.
         named = len(self._sheets) > 1 or not _UNNAMED.fullmatch(self._sheets[0].name)
-        for number, (sheet, grids) in enumerate(zip(self._sheets, self._grids, strict=True), 1):
+        for number in range(first, self.page_count + 1):
+            sheet, grids = self._sheets[number - 1], self._grids[number - 1]
             yield _Layout(sheet, grids, self._pictures, named).page(number)
+
+    def shown(self, page: Page) -> Page:
+        """``page`` itself: a sheet looks like what stands on it."""
+        return page
 
 
 _UNNAMED = re.compile(r"[^\W\d_]+ ?[0-9]*")

@@ -1,0 +1,288 @@
+"""Long documents: divided among workers, and put together again."""
+
+import io
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import openpyxl
+import pikepdf
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from app import db
+from app.db import Task
+from app.errors import InvalidFile, State, TaskNotFound
+from app.pipeline import Job
+from app.tasks import Submission, Tasks
+from tests.conftest import InlineQueue
+from tests.pictures import frames
+from tests.test_tasks import OWNER, _files
+
+PAGES = 7
+TEXT = Submission(format="txt", languages="English", base_url="http://x")
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_TURN_S", "0")
+
+
+@pytest.fixture
+def tasks(short_turns: None, tasks: Tasks, queue: InlineQueue) -> Tasks:
+    queue.held = True
+    return tasks
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A PDF whose pages say which they are."""
+    path = tmp_path / "upload"
+    canvas = Canvas(str(path))
+    for number in range(1, PAGES + 1):
+        canvas.drawString(72, 700, f"This is page {number} of the document")
+        canvas.showPage()
+    canvas.save()
+    return path
+
+
+def _work(tasks: Tasks, queue: InlineQueue, worker: str = "worker", units: int = -1) -> None:
+    """Do what is in the queue, or some ``units`` of it."""
+    while queue.ids and units:
+        tasks.runner.run(queue.ids.pop(0), worker)
+        units -= 1
+
+
+def _lines(tasks: Tasks, task: Task) -> list[str]:
+    _, path = tasks.result(task.id, task.format)
+    return path.read_text(encoding="utf-8").replace("\f", "\n").splitlines()
+
+
+ALL = [f"This is page {number} of the document" for number in range(1, PAGES + 1)]
+
+
+def test_every_page_may_be_anothers(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """With turns that are over at once each page is a part; the order stays, and nothing else."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=1)
+    assert queue.ids == [f"{task.id}:{number}" for number in range(2, PAGES + 1)]
+    halfway = tasks.get(OWNER, task.id)
+    assert (halfway.state, halfway.leased_by) == (State.PROCESSING, None)
+    assert (halfway.file_pages, halfway.progress) == (PAGES, 100 // PAGES)
+
+    queue.ids.reverse()
+    _work(tasks, queue)
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.state_detail, done.progress) == (State.COMPLETE, "Complete", 100)
+    assert (done.file_pages, done.ocr_pages, done.attempts) == (PAGES, 0, 1)
+    assert done.input_media_type == "application/pdf"
+    assert _lines(tasks, task) == ALL
+    assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+
+
+def test_a_pdf_of_divided_pictures_has_them_all(
+    tasks: Tasks, queue: InlineQueue, tmp_path: Path
+) -> None:
+    """Their pictures are taken from the source when the result is made."""
+    upload = tmp_path / "pictures"
+    upload.write_bytes(frames([f"PAGE {number}" for number in range(3)]))
+    task = tasks.submit(OWNER, replace(TEXT, format="pdf", return_text=True), upload)
+
+    _work(tasks, queue)
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.ocr_pages, done.file_pages) == (State.COMPLETE, 3, 3)
+    text = tasks.text(done)
+    assert text is not None
+    assert text.count("stub 1") == 3
+    with pikepdf.open(tasks.result(task.id, "pdf")[1]) as pdf:
+        assert [len(page.get_images()) for page in pdf.pages] == [1, 1, 1]
+    assert _files(tasks, tmp_path) == {
+        f"files/results/{task.id}.pdf",
+        f"files/texts/{task.id}.txt",
+    }
+
+
+def test_parts_are_read_without_the_password(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """They are those of the unlocked document."""
+    locked = source.with_name("locked")
+    with pikepdf.open(source) as pdf:
+        pdf.save(locked, encryption=pikepdf.Encryption(user="secret", owner="secret"))
+    task = tasks.submit(OWNER, replace(TEXT, password="secret"), locked)
+
+    _work(tasks, queue)
+
+    assert _lines(tasks, task) == ALL
+
+
+def test_a_dead_workers_part_is_done_by_another(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """What was finished stays; the part that ended two workers ends the task."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=3)
+    unit = queue.ids.pop(0)
+    with tasks.sessions.begin() as session:
+        assert db.claim_part(session, task.id, 4, "dead", 1000)
+    tasks.runner.release("dead")
+    assert queue.ids[-1] == unit
+
+    _work(tasks, queue)
+
+    assert tasks.get(OWNER, task.id).state == State.COMPLETE
+    assert _lines(tasks, task) == ALL
+
+
+def test_a_part_that_ends_two_workers_ends_the_task(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """It is not tried for ever, and nothing is left of it."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=2)
+    for worker in ("first", "second"):
+        with tasks.sessions.begin() as session:
+            assert db.claim_part(session, task.id, 3, worker, 1000)
+        tasks.runner.release(worker)
+
+    _work(tasks, queue)
+
+    done = tasks.get(OWNER, task.id)
+    assert done.state == State.INTERNAL_ERROR
+    assert "2 times" in done.state_detail
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_a_lost_part_is_found_again(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """The queue may forget; the rows do not. So it is with the end, when all are finished."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=1)
+    lost, queue.ids[:] = sorted(queue.ids), []
+    tasks.runner.recover()
+    assert sorted(queue.ids) == lost
+
+    _work(tasks, queue, units=PAGES - 1)
+    assert queue.ids == [task.id]
+    queue.ids.clear()
+    with tasks.sessions.begin() as session:
+        session.get_one(Task, task.id).created_at = time.time() - 10
+    tasks.runner.recover()
+    _work(tasks, queue)
+
+    assert tasks.get(OWNER, task.id).state == State.COMPLETE
+
+
+def test_the_end_may_be_made_twice(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a worker dies when it puts the parts together, they are still there for the next."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=PAGES)
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "dead", 1000)
+    tasks.runner.release("dead")
+
+    _work(tasks, queue)
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.attempts) == (State.COMPLETE, 2)
+    assert _lines(tasks, task) == ALL
+
+
+def test_a_deleted_task_has_no_parts(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the worker leave any that is at one."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=2)
+    read = Job.read
+
+    def deleted(job: Job, *args: object) -> object:
+        portion = read(job, *args)  # type: ignore[arg-type]
+        tasks.delete(OWNER, task.id)
+        return portion
+
+    monkeypatch.setattr(Job, "read", deleted)
+    _work(tasks, queue, units=1)
+    monkeypatch.undo()
+    _work(tasks, queue)
+
+    with pytest.raises(TaskNotFound):
+        tasks.get(OWNER, task.id)
+    with tasks.sessions() as session:
+        assert db.parts(session, task.id) == []
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_a_part_that_fails_fails_the_task(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its reason."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=2)
+
+    def fail(*_: object) -> None:
+        raise InvalidFile("The document is damaged.")
+
+    monkeypatch.setattr(Job, "read", fail)
+    _work(tasks, queue)
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.state_detail) == (State.INVALID_FILE, "The document is damaged.")
+    assert _files(tasks, tmp_path) == set()
+
+
+def test_time_is_counted_over_all_parts(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """A document does not get a new limit with each of its parts."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=2)
+    with tasks.sessions.begin() as session:
+        db.parts(session, task.id)[0].worked_s = 1e6
+
+    _work(tasks, queue)
+
+    assert tasks.get(OWNER, task.id).state == State.TIMED_OUT
+
+
+def test_work_folders_of_parts_are_swept(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """Unless the task is under way."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=1)
+    running, gone = (tmp_path / "data/work" / name for name in (f"{task.id}.3", "gone.3"))
+    for folder in (running, gone):
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+
+    tasks.runner.sweep()
+
+    assert running.exists()
+    assert not gone.exists()
+
+
+def test_workbooks_are_not_divided(tasks: Tasks, queue: InlineQueue, tmp_path: Path) -> None:
+    """It would have to be opened anew for each part; a text is made beside one that is kept."""
+    book = openpyxl.Workbook()
+    for name in ("first", "second"):
+        book.create_sheet(name)["A1"] = name
+    out = io.BytesIO()
+    book.save(out)
+    for form in ("txt", "xlsx"):
+        upload = tmp_path / form
+        upload.write_bytes(out.getvalue())
+        task = tasks.submit(OWNER, replace(TEXT, format=form, return_text=True), upload)
+
+        _work(tasks, queue, units=1)
+
+        done = tasks.get(OWNER, task.id)
+        assert (done.state, done.file_pages) == (State.COMPLETE, 3)
+        text = tasks.text(done)
+        assert text is not None
+        assert {"first", "second"} <= set(text.split())
+    assert queue.ids == []
