@@ -363,13 +363,13 @@ def queued(session: Session, older_than_s: float = 0) -> Sequence[str]:
     ).all()
 
 
-def queued_parts(session: Session) -> Sequence[Part]:
-    """The parts that wait for a worker, by their task and pages."""
-    return session.scalars(
-        select(Part)
-        .where(Part.finished.is_(false()), Part.leased_by.is_(None))
-        .order_by(Part.task_id, Part.first)
-    ).all()
+def next_parts(session: Session, task_id: str | None = None) -> Sequence[tuple[str, int]]:
+    """Of the task, or of every one, the first part that waits for a worker: its task and page."""
+    waiting = select(Part.task_id, func.min(Part.first)).group_by(Part.task_id)
+    waiting = waiting.where(Part.finished.is_(false()), Part.leased_by.is_(None))
+    if task_id is not None:
+        waiting = waiting.where(Part.task_id == task_id)
+    return [(name, first) for name, first in session.execute(waiting)]
 
 
 def remove(session: Session, task_id: str) -> None:

@@ -1,8 +1,9 @@
 """What workers do: whole tasks, parts of long ones, and what dead workers left.
 
-A document that is not done in one turn is divided into parts. Workers take them as any other
-work, later than short tasks that come in the meantime; each leaves its pages in a file. When the
-last part is finished, the task is queued again, and whoever takes it makes the result of them.
+A document that is not done in one turn is divided into parts, of which each leaves its pages in a
+file. One part of it waits in the queue, behind the tasks that come in the next seconds: whoever
+takes it queues the next, so that as many work at the document as have nothing else to do. When the
+last part is finished, the task is queued again, and whoever takes it makes the result of all pages.
 """
 
 import errno
@@ -34,7 +35,7 @@ SAMPLE = Path(__file__).parent / "sample.png"
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
 _ABANDONED_S = 60.0  # A folder may be a moment older than the row that says it is in use.
-_BEHIND_S = 10.0  # Tasks that come in so many seconds pass the parts of long ones.
+_BEHIND_S = 2.0  # Tasks that come in so many seconds pass a part.
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Runner:
             # While ids are waiting, a row that is still queued is most likely one of them.
             with self._sessions() as session:
                 waiting += db.queued(session, older_than_s=5)
-                waiting += map(_unit, db.queued_parts(session))
+                waiting += [_unit(*part) for part in db.next_parts(session)]
         for hold in self._lost():
             self._take_back(hold)
         for unit in waiting:
@@ -172,7 +173,11 @@ class Runner:
                 task = db.claim(session, task_id, worker, self._limits.lease_s)
             if task is None:
                 return None
-            return _Hold(worker, task, part, tuple(db.parts(session, task_id)))
+            hold = _Hold(worker, task, part, tuple(db.parts(session, task_id)))
+            following = db.next_parts(session, task_id)
+        for name, page in following:
+            self.queue.put(_unit(name, page), _BEHIND_S)
+        return hold
 
     def _lost(self, worker: str | None = None) -> "list[_Hold]":
         """What ``worker``, which is dead, held, or else that whose lease ran out."""
@@ -276,8 +281,8 @@ class Runner:
         if not ours:
             self._forget_late(hold.task)
             return
-        for part in rest:
-            self.queue.put(_unit(part), _BEHIND_S)
+        if rest:
+            self.queue.put(_unit(hold.task.id, reached + 1), _BEHIND_S)
         if is_read:
             self.queue.put(hold.task.id)
 
@@ -407,7 +412,7 @@ class _Hold:
     @property
     def unit(self) -> str:
         """Its name in the queue."""
-        return self.task.id if self.part is None else _unit(self.part)
+        return self.task.id if self.part is None else _unit(self.task.id, self.part.first)
 
     @property
     def folder(self) -> str:
@@ -482,9 +487,9 @@ def _portion(task_id: str, first: int) -> str:
     return f"parts/{task_id}/{first}"
 
 
-def _unit(part: Part) -> str:
+def _unit(task_id: str, first: int) -> str:
     """The name of a part in the queue."""
-    return f"{part.task_id}:{part.first}"
+    return f"{task_id}:{first}"
 
 
 def _translated(error: Exception) -> AppError:

@@ -182,11 +182,11 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
     with sessions.begin() as session:
         assert db.claim(session, "t", "early", 60) is None
         assert db.queued(session) == []
-        assert [part.first for part in db.queued_parts(session)] == [11]
+        assert db.next_parts(session) == db.next_parts(session, "t") == [("t", 11)]
         part = db.claim_part(session, "t", 11, "second", 60)
         assert part is not None
         assert db.claim_part(session, "t", 11, "third", 60) is None
-        assert db.queued_parts(session) == []
+        assert db.next_parts(session) == []
         assert db.workers(session) == {"second"}
         assert not db.renew_part(session, part, "third", 60, 1, 1)
         assert db.renew_part(session, part, "second", 60, 6, 1)

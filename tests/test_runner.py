@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pikepdf
@@ -15,6 +16,7 @@ from app import db
 from app.db import Task
 from app.errors import InvalidFile, State, TaskNotFound
 from app.pipeline import Job
+from app.portion import Portion
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import frames
@@ -68,12 +70,11 @@ def test_every_page_may_be_anothers(
     """With turns that are over at once each page is a part; the order stays, and nothing else."""
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=1)
-    assert queue.ids == [f"{task.id}:{number}" for number in range(2, PAGES + 1)]
+    assert queue.ids == [f"{task.id}:2"]
     halfway = tasks.get(OWNER, task.id)
     assert (halfway.state, halfway.leased_by) == (State.PROCESSING, None)
     assert (halfway.file_pages, halfway.progress) == (PAGES, 100 // PAGES)
 
-    queue.ids.reverse()
     _work(tasks, queue)
 
     done = tasks.get(OWNER, task.id)
@@ -82,6 +83,28 @@ def test_every_page_may_be_anothers(
     assert done.input_media_type == "application/pdf"
     assert _lines(tasks, task) == ALL
     assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+
+
+def test_as_many_workers_as_are_free(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes a part announces the next one; in what order they end does not matter."""
+    task = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue, units=1)
+    read = Job.read
+
+    def helped(job: Job, *args: Any) -> Portion:
+        if queue.ids:  # Another worker begins in the meantime, and ends first.
+            tasks.runner.run(queue.ids.pop(0), f"helper {len(began)}")
+        began.append(args[0])
+        return read(job, *args)
+
+    began: list[int] = []
+    monkeypatch.setattr(Job, "read", helped)
+    _work(tasks, queue)
+
+    assert began == [*range(PAGES, 1, -1)]
+    assert _lines(tasks, task) == ALL
 
 
 def test_a_pdf_of_divided_pictures_has_them_all(
@@ -127,11 +150,10 @@ def test_a_dead_workers_part_is_done_by_another(
     """What was finished stays; the part that ended two workers ends the task."""
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=3)
-    unit = queue.ids.pop(0)
     with tasks.sessions.begin() as session:
         assert db.claim_part(session, task.id, 4, "dead", 1000)
     tasks.runner.release("dead")
-    assert queue.ids[-1] == unit
+    assert queue.ids == 2 * [f"{task.id}:4"]
 
     _work(tasks, queue)
 
@@ -162,9 +184,9 @@ def test_a_lost_part_is_found_again(tasks: Tasks, queue: InlineQueue, source: Pa
     """The queue may forget; the rows do not. So it is with the end, when all are finished."""
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=1)
-    lost, queue.ids[:] = sorted(queue.ids), []
+    queue.ids.clear()
     tasks.runner.recover()
-    assert sorted(queue.ids) == lost
+    assert queue.ids == [f"{task.id}:2"]
 
     _work(tasks, queue, units=PAGES - 1)
     assert queue.ids == [task.id]
