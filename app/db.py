@@ -1,4 +1,4 @@
-"""Tasks, their parts, tokens, and every SQL statement there is; right on SQLite and PostgreSQL.
+"""Tasks, their parts, tokens, and the statements about them; right on SQLite and PostgreSQL.
 
 Functions take a session and leave the transaction to the caller. Times are Unix seconds.
 """
@@ -170,7 +170,8 @@ def finished(session: Session, task_ids: Collection[str]) -> set[str]:
     return set(task_ids) - set(going.scalars())
 
 
-_IS_READ = (
+# All parts are finished, so that the task itself is to be had again.
+IS_READ = (
     (Task.state == State.PROCESSING)
     & Task.leased_by.is_(None)
     & ~exists().where(Part.task_id == Task.id, Part.finished.is_(false()))
@@ -185,7 +186,7 @@ def claim(session: Session, task_id: str, worker: str, lease_s: float) -> Task |
     now = time.time()
     return session.scalars(
         update(Task)
-        .where(Task.id == task_id, (Task.state == State.QUEUED) | _IS_READ)
+        .where(Task.id == task_id, (Task.state == State.QUEUED) | IS_READ)
         .values(
             state=case((Task.state == State.QUEUED, State.PREPARING), else_=Task.state),
             state_detail=case((Task.state == State.QUEUED, "Preparing"), else_=Task.state_detail),
@@ -200,7 +201,7 @@ def claim(session: Session, task_id: str, worker: str, lease_s: float) -> Task |
 
 def renew(session: Session, task_id: str, worker: str, lease_s: float, **values: Any) -> bool:
     """Extend the lease and note ``values``; False if the task is no longer this worker's."""
-    return _changed(
+    return changed(
         session,
         update(Task)
         .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
@@ -210,113 +211,15 @@ def renew(session: Session, task_id: str, worker: str, lease_s: float, **values:
 
 def finish(session: Session, task_id: str, worker: str, **values: Any) -> bool:
     """End a task; False if it is no longer this worker's."""
-    ours = _changed(
+    ours = changed(
         session,
         update(Task)
         .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
-        .values(**_ended(values)),
+        .values(**ended(values)),
     )
     if ours:
-        _remove_parts(session, task_id)
+        session.execute(delete(Part).where(Part.task_id == task_id))
     return ours
-
-
-def is_read(session: Session, task_id: str) -> bool:
-    """Whether all parts of a task are finished, and nobody is at the task itself."""
-    return session.scalars(select(Task.id).where(Task.id == task_id, _IS_READ)).first() is not None
-
-
-def divide(
-    session: Session, task_id: str, worker: str, parts: Sequence[Part], **values: Any
-) -> bool:
-    """Let go of a task for others to do its ``parts``; False if it is no longer this worker's."""
-    ours = _changed(
-        session,
-        update(Task)
-        .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
-        .values(state=State.PROCESSING, attempts=0, leased_by=None, leased_until=None, **values),
-    )
-    if ours:
-        session.add_all(parts)
-        session.flush()
-        _sum_up(session, task_id)
-    return ours
-
-
-def parts(session: Session, task_id: str) -> Sequence[Part]:
-    """The parts of a task, in the order of their pages."""
-    return session.scalars(select(Part).where(Part.task_id == task_id).order_by(Part.first)).all()
-
-
-def claim_part(
-    session: Session, task_id: str, first: int, worker: str, lease_s: float
-) -> Part | None:
-    """Take the part that begins with the page ``first``, or None if it is not to be had."""
-    return session.scalars(
-        update(Part)
-        .where(
-            Part.task_id == task_id,
-            Part.first == first,
-            Part.leased_by.is_(None),
-            Part.finished.is_(false()),
-        )
-        .values(attempts=Part.attempts + 1, leased_by=worker, leased_until=time.time() + lease_s)
-        .returning(Part)
-    ).one_or_none()
-
-
-def renew_part(
-    session: Session, part: Part, worker: str, lease_s: float, done: int, recognized: int
-) -> bool:
-    """Extend the lease and note what is done; False if the part is no longer this worker's."""
-    values = {"leased_until": time.time() + lease_s, "done": done, "recognized": recognized}
-    if not _change_part(session, part, worker, **values):
-        return False
-    _sum_up(session, part.task_id)
-    return True
-
-
-def finish_part(
-    session: Session, part: Part, worker: str, rest: Sequence[Part], **values: Any
-) -> bool:
-    """End a part, whose ``rest`` others are to do; False if it is no longer this worker's."""
-    ours = _change_part(
-        session, part, worker, finished=True, leased_by=None, leased_until=None, **values
-    )
-    if ours:
-        session.add_all(rest)
-        session.flush()
-        _sum_up(session, part.task_id)
-    return ours
-
-
-def fail_part(session: Session, part: Part, worker: str, **values: Any) -> bool:
-    """End the whole task of a part; False if the part is no longer this worker's."""
-    held = exists().where(
-        Part.task_id == Task.id, Part.first == part.first, Part.leased_by == worker
-    )
-    ours = _changed(
-        session,
-        update(Task)
-        .where(Task.id == part.task_id, Task.state.in_(RUNNING), held)
-        .values(**_ended(values)),
-    )
-    if ours:
-        _remove_parts(session, part.task_id)
-    return ours
-
-
-def orphan_parts(session: Session, worker: str | None = None) -> Sequence[Part]:
-    """The parts of ``worker``, which is dead, or else those whose lease ran out."""
-    lost = Part.leased_until < time.time() if worker is None else Part.leased_by == worker
-    return session.scalars(select(Part).where(lost)).all()
-
-
-def requeue_part(session: Session, part: Part, attempts: int) -> bool:
-    """Let others do an orphan; False if someone else dealt with it first."""
-    assert part.leased_by is not None
-    values = {"attempts": attempts, "leased_by": None, "leased_until": None}
-    return _change_part(session, part, part.leased_by, **values)
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
@@ -327,7 +230,7 @@ def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
 
 def requeue(session: Session, task: Task, attempts: int) -> bool:
     """Put an orphan back into the queue; False if someone else dealt with it first."""
-    return _changed(
+    return changed(
         session,
         update(Task)
         .where(Task.id == task.id, Task.leased_by == task.leased_by, Task.state.in_(RUNNING))
@@ -357,19 +260,10 @@ def queued(session: Session, older_than_s: float = 0) -> Sequence[str]:
     return session.scalars(
         select(Task.id)
         .where(
-            (Task.state == State.QUEUED) | _IS_READ, Task.created_at <= time.time() - older_than_s
+            (Task.state == State.QUEUED) | IS_READ, Task.created_at <= time.time() - older_than_s
         )
         .order_by(Task.created_at)
     ).all()
-
-
-def next_parts(session: Session, task_id: str | None = None) -> Sequence[tuple[str, int]]:
-    """Of the task, or of every one, the first part that waits for a worker: its task and page."""
-    waiting = select(Part.task_id, func.min(Part.first)).group_by(Part.task_id)
-    waiting = waiting.where(Part.finished.is_(false()), Part.leased_by.is_(None))
-    if task_id is not None:
-        waiting = waiting.where(Part.task_id == task_id)
-    return [(name, first) for name, first in session.execute(waiting)]
 
 
 def remove(session: Session, task_id: str) -> None:
@@ -385,7 +279,7 @@ def due_callback(session: Session, retry_at: float) -> Task | None:
     ).one_or_none()
     if found is None:
         return None
-    taken = _changed(
+    taken = changed(
         session,
         update(Task)
         .where(Task.id == found.id, Task.callback_due == found.callback_due)
@@ -419,7 +313,7 @@ def add_token(session: Session, token: Token) -> bool:
 
 def revoke_token(session: Session, name: str) -> bool:
     """End a token's right; False if no valid token has this name."""
-    return _changed(
+    return changed(
         session,
         update(Token)
         .where(Token.name == name, Token.revoked_at.is_(None))
@@ -432,37 +326,7 @@ def ping(session: Session) -> None:
     session.execute(text("SELECT 1"))
 
 
-def _change_part(session: Session, part: Part, worker: str, **values: Any) -> bool:
-    # Always the task before its parts, as a deletion does: two that wait for each other never end.
-    session.execute(select(Task.id).where(Task.id == part.task_id).with_for_update())
-    return _changed(
-        session,
-        update(Part)
-        .where(Part.task_id == part.task_id, Part.first == part.first, Part.leased_by == worker)
-        .values(**values),
-    )
-
-
-def _sum_up(session: Session, task_id: str) -> None:
-    """Let a task tell what is done of its parts."""
-    sums = select(func.sum(Part.done), func.sum(Part.recognized), func.max(Part.last))
-    done, recognized, pages = session.execute(sums.where(Part.task_id == task_id)).one()
-    session.execute(
-        update(Task)
-        .where(Task.id == task_id)
-        .values(
-            state_detail=f"Processing: {done} of {pages} pages",
-            progress=min(99, 100 * done // pages),
-            ocr_pages=recognized,
-        )
-    )
-
-
-def _remove_parts(session: Session, task_id: str) -> None:
-    session.execute(delete(Part).where(Part.task_id == task_id))
-
-
-def _ended(values: dict[str, Any]) -> dict[str, Any]:
+def ended(values: dict[str, Any]) -> dict[str, Any]:
     """What every end of a task sets beside ``values``."""
     return values | {
         "password": None,
@@ -472,7 +336,8 @@ def _ended(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _changed(session: Session, statement: Any) -> bool:
+def changed(session: Session, statement: Any) -> bool:
+    """Carry out an update of one row; whether it was there."""
     result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount == 1

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import db, languages
+from app import db, languages, parts
 from app.db import Part, Task
 from app.errors import AppError, Cancelled, InternalError, OutOfResources, State, TimedOut
 from app.fetch import Fetcher
@@ -156,7 +156,7 @@ class Runner:
             # While ids are waiting, a row that is still queued is most likely one of them.
             with self._sessions() as session:
                 waiting += db.queued(session, older_than_s=5)
-                waiting += [_unit(*part) for part in db.next_parts(session)]
+                waiting += [_unit(*part) for part in parts.waiting(session)]
         for hold in self._lost():
             self._take_back(hold)
         for unit in waiting:
@@ -167,14 +167,14 @@ class Runner:
         part: Part | None = None
         with self._sessions.begin() as session:
             if first:
-                part = db.claim_part(session, task_id, int(first), worker, self._limits.lease_s)
+                part = parts.claim(session, task_id, int(first), worker, self._limits.lease_s)
                 task = db.task(session, task_id) if part is not None else None
             else:
                 task = db.claim(session, task_id, worker, self._limits.lease_s)
             if task is None:
                 return None
-            hold = _Hold(worker, task, part, tuple(db.parts(session, task_id)))
-            following = db.next_parts(session, task_id)
+            hold = _Hold(worker, task, part, tuple(parts.of(session, task_id)))
+            following = parts.waiting(session, task_id)
         for name, page in following:
             self.queue.put(_unit(name, page), _BEHIND_S)
         return hold
@@ -183,7 +183,7 @@ class Runner:
         """What ``worker``, which is dead, held, or else that whose lease ran out."""
         with self._sessions() as session:
             found = [_Hold(str(task.leased_by), task) for task in db.orphans(session, worker)]
-            for part in db.orphan_parts(session, worker):
+            for part in parts.orphans(session, worker):
                 task = db.task(session, part.task_id)
                 if task is not None:
                     found.append(_Hold(str(part.leased_by), task, part))
@@ -266,10 +266,10 @@ class Runner:
         }
         with self._sessions.begin() as session:
             if hold.part is not None:
-                ours = db.finish_part(session, hold.part, hold.worker, rest, **noted)
+                ours = parts.finish(session, hold.part, hold.worker, rest, **noted)
             else:
                 own = Part(task_id=hold.task.id, first=first, finished=True, **noted)
-                ours = db.divide(
+                ours = parts.divide(
                     session,
                     hold.task.id,
                     hold.worker,
@@ -277,7 +277,7 @@ class Runner:
                     input_media_type=job.media_type,
                     file_pages=job.page_count,
                 )
-            is_read = db.is_read(session, hold.task.id)
+            is_read = parts.is_read(session, hold.task.id)
         if not ours:
             self._forget_late(hold.task)
             return
@@ -351,7 +351,7 @@ class Runner:
         lease_s = self._limits.lease_s
         with self._sessions.begin() as session:
             if hold.part is not None:
-                ours = db.renew_part(session, hold.part, hold.worker, lease_s, **values)
+                ours = parts.renew(session, hold.part, hold.worker, lease_s, **values)
             else:
                 if hold.parts:
                     values = {}  # Of the whole task everything is known.
@@ -363,7 +363,7 @@ class Runner:
         values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
         with self._sessions.begin() as session:
             if hold.part is not None:
-                ours = db.fail_part(session, hold.part, hold.worker, **values)
+                ours = parts.fail(session, hold.part, hold.worker, **values)
             else:
                 ours = db.finish(session, hold.task.id, hold.worker, **values)
         if ours:
@@ -378,7 +378,7 @@ class Runner:
         else:
             with self._sessions.begin() as session:
                 if hold.part is not None:
-                    ours = db.requeue_part(session, hold.part, attempts)
+                    ours = parts.requeue(session, hold.part, attempts)
                 else:
                     ours = db.requeue(session, hold.task, attempts)
             if ours:

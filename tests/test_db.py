@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import db
+from app import db, parts
 from app.db import Part, Task, Token
 from app.errors import State
 from tests import services
@@ -157,14 +157,14 @@ def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
         assert list(db.queued(session, older_than_s=50)) == ["old"]
 
 
-def _divided(sessions: sessionmaker[Session], parts: int) -> None:
-    """The task ``t``, of whose ``parts`` of ten pages the first one is finished."""
+def _divided(sessions: sessionmaker[Session], count: int) -> None:
+    """The task ``t``, of whose parts, ``count`` of ten pages, the first one is finished."""
     _add(sessions)
-    rows = [Part(task_id="t", first=10 * n + 1, last=10 * n + 10) for n in range(parts)]
+    rows = [Part(task_id="t", first=10 * n + 1, last=10 * n + 10) for n in range(count)]
     rows[0].finished, rows[0].done, rows[0].recognized = True, 10, 4
     with sessions.begin() as session:
         assert db.claim(session, "t", "first", 60)
-        assert db.divide(session, "t", "first", rows, file_pages=10 * parts)
+        assert parts.divide(session, "t", "first", rows, file_pages=10 * count)
 
 
 def _at(sessions: sessionmaker[Session]) -> tuple[int, int, str, int | None]:
@@ -182,19 +182,19 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
     with sessions.begin() as session:
         assert db.claim(session, "t", "early", 60) is None
         assert db.queued(session) == []
-        assert db.next_parts(session) == db.next_parts(session, "t") == [("t", 11)]
-        part = db.claim_part(session, "t", 11, "second", 60)
+        assert parts.waiting(session) == parts.waiting(session, "t") == [("t", 11)]
+        part = parts.claim(session, "t", 11, "second", 60)
         assert part is not None
-        assert db.claim_part(session, "t", 11, "third", 60) is None
-        assert db.next_parts(session) == []
+        assert parts.claim(session, "t", 11, "third", 60) is None
+        assert parts.waiting(session) == []
         assert db.workers(session) == {"second"}
-        assert not db.renew_part(session, part, "third", 60, 1, 1)
-        assert db.renew_part(session, part, "second", 60, 6, 1)
+        assert not parts.renew(session, part, "third", 60, 1, 1)
+        assert parts.renew(session, part, "second", 60, 6, 1)
     assert _at(sessions) == (State.PROCESSING, 80, "Processing: 16 of 20 pages", 5)
 
     with sessions.begin() as session:
-        assert db.finish_part(session, part, "second", [], done=10, recognized=1)
-        assert not db.finish_part(session, part, "second", [], done=10, recognized=1)
+        assert parts.finish(session, part, "second", [], done=10, recognized=1)
+        assert not parts.finish(session, part, "second", [], done=10, recognized=1)
 
     assert _at(sessions) == (State.PROCESSING, 99, "Processing: 20 of 20 pages", 5)
     with sessions.begin() as session:
@@ -203,20 +203,20 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
         assert (task.state, task.attempts) == (State.PROCESSING, 1)
         assert db.claim(session, "t", "late", 60) is None
         assert db.finish(session, "t", "last", state=State.COMPLETE)
-        assert db.parts(session, "t") == []
+        assert parts.of(session, "t") == []
 
 
 def test_what_is_left_of_a_part_becomes_others(sessions: sessionmaker[Session]) -> None:
     """The task waits for those too."""
     _divided(sessions, 2)
     with sessions.begin() as session:
-        part = db.claim_part(session, "t", 11, "worker", 60)
+        part = parts.claim(session, "t", 11, "worker", 60)
         assert part is not None
         rest = [Part(task_id="t", first=14, last=20)]
-        assert db.finish_part(session, part, "worker", rest, last=13, done=3)
+        assert parts.finish(session, part, "worker", rest, last=13, done=3)
 
     with sessions.begin() as session:
-        found = [(part.first, part.last, part.finished) for part in db.parts(session, "t")]
+        found = [(part.first, part.last, part.finished) for part in parts.of(session, "t")]
         assert found == [(1, 10, True), (11, 13, True), (14, 20, False)]
         assert db.claim(session, "t", "early", 60) is None
 
@@ -229,11 +229,11 @@ def test_parts_that_end_together(sessions: sessionmaker[Session]) -> None:
 
     def end(first: int) -> None:
         with sessions.begin() as session:
-            part = db.claim_part(session, "t", first, f"worker {first}", 60)
+            part = parts.claim(session, "t", first, f"worker {first}", 60)
         assert part is not None
         together.wait()
         with sessions.begin() as session:
-            assert db.finish_part(session, part, f"worker {first}", [], done=10)
+            assert parts.finish(session, part, f"worker {first}", [], done=10)
         with sessions.begin() as session:
             if db.claim(session, "t", f"worker {first}", 60):
                 taken.append(f"worker {first}")
@@ -252,13 +252,13 @@ def test_a_part_ends_its_task(sessions: sessionmaker[Session]) -> None:
     """If it fails, the other parts are no longer wanted; a task that is deleted has none."""
     _divided(sessions, 3)
     with sessions.begin() as session:
-        part = db.claim_part(session, "t", 11, "worker", 60)
-        other = db.claim_part(session, "t", 21, "other", 60)
+        part = parts.claim(session, "t", 11, "worker", 60)
+        other = parts.claim(session, "t", 21, "other", 60)
         assert part is not None
         assert other is not None
-        assert not db.fail_part(session, part, "other", state=State.TIMED_OUT)
-        assert db.fail_part(session, part, "worker", state=State.TIMED_OUT)
-        assert not db.renew_part(session, other, "other", 60, 1, 1)
+        assert not parts.fail(session, part, "other", state=State.TIMED_OUT)
+        assert parts.fail(session, part, "worker", state=State.TIMED_OUT)
+        assert not parts.renew(session, other, "other", 60, 1, 1)
         assert session.get_one(Task, "t").state == State.TIMED_OUT
 
     with sessions.begin() as session:
@@ -266,23 +266,23 @@ def test_a_part_ends_its_task(sessions: sessionmaker[Session]) -> None:
     _divided(sessions, 2)
     with sessions.begin() as session:
         db.remove(session, "t")
-        assert db.parts(session, "t") == []
+        assert parts.of(session, "t") == []
 
 
 def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
     """They are had again, as often as they are put back."""
     _divided(sessions, 3)
     with sessions.begin() as session:
-        assert db.claim_part(session, "t", 11, "gone", -1)
-        assert db.claim_part(session, "t", 21, "busy", 60)
+        assert parts.claim(session, "t", 11, "gone", -1)
+        assert parts.claim(session, "t", 21, "busy", 60)
 
     with sessions.begin() as session:
-        (part,) = db.orphan_parts(session)
-        assert db.orphan_parts(session, "busy")[0].first == 21
-        assert db.requeue_part(session, part, attempts=1)
+        (part,) = parts.orphans(session)
+        assert parts.orphans(session, "busy")[0].first == 21
+        assert parts.requeue(session, part, attempts=1)
 
     with sessions.begin() as session:
-        again = db.claim_part(session, "t", 11, "next", 60)
+        again = parts.claim(session, "t", 11, "next", 60)
         assert again is not None
         assert again.attempts == 2
 

@@ -12,7 +12,7 @@ import pikepdf
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from app import db
+from app import db, parts
 from app.db import Task
 from app.errors import InvalidFile, State, TaskNotFound
 from app.pipeline import Job
@@ -151,7 +151,7 @@ def test_a_dead_workers_part_is_done_by_another(
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=3)
     with tasks.sessions.begin() as session:
-        assert db.claim_part(session, task.id, 4, "dead", 1000)
+        assert parts.claim(session, task.id, 4, "dead", 1000)
     tasks.runner.release("dead")
     assert queue.ids == 2 * [f"{task.id}:4"]
 
@@ -169,7 +169,7 @@ def test_a_part_that_ends_two_workers_ends_the_task(
     _work(tasks, queue, units=2)
     for worker in ("first", "second"):
         with tasks.sessions.begin() as session:
-            assert db.claim_part(session, task.id, 3, worker, 1000)
+            assert parts.claim(session, task.id, 3, worker, 1000)
         tasks.runner.release(worker)
 
     _work(tasks, queue)
@@ -237,7 +237,7 @@ def test_a_deleted_task_has_no_parts(
     with pytest.raises(TaskNotFound):
         tasks.get(OWNER, task.id)
     with tasks.sessions() as session:
-        assert db.parts(session, task.id) == []
+        assert parts.of(session, task.id) == []
     assert _files(tasks, tmp_path) == set()
 
 
@@ -264,7 +264,7 @@ def test_time_is_counted_over_all_parts(tasks: Tasks, queue: InlineQueue, source
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=2)
     with tasks.sessions.begin() as session:
-        db.parts(session, task.id)[0].worked_s = 1e6
+        parts.of(session, task.id)[0].worked_s = 1e6
 
     _work(tasks, queue)
 
