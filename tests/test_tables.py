@@ -104,6 +104,25 @@ def test_rows_of_figures_need_no_rules() -> None:
     assert grid(table) == expected
 
 
+def test_a_flow_chart_is_no_table() -> None:
+    """Text between boxes of different widths is not cut where only other boxes have sides."""
+    frames = [(100, 100, 700, 160), (300, 160, 500, 220), (100, 300, 700, 360)]
+    level = [Rule(y, left, right) for left, top, right, bottom in frames for y in (top, bottom)]
+    upright = [Rule(x, top, bottom) for left, top, right, bottom in frames for x in (left, right)]
+    upright += [Rule(100, 100, 360), Rule(700, 100, 360)]
+    lines = [
+        line("the first box", 120, 120),
+        line("a second", 320, 180),
+        line("what is written between two boxes of the chart", 150, 250),
+        line("the last one", 120, 320),
+    ]
+
+    tables, others = drawn_tables(lines, Rules(tuple(level), tuple(upright)), WIDTH, HEIGHT)
+
+    assert not tables
+    assert others == lines
+
+
 def test_wrapped_text_is_one_cell() -> None:
     lines = [*LINES[:3], line("and more", 120, 180)]
 

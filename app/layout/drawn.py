@@ -96,8 +96,12 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[Grid]:
             continue
         walls = _walls(upright, xs, ys, near)
         floors = _walls(level, ys, xs, near).T
+        rows_of_words = [
+            [word for word in words if top < middle(word.box) < bottom]
+            for top, bottom in pairwise(ys)
+        ]
         for row, (top, bottom) in enumerate(pairwise(ys)):
-            inside = [word for word in words if top < middle(word.box) < bottom]
+            inside = rows_of_words[row]
             cut = [_is_cut(inside, x) for x in xs[1:-1]]
             if (walls[row] & cut).any():
                 # One that goes on in the next row is true: text may run over it.
@@ -105,8 +109,23 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[Grid]:
                 (true,) = _walls(longer, xs, [top, bottom], near)
                 walls[row] &= true | [_is_free(inside, x) for x in xs[1:-1]]
         groups = tuple(_cells(walls, floors))
-        if len(groups) >= _FEWEST_CELLS:
-            yield Grid(tuple(xs), tuple(ys), groups)
+        grid = Grid(tuple(xs), tuple(ys), groups)
+        if len(groups) >= _FEWEST_CELLS and not _runs_over(grid, walls, rows_of_words):
+            yield grid
+
+
+def _runs_over(grid: Grid, walls: NDArray[np.bool_], words: Sequence[Sequence[Word]]) -> bool:
+    """Whether text runs from one cell into the next where nothing is drawn, as over a flow chart.
+
+    ``words`` are those of each row. What lies between the boxes of a chart is no rectangle.
+    """
+    number = np.zeros((walls.shape[0], walls.shape[1] + 1), int)
+    for n, (row, column, high, wide) in enumerate(grid.groups):
+        number[row : row + high, column : column + wide] = n
+    open_ = (number[:, :-1] != number[:, 1:]) & ~walls
+    return any(
+        not _is_free(words[row], grid.xs[place + 1]) for row, place in np.argwhere(open_).tolist()
+    )
 
 
 def _goes_on(rule: Rule, top: float, bottom: float, near: float) -> bool:
