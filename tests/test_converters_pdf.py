@@ -133,6 +133,23 @@ def test_columns_are_lines_of_their_own(converter: PdfConverter, tmp_path: Path)
     assert texts(page) == ["Left cell", "right cell"]
 
 
+def test_a_line_that_is_drawn_font_by_font_keeps_its_order(
+    converter: PdfConverter, tmp_path: Path
+) -> None:
+    """As LibreOffice draws the characters that a font does not have."""
+
+    def draw(canvas: Canvas) -> None:
+        for x in (50, 110):
+            write("X", x)(canvas)
+        for x, text in ((65, "first"), (125, "second")):
+            canvas.setFont("Courier", 12)
+            canvas.drawString(x, 200, text)
+
+    [page] = open_pages(converter, make(tmp_path / "a.pdf", draw))
+
+    assert texts(page) == ["X first X second"]
+
+
 def test_raised_and_lowered_characters_stay_in_their_line(
     converter: PdfConverter, tmp_path: Path
 ) -> None:

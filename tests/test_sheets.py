@@ -13,6 +13,18 @@ import pptx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl.chart import BarChart
+from openpyxl.chart.data_source import (
+    AxDataSource,
+    NumData,
+    NumDataSource,
+    NumRef,
+    NumVal,
+    StrData,
+    StrRef,
+    StrVal,
+)
+from openpyxl.chart.series import Series
 from openpyxl.drawing.image import Image as SheetImage
 from openpyxl.styles import Font
 from openpyxl.worksheet.worksheet import Worksheet
@@ -169,6 +181,36 @@ def test_formulas_are_not_worked_out(tmp_path: Path) -> None:
     path = saved(tmp_path, lambda sheet: sheet.append(["a", "=1+1"]))
 
     assert grid_of(only_table(path)) == [["a", "=1+1"]]
+
+
+@pytest.mark.parametrize("value", ["12", "13"])
+def test_values_of_charts_are_said_once(tmp_path: Path, value: str) -> None:
+    """Those that stand in no cell that is seen are a table."""
+
+    def fill(sheet: Worksheet) -> None:
+        sheet.append(["Oak", 12])
+        chart = BarChart()
+        chart.title = "Trees"
+        cells = NumData(pt=[NumVal(idx=0, v=value)])
+        names = StrData(pt=[StrVal(idx=0, v="Oak")])
+        series = Series(
+            idx=0,
+            order=0,
+            cat=AxDataSource(strRef=StrRef("A1", strCache=names)),
+            val=NumDataSource(numRef=NumRef("B1", numCache=cells)),
+        )
+        chart.series.append(series)
+        sheet.add_chart(chart, "A3")
+
+    (blocks,) = pages(saved(tmp_path, fill))
+
+    first, title, *others = blocks
+    assert isinstance(first, Table)
+    assert isinstance(title, Paragraph)
+    assert title.text == "Trees"
+    assert [grid_of(block) for block in others if isinstance(block, Table)] == (
+        [] if value == "12" else [[["Oak", "13"]]]
+    )
 
 
 def test_pictures_are_read(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
+from unicodedata import bidirectional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +81,17 @@ _BREAKS[[0x0A, 0x0D, 0x2028, 0x2029]] = True
 _SYMBOLS = {
     0xF0B7: "•",
     0xF0A7: "▪",
-    0xF06F: "○",
+    0xF052: "☑",
+    0xF06C: "●",
+    0xF06E: "■",
+    0xF06F: "□",
+    0xF075: "◆",
+    0xF076: "❖",
+    0xF0A8: "☐",
     0xF0D8: "➢",
     0xF0FC: "✓",
+    0xF0FD: "☒",
+    0xF0FE: "☑",
     0xF0E0: "→",
     0xF02D: "-",
 }
@@ -335,6 +345,7 @@ _COLUMN_GAP = 1.25  # In heights of the characters; justified text has gaps of u
 
 
 def _line(row: list[_Found], styles: Styles | None) -> Line:
+    row = _from_left(row)
     words = tuple(found.word for found in row)
     vertical = any(
         found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
@@ -342,6 +353,26 @@ def _line(row: list[_Found], styles: Styles | None) -> Line:
     box = Box.around(word.box for word in words)
     style = None if styles is None else _style(row, styles)
     return Line(words, box, vertical, style=style, given=True)
+
+
+def _from_left(row: list[_Found]) -> list[_Found]:
+    """The row in its order, or that of its places: some programs draw a line font by font.
+
+    Not where text runs to the left, or words overlap, as those of two lines might.
+    """
+    back = sum(a.box.left > b.box.left for a, b in pairwise(row))
+    if back == 0 or 2 * back >= len(row):
+        return row
+    placed = sorted(row, key=lambda found: found.box.left)
+    if any(b.box.left < a.box.right - _OVERLAP * a.size for a, b in pairwise(placed)) or any(
+        found.way > _Way.ACROSS or any(bidirectional(c) in ("R", "AL") for c in found.word.text)
+        for found in row
+    ):
+        return row
+    return placed
+
+
+_OVERLAP = 0.2  # Heights; characters that lean do so a little.
 
 
 def _style(row: list[_Found], styles: Styles) -> Style | None:

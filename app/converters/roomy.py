@@ -1,4 +1,4 @@
-"""Documents of which only the text matters: boxes have room for it, so that no word is cut off."""
+"""Documents of which only the text matters: boxes have room for it, charts and signs are text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 from lxml import etree
 
+from app.converters.chart_tables import tabulate
+from app.converters.word_signs import spell_out
 from app.errors import AppError
 from app.package import Package, open_package, parse
 
 
 def make_roomy(source: Path, target: Path) -> Path:
-    """``source``, or a copy whose boxes grow with their text and have a size at all."""
+    """``source``, or a copy whose charts are tables, and whose boxes grow with their text."""
     try:
         with open_package(source) as package:
             changed = {
@@ -43,16 +45,18 @@ def make_roomy(source: Path, target: Path) -> Path:
 
 
 _HOLDS_BOXES = re.compile(r"(?:word/(?:document|header\d*|footer\d*)|ppt/slides/slide\d+)\.xml")
+_MATTERS = re.compile(rb"bodyPr|2006/chart|:sym |:checkBox|ingdings|Webdings|Symbol")
 _MAX_BYTES = 64 * 2**20
 _A = "http://schemas.openxmlformats.org/drawingml/2006/main"
 
 
 def _changed(package: Package, part: str) -> bytes | None:
     data = package.read(part)
-    if b"bodyPr" not in data:
+    if not _MATTERS.search(data):
         return None
     root = parse(data)
-    changed = False
+    changed = tabulate(package, part, root)
+    changed = (part.startswith("word/") and spell_out(root)) or changed
     # On a slide, boxes that grow would leave it; there LibreOffice makes letters smaller.
     for each in root.iter("{*}bodyPr") if part.startswith("word/") else ():
         changed = _grows(each) or changed

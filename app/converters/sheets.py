@@ -61,7 +61,9 @@ class SheetSource:
         self._sheets = sheets
         self._pictures = pictures
         self._grids = [list(_grids(sheet)) for sheet in sheets]
-        if sum(grid.places for grids in self._grids for grid in grids) > max_places:
+        places = sum(grid.places for grids in self._grids for grid in grids)
+        drawn = (rows for sheet in sheets for each in sheet.drawn for rows in each.tables)
+        if places + sum(len(rows) * len(rows[0]) for rows in drawn) > max_places:
             raise TooLarge(
                 f"The workbook has more than {max_places} cells; xlsx takes any number of them."
             )
@@ -190,6 +192,22 @@ class _Layout:
         for text in drawn.texts:
             if text not in seen:  # A chart says again what stands in cells.
                 self._add_text(text, _PLAIN)
+        for rows in drawn.tables:
+            if not seen.issuperset(text for row in rows for text in row if text):
+                self._add_values(rows)
+
+    def _add_values(self, rows: Sequence[Sequence[str]]) -> None:
+        cells = {
+            number: {
+                column: Filled(text, bold=not number, is_number=number > 0 < column)
+                for column, text in enumerate(row)
+                if text
+            }
+            for number, row in enumerate(rows)
+        }
+        grid = _Grid(list(range(len(rows))), list(range(len(rows[0]))))
+        self._blocks.append(_table(Sheet("", cells), grid, self._bottom))
+        self._bottom = self._blocks[-1].box.bottom + _LINE
 
     def _add_grid(self, grid: _Grid) -> None:
         if len(grid.columns) == 1:

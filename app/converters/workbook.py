@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.converters.charts import Grid, read_chart
 from app.converters.number_formats import BUILT_IN, shown, shown_text
 from app.errors import InvalidFile, TooLarge
 from app.package import Package, attribute
@@ -41,13 +42,14 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What lies on the cells: lines of text, or a picture's part."""
+    """What lies on the cells: lines of text and the values of charts, or a picture's part."""
 
     row: int
     column: int
     width: float  # In pixels at 96 dpi; 0 if it is not known.
     height: float
     texts: tuple[str, ...] = ()
+    tables: tuple[Grid, ...] = ()
     part: str = ""
 
 
@@ -171,6 +173,11 @@ class _Reader:
         if self._characters > MAX_CHARACTERS:
             raise TooLarge(f"The workbook has more than {MAX_CHARACTERS} characters.")
 
+    def _count_cells(self, cells: int) -> None:
+        self._cells += cells
+        if self._cells > MAX_CELLS:
+            raise TooLarge(f"The workbook has more than {MAX_CELLS} filled cells.")
+
     def _sheet(self, name: str, part: str) -> Sheet:
         sheet = Sheet(name)
         number = -1
@@ -207,10 +214,8 @@ class _Reader:
             cell = self._cell(each)
             if cell is not None and not sheet.hides(column):
                 found[column] = cell
-                self._cells += 1
+                self._count_cells(1)
                 self._count(len(cell.text))
-                if self._cells > MAX_CELLS:
-                    raise TooLarge(f"The workbook has more than {MAX_CELLS} filled cells.")
         return found
 
     def _cell(self, cell: Any) -> Filled | None:
@@ -251,13 +256,22 @@ class _Reader:
                 for side in ("cx", "cy")
             )
             texts = _texts(anchor)
-            for each in anchor.iter("{*}chart"):
-                relation = relations.get(attribute(each, "id"))
-                if relation is not None and relation.target in self._package:
-                    texts += _chart_texts(self._package.tree(relation.target))
-            if texts:
+            tables: tuple[Grid, ...] = ()
+            for each in anchor.iter("{*}chart", "{*}relIds"):
+                relation = relations.get(attribute(each, "id") or attribute(each, "dm"))
+                if relation is None or relation.target not in self._package:
+                    continue
+                root = self._package.tree(relation.target)
+                if relation.kind == "chart":
+                    chart = read_chart(root, self._date1904)
+                    texts += chart.titles
+                    tables += chart.tables
+                elif relation.kind == "diagramData":
+                    texts += _texts(root)
+            if texts or tables:
                 self._count(sum(map(len, texts)))
-                yield Drawn(row, column, width, height, texts=tuple(texts))
+                self._count_cells(sum(len(row) for rows in tables for row in rows))
+                yield Drawn(row, column, width, height, texts=tuple(texts), tables=tables)
             for blip in anchor.iter("{*}blip"):
                 relation = relations.get(attribute(blip, "embed"))
                 if relation is not None and relation.target in self._package:
@@ -274,14 +288,6 @@ def _texts(element: Any) -> list[str]:
         for paragraph in element.iter("{http://schemas.openxmlformats.org/drawingml/2006/main}p")
     )
     return [text for text in found if text.strip()]
-
-
-def _chart_texts(chart: Any) -> list[str]:
-    """Titles, and the names of series and categories that stand in the chart."""
-    found = _texts(chart)
-    for cache in chart.iter("{*}strCache", "{*}strLit"):
-        found += [text for each in cache.iter("{*}v") if (text := each.text or "").strip()]
-    return list(dict.fromkeys(found))
 
 
 def _string(element: Any) -> str:
