@@ -63,6 +63,10 @@ class Source(Protocol):
     def original(self) -> Path | None:
         """The source as an unlocked PDF, unless it was an image."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of the file is on no page, in words that people know it by."""
+
     def pages(self, first: int = 1) -> Iterator[SourcePage]:
         """Every page from ``first`` on, in order, one at a time.
 

@@ -46,6 +46,7 @@ class Outcome:
     pages: int
     recognized: int
     failed: tuple[int, ...] = ()  # Numbers of pages that could not be read.
+    left_out: tuple[str, ...] = ()  # What is on no page, as the source says.
 
 
 class Pipeline:
@@ -147,13 +148,18 @@ class Job:
         """The unlocked PDF whose pages are read, if it is one."""
         return None if isinstance(self._opened, Keepsake) else self._opened.original
 
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        return () if isinstance(self._opened, Keepsake) else self._opened.left_out
+
     def run(self, target: Path, progress: Progress, show: Show | None = None) -> Outcome:
         """Make ``target``, from the first page to the last."""
         if isinstance(self._opened, Keepsake):
             return self._give_back(self._opened, target, progress)
         maker = PageMaker(self._reader, self._writer, show)
         self._write(self._pages(self._opened, maker, 1, progress), target)
-        return self._outcome(self.page_count, maker.recognized, maker.failed, maker.fault)
+        read = Portion((), maker.recognized, tuple(maker.failed), maker.fault, self._left_out)
+        return self._outcome(self.page_count, read)
 
     def read(
         self, first: int, last: int, enough: Callable[[int], bool], progress: Progress
@@ -169,7 +175,9 @@ class Job:
             read.append(slim(page, self._writer.exact))
             if page.number == last or (not page.endless and enough(len(read))):
                 break
-        return Portion(tuple(read), maker.recognized, tuple(maker.failed), maker.fault)
+        return Portion(
+            tuple(read), maker.recognized, tuple(maker.failed), maker.fault, self._left_out
+        )
 
     def write(
         self,
@@ -183,12 +191,14 @@ class Job:
         done = recognized = 0
         failed: list[int] = []
         fault: AppError | None = None
+        left_out: list[str] = []  # Others know of it only what was laid out, and not of what.
 
         def pages() -> Iterator[Page]:
             nonlocal done, recognized, fault
             for portion in portions():
                 recognized += portion.recognized
                 failed.extend(portion.failed)
+                left_out.extend(portion.left_out)
                 fault = portion.fault or fault
                 for page in portion.pages:
                     yield page
@@ -199,7 +209,9 @@ class Job:
         if text is not None:
             read = (page for portion in portions() for page in portion.pages)
             self._text_writer.write(Document(_joined(read)), text)
-        return self._outcome(done, recognized, failed, fault)
+        return self._outcome(
+            done, Portion((), recognized, tuple(failed), fault, tuple(dict.fromkeys(left_out)))
+        )
 
     def _pages(
         self, source: Source, maker: PageMaker, first: int, progress: Progress
@@ -219,12 +231,17 @@ class Job:
         tags = tuple(language.tag for language in self._order.languages if language.tag)
         self._writer.write(Document(_joined(pages), self.original, tags), target)
 
-    def _outcome(
-        self, pages: int, recognized: int, failed: Sequence[int], fault: AppError | None
-    ) -> Outcome:
-        if fault is not None and len(failed) == pages:
-            raise fault  # One bad page does not lose a document, but this one has no others.
-        return Outcome(self.media_type, self._writer.media_type, pages, recognized, tuple(failed))
+    def _outcome(self, pages: int, read: Portion) -> Outcome:
+        if read.fault is not None and len(read.failed) == pages:
+            raise read.fault  # One bad page does not lose a document, but this one has no others.
+        return Outcome(
+            self.media_type,
+            self._writer.media_type,
+            pages,
+            read.recognized,
+            read.failed,
+            read.left_out,
+        )
 
     def _give_back(self, document: Keepsake, target: Path, progress: Progress) -> Outcome:
         """The document as it is, with the text in its pictures."""

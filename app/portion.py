@@ -20,6 +20,7 @@ class Portion:
     recognized: int = 0  # How many of them recognition looked at.
     failed: tuple[int, ...] = ()  # Numbers of those that could not be read,
     fault: AppError | None = None  # and why the last of them could not.
+    left_out: tuple[str, ...] = ()  # What is on no page of the whole document, as its source says.
 
     def save(self, path: Path) -> None:
         """Write it to ``path``."""
@@ -34,7 +35,7 @@ class Portion:
             for page in self.pages
         ]
         reason = None if self.fault is None else str(self.fault)
-        stored = _Stored(pages, self.recognized, self.failed, fault, reason)
+        stored = _Stored(pages, self.recognized, self.failed, fault, reason, self.left_out)
         path.write_bytes(_ENCODER.encode(stored))
 
     @staticmethod
@@ -52,6 +53,7 @@ class Portion:
             stored.recognized,
             stored.failed,
             None if stored.reason is None else _FAULTS[stored.fault](stored.reason),
+            stored.left_out,
         )
 
 
@@ -92,6 +94,7 @@ class _Stored(msgspec.Struct, array_like=True):
     failed: tuple[int, ...]
     fault: int  # The place of its class.
     reason: str | None  # None without a fault.
+    left_out: tuple[str, ...]
 
 
 def _packed(block: Block) -> _Packed:

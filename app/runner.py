@@ -333,7 +333,7 @@ class Runner:
                 task.id,
                 hold.worker,
                 state=State.COMPLETE,
-                state_detail=_detail(outcome.failed),
+                state_detail=_detail(outcome),
                 progress=100,
                 input_media_type=task.input_media_type or outcome.input_media_type,
                 output_media_type=outcome.output_media_type,
@@ -501,13 +501,14 @@ def _translated(error: Exception) -> AppError:
     return InternalError("An internal error; the server's log tells more under the task's id.")
 
 
-def _detail(failed: Sequence[int]) -> str:
-    """What is said of a task that is complete, if pages of it ``failed``."""
-    if not failed:
-        return "Complete"
-    numbers = ", ".join(map(str, failed[:_MOST_NAMED]))
-    more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
-    return f"Complete, but for pages that could not be read: {numbers}{more}"
+def _detail(outcome: Outcome) -> str:
+    """What is said of a task that is complete, and of what its result lacks."""
+    lacking = list(outcome.left_out)
+    if failed := outcome.failed:
+        numbers = ", ".join(map(str, failed[:_MOST_NAMED]))
+        more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+        lacking.insert(0, f"pages that could not be read: {numbers}{more}")
+    return f"Complete, but for {'; '.join(lacking)}" if lacking else "Complete"
 
 
 _MOST_NAMED = 20

@@ -3,10 +3,12 @@
 import json
 import time
 import uuid
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from httpx2 import Response
 from reportlab.pdfgen.canvas import Canvas
@@ -195,6 +197,24 @@ def test_failed_pages_are_in_a_header(
         "Complete, but for pages that could not be read: 2"
     )
     assert list(response.json()["data"]) == KEYS
+
+
+def test_hidden_sheets_are_named(client: TestClient) -> None:
+    """Where they are left out; a workbook that is given back has them."""
+    stream = BytesIO()
+    with closing(openpyxl.Workbook()) as book:
+        book.worksheets[0]["A1"] = "seen"
+        book.create_sheet("计算").sheet_state = "hidden"
+        book.create_sheet("Lists").sheet_state = "veryHidden"
+        book.save(stream)
+
+    details = {
+        suffix: send(client, stream.getvalue(), format=suffix).json()["data"]["state_detail"]
+        for suffix in ("txt", "docx", "pptx", "xlsx")
+    }
+
+    told = "Complete, but for hidden sheets: 计算, Lists"
+    assert details == {"txt": told, "docx": told, "pptx": told, "xlsx": "Complete"}
 
 
 def test_other_bodies(client: TestClient) -> None:

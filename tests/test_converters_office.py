@@ -86,6 +86,24 @@ def test_excel(converter: Converter, tmp_path: Path) -> None:
 
 
 @needs_libreoffice
+def test_hidden_sheets(converter: Converter, tmp_path: Path) -> None:
+    """Those that have no page are named, some of them."""
+    with closing(openpyxl.Workbook()) as book:
+        book.worksheets[0]["A1"] = "First sheet"
+        for number in range(30):
+            book.create_sheet(f"S{number}").sheet_state = "hidden"
+        book.save(tmp_path / "a")
+
+    with converter.open(tmp_path / "a", tmp_path, None) as source:
+        assert not isinstance(source, Keepsake)
+        assert source.page_count == 1
+        (told,) = source.left_out
+
+    assert told.startswith("hidden sheets: S0, S1, ")
+    assert told.endswith(", S19, and 10 more")
+
+
+@needs_libreoffice
 def test_powerpoint(converter: Converter, tmp_path: Path) -> None:
     """Each slide is a page."""
     slides = pptx.Presentation()

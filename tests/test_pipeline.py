@@ -30,6 +30,7 @@ class Given:
 
     given: list[SourcePage]
     original: Path | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def page_count(self) -> int:
@@ -132,3 +133,23 @@ def test_a_page_whose_recognition_fails_becomes_its_picture(tmp_path: Path) -> N
 
     assert outcome.failed == (2,)
     assert len(docx.Document(str(tmp_path / "out")).inline_shapes) == 1
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    """Also by those who write what others have read, of a document that has been laid out."""
+
+    def pipeline(*left_out: str) -> Pipeline:
+        given = Given(three_pages(set()), left_out=left_out)
+        return Pipeline([Opening(given)], {"auto": StubEngine()}, {"txt": TextWriter()})
+
+    source, target = tmp_path / "source", tmp_path / "out"
+    source.write_bytes(b"%PDF-1.7")
+    order = Order("txt", parse("English"))
+    whole = pipeline("hidden sheets: a").run(order, source, tmp_path, target, lambda *_: None)
+    with pipeline("hidden sheets: a").open(order, source, tmp_path) as job:
+        first = job.read(1, 2, lambda _: False, lambda *_: None)
+    with pipeline().open(order, source, tmp_path) as job:
+        second = job.read(3, 3, lambda _: False, lambda *_: None)
+        divided = job.write(lambda: [first, second], target, lambda *_: None)
+
+    assert whole.left_out == divided.left_out == ("hidden sheets: a",)

@@ -39,12 +39,13 @@ def _page(number: int = 1) -> Page:
 )
 def test_there_and_back(tmp_path: Path, fault: AppError | None) -> None:
     """Every kind of block, and why pages failed."""
-    portion = Portion((_page(1), _page(2)), 2, (1,), fault)
+    portion = Portion((_page(1), _page(2)), 2, (1,), fault, ("hidden sheets: a",))
 
     portion.save(tmp_path / "saved")
     read = Portion.saved(tmp_path / "saved")
 
     assert (read.pages, read.recognized, read.failed) == (portion.pages, 2, (1,))
+    assert read.left_out == portion.left_out
     assert type(read.fault) is type(fault)
     assert str(read.fault) == str(fault)
 

@@ -59,7 +59,7 @@ def test_pages_that_could_not_be_read_are_named(
 ) -> None:
     """The task is complete; a client can tell the pages from a column of their own."""
     failed = tuple(range(2, 30))
-    outcome = Outcome("application/pdf", "text/plain", 40, 12, failed)
+    outcome = Outcome("application/pdf", "text/plain", 40, 12, failed, ("hidden sheets: a",))
 
     def write(job: Job, portions: object, target: Path, *others: object) -> Outcome:
         target.write_text("text")
@@ -70,7 +70,7 @@ def test_pages_that_could_not_be_read_are_named(
     done = tasks.get(OWNER, tasks.submit(OWNER, TEXT, source).id)
 
     assert done.state == State.COMPLETE
-    assert done.state_detail.endswith(" 19, 20, 21 and 8 more")
+    assert done.state_detail.endswith(" 19, 20, 21 and 8 more; hidden sheets: a")
     assert done.failed_pages == ",".join(map(str, failed))
 
 

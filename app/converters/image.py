@@ -76,6 +76,7 @@ class _ImageSource:
     """An image file, opened."""
 
     original = None
+    left_out = ()
 
     def __init__(
         self, image: PIL.Image.Image, source: Path, work: Path, count: int, max_pixels: int

@@ -13,8 +13,10 @@ from app.converters.ooxml import check_size, make_harmless
 from app.converters.roomy import make_roomy
 from app.converters.sheets import open_sheets
 from app.converters.unlock import unlock
-from app.errors import InvalidFile
+from app.converters.workbook import hidden_sheets
+from app.errors import AppError, InvalidFile
 from app.interfaces import Converter, Keepsake, Source
+from app.package import open_package
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +60,14 @@ class OfficeConverter:
         if (own := self._own(source, kind, work, form)) is not None:
             yield own
             return
+        left_out = _left_out(source) if kind == media.XLSX else ()
         if kind in _ZIPPED:
             source = make_harmless(source, work / "harmless")
             if form == "txt":
                 source = make_roomy(source, work / "roomy")
         result = self._program.convert(source, kind, media.PDF, work)
         with self._pdf.open(result, work, None) as pages:
-            yield pages
+            yield pages if isinstance(pages, Keepsake) else _LaidOut(pages, left_out)
 
     def prepare(self) -> None:
         """Start LibreOffice in the background."""
@@ -91,6 +94,23 @@ class OfficeConverter:
         except InvalidFile:
             log.info("The document cannot be read by itself; it is laid out.", exc_info=True)
             return None
+
+
+class _LaidOut:
+    """The pages of a document of which LibreOffice leaves something out."""
+
+    def __init__(self, pages: Source, left_out: tuple[str, ...]) -> None:
+        self.page_count, self.original, self.left_out = pages.page_count, pages.original, left_out
+        self.pages, self.shown = pages.pages, pages.shown
+
+
+def _left_out(source: Path) -> tuple[str, ...]:
+    """What is hidden in a workbook, if that can be told."""
+    try:
+        with open_package(source) as package:
+            return hidden_sheets(package)
+    except AppError:
+        return ()
 
 
 _FORMS = {media.DOCX: "docx", media.XLSX: "xlsx", media.PPTX: "pptx"}

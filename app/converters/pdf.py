@@ -145,6 +145,8 @@ def _copy(source: Path, target: Path, password: str | None) -> Path | None:
 class _PdfiumSource:
     """A document that PDFium reads; single pages may still be Poppler's."""
 
+    left_out = ()
+
     def __init__(self, original: Path, document: PdfiumDocument, page_timeout_s: float) -> None:
         self.original = original
         self.page_count = document.page_count
@@ -202,6 +204,8 @@ class _PdfiumSource:
 
 class _PopplerSource:
     """A document that only Poppler reads: images of its pages."""
+
+    left_out = ()
 
     def __init__(self, original: Path, page_count: int, page_timeout_s: float) -> None:
         self.original = original

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from app.converters.inlays import Inlays
-from app.converters.workbook import Drawn, Filled, Sheet, read
+from app.converters.workbook import Drawn, Filled, Sheet, hidden_sheets, read
 from app.document import (
     Align,
     Block,
@@ -43,10 +43,11 @@ def open_sheets(path: Path, inlays: Inlays, form: str) -> SheetSource:
     Raises InvalidFile, TooLarge.
     """
     with open_package(path) as package:
-        sheets = read(package)
+        sheets, hidden = read(package), hidden_sheets(package)
         drawn = [each for sheet in sheets for each in sheet.drawn if each.part]
         pictures = inlays.extract(package, dict.fromkeys(each.part for each in drawn))
-    return SheetSource(sheets, pictures, MAX_PLACES if form == "txt" else MAX_PLACES_OF_TABLES)
+    places = MAX_PLACES if form == "txt" else MAX_PLACES_OF_TABLES
+    return SheetSource(sheets, pictures, places, hidden)
 
 
 class SheetSource:
@@ -55,9 +56,14 @@ class SheetSource:
     original = None
 
     def __init__(
-        self, sheets: Sequence[Sheet], pictures: dict[str, SourcePage], max_places: int
+        self,
+        sheets: Sequence[Sheet],
+        pictures: dict[str, SourcePage],
+        max_places: int,
+        left_out: tuple[str, ...],
     ) -> None:
         self.page_count = len(sheets)
+        self.left_out = left_out
         self._sheets = sheets
         self._pictures = pictures
         self._grids = [list(_grids(sheet)) for sheet in sheets]

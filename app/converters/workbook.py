@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from app.converters.charts import Grid, read_chart
 from app.converters.number_formats import BUILT_IN, shown, shown_text
 from app.errors import InvalidFile, TooLarge
 from app.package import Package, attribute
-
-log = logging.getLogger(__name__)
 
 MAX_CELLS = 400_000
 """That are filled, in a workbook; a page of a sheet is in memory as a whole."""
@@ -91,12 +88,26 @@ def sheet_parts(package: Package) -> Iterator[tuple[str, str]]:
     relations = package.relations(package.main)
     for each in package.tree(package.main).iter("{*}sheet"):
         if each.get("state", "visible") != "visible":
-            log.info("A hidden sheet is left out.")
             continue
         relation = relations.get(attribute(each, "id"))
         if relation is None or not relation.target:
             raise InvalidFile("The document is damaged.")
         yield each.get("name", ""), relation.target
+
+
+def hidden_sheets(package: Package) -> tuple[str, ...]:
+    """What is to be said of the sheets that are hidden, if there are any."""
+    names = [
+        " ".join(each.get("name", "").split())[:_LONGEST_NAME]
+        for each in package.tree(package.main).iter("{*}sheet")
+        if each.get("state", "visible") != "visible"
+    ]
+    more = [f"and {len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return (f"hidden sheets: {', '.join(names[:_MOST_NAMED] + more)}",) if names else ()
+
+
+_MOST_NAMED = 20
+_LONGEST_NAME = 31  # Characters; Excel takes no longer ones.
 
 
 def drawing_parts(package: Package, sheet: str) -> Iterator[str]:
