@@ -20,7 +20,8 @@ FROM ${BASE}
 ARG TESSERACT="tesseract-ocr tesseract-ocr-all"
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-uno poppler-utils ${TESSERACT} \
-        libreoffice-calc-nogui libreoffice-impress-nogui libreoffice-writer-nogui \
+        libreoffice-calc-nogui libreoffice-impress-nogui libreoffice-math-nogui \
+        libreoffice-writer-nogui \
         fonts-dejavu-core fonts-liberation fonts-noto-cjk fonts-noto-core \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data ocr \

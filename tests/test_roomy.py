@@ -23,6 +23,7 @@ NAMES = " ".join(
     f'xmlns:{prefix}="http://schemas.openxmlformats.org/{name}"'
     for prefix, name in {
         "a": "drawingml/2006/main",
+        "m": "officeDocument/2006/math",
         "c": "drawingml/2006/chart",
         "r": "officeDocument/2006/relationships",
         "w": "wordprocessingml/2006/main",
@@ -164,3 +165,48 @@ def test_signs_that_nobody_knows_stay(tmp_path: Path) -> None:
     document = word(tmp_path, sign("My Logos", "F041") + sign("Wingdings", "zz"))
 
     assert document.element.xml.count("<w:sym ") == 2
+
+
+def m(name: str, *inside: str) -> str:
+    return f"<m:{name}>{''.join(inside)}</m:{name}>"
+
+
+def t(text: str) -> str:
+    return m("r", m("t", text))
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (m("f", m("num", t("a+b")), m("den", t("c"))) + t("=x"), "(a+b)/c=x"),
+        (m("sSubSup", m("e", t("x")), m("sub", t("i")), m("sup", t("2"))), "x_i^2"),
+        (m("sSup", m("e", m("d", m("e", t("a+b")))), m("sup", t("n+1"))), "(a+b)^(n+1)"),
+        (m("rad", m("deg"), m("e", t("x"))), "√x"),
+        (m("rad", m("deg", t("3")), m("e", t("x+1"))), "√(3&x+1)"),
+        (
+            m(
+                *("nary", '<m:naryPr><m:chr m:val="∑"/></m:naryPr>', m("sub", t("i=1"))),
+                *(m("sup", t("n")), m("e", t("i"))),
+            ),
+            "∑_(i=1)^n i",
+        ),
+        (
+            m(
+                *("d", '<m:dPr><m:begChr m:val="{"/><m:endChr m:val=""/></m:dPr>'),
+                m("e", m("eqArr", m("e", t("a")), m("e", t("b")))),
+            ),
+            "{a; b",
+        ),
+        (m("m", m("mr", m("e", t("1")), m("e", t("0"))), m("mr", m("e", t("2")))), "1, 0; 2"),
+        (m("func", m("fName", t("sin")), m("e", t("x"))), "sin x"),
+        (m("limLow", m("e", t("lim")), m("lim", t("x→0"))), "lim_(x→0)"),
+        (m("borderBox", m("e", t("y"))), "y"),
+    ],
+)
+def test_formulas_are_lines(tmp_path: Path, formula: str, text: str) -> None:
+    """With brackets where places told what belongs together; also those in the middle of a line."""
+    inside = f"<w:r><w:t>Let </w:t></w:r>{m('oMath', formula)}<w:r><w:t>.</w:t></w:r>"
+
+    document = word(tmp_path, inside, m("oMathPara", m("oMath", formula)))
+
+    assert [each.text for each in document.paragraphs] == [f"Let {text}.", text]

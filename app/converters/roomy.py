@@ -11,6 +11,7 @@ from typing import Any
 from lxml import etree
 
 from app.converters.chart_tables import tabulate
+from app.converters.word_formulas import write_out
 from app.converters.word_signs import spell_out
 from app.errors import AppError
 from app.package import Package, open_package, parse
@@ -45,7 +46,7 @@ def make_roomy(source: Path, target: Path) -> Path:
 
 
 _HOLDS_BOXES = re.compile(r"(?:word/(?:document|header\d*|footer\d*)|ppt/slides/slide\d+)\.xml")
-_MATTERS = re.compile(rb"bodyPr|2006/chart|:sym |:checkBox|ingdings|Webdings|Symbol")
+_MATTERS = re.compile(rb"bodyPr|2006/chart|:oMath|:sym |:checkBox|ingdings|Webdings|Symbol")
 _MAX_BYTES = 64 * 2**20
 _A = "http://schemas.openxmlformats.org/drawingml/2006/main"
 
@@ -56,7 +57,8 @@ def _changed(package: Package, part: str) -> bytes | None:
         return None
     root = parse(data)
     changed = tabulate(package, part, root)
-    changed = (part.startswith("word/") and spell_out(root)) or changed
+    if part.startswith("word/"):
+        changed = any([changed, spell_out(root), write_out(root)])
     # On a slide, boxes that grow would leave it; there LibreOffice makes letters smaller.
     for each in root.iter("{*}bodyPr") if part.startswith("word/") else ():
         changed = _grows(each) or changed
