@@ -26,6 +26,8 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 DOC = "application/msword"
 XLS = "application/vnd.ms-excel"
 PPT = "application/vnd.ms-powerpoint"
+EMF = "image/emf"
+WMF = "image/wmf"
 ENCRYPTED_OOXML = "application/x-encrypted-ooxml"
 """A protected docx, xlsx or pptx: only its password tells which."""
 
@@ -55,6 +57,20 @@ def detect(path: Path) -> str:
     if found is None:
         raise InvalidFile(f"This kind of file cannot be read. Accepted are {ACCEPTED}.")
     return found
+
+
+def drawing_kind(path: Path) -> str | None:
+    """The media type of a drawing, which is accepted within documents only; None for others."""
+    with path.open("rb") as file:
+        head = file.read(44)
+    if head.startswith(b"\x01\0\0\0") and head.endswith(b" EMF"):
+        return EMF
+    return WMF if _WMF.match(head) else None
+
+
+PLACEABLE = b"\xd7\xcd\xc6\x9a"
+"""What a WMF begins with that says how large it is."""
+_WMF = re.compile(re.escape(PLACEABLE) + rb"|[\x01\x02]\0\x09\0\0[\x01\x03]")
 
 
 @contextmanager

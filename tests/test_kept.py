@@ -20,7 +20,7 @@ from msoffcrypto.format.ooxml import OOXMLFile
 from openpyxl.drawing.image import Image as SheetImage
 from pptx.util import Inches
 
-from app.converters import inlays
+from app.converters import drawings, inlays
 from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
 from app.converters.office_program import OfficeProgram
@@ -39,7 +39,7 @@ from app.writers.kept_pptx import PptxKeeper
 from app.writers.kept_xlsx import XlsxKeeper
 from app.writers.txt import TextWriter
 from app.writers.xlsx import XlsxWriter
-from tests.pictures import picture
+from tests.pictures import emf, picture, wmf
 
 needs_libreoffice = pytest.mark.skipif(
     shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
@@ -194,6 +194,77 @@ def test_word(tmp_path: Path) -> None:
         assert paragraph.runs[-1].font.hidden
         assert WORDS in paragraph.runs[-1].text
         assert paragraph.text.startswith("With ")
+
+
+DRAWINGS = {"emf": emf("Pump station", "水泵站"), "wmf": wmf("Pump station", "水泵站")}
+
+
+def drawn(form: str, folder: Path, data: bytes) -> Path:
+    """A document with a drawing: the makers know pictures alone, but what counts is the bytes."""
+    source = MAKERS[form](folder, picture())
+    with zipfile.ZipFile(source) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(source, "w") as archive:
+        for name, before in parts.items():
+            archive.writestr(name, data if name.endswith(".png") else before)
+    return source
+
+
+@needs_libreoffice
+@pytest.mark.parametrize("kind", DRAWINGS)
+@pytest.mark.parametrize("form", MAKERS)
+def test_drawings_have_a_text(tmp_path: Path, form: str, kind: str) -> None:
+    """What is written in them, not what recognition makes of it."""
+    target, outcome = run(drawn(form, tmp_path, DRAWINGS[kind]), form)
+
+    with zipfile.ZipFile(target) as archive:
+        said = "".join(
+            archive.read(name).decode() for name in archive.namelist() if name.endswith(".xml")
+        )
+    assert outcome.recognized == 1
+    assert "Pump station" in said
+    assert "水泵站" in said
+
+
+@needs_libreoffice
+def test_drawings_of_sheets_are_pictures(tmp_path: Path) -> None:
+    """With their text, and nothing of the paper that they were put on."""
+    target, _ = run(drawn("xlsx", tmp_path, DRAWINGS["emf"]), "docx")
+
+    document = docx.Document(str(target))
+    (shape,) = document.inline_shapes
+    assert shape.width > shape.height
+    assert "水泵站" in "".join(paragraph.text for paragraph in document.paragraphs)
+
+
+@needs_libreoffice
+@pytest.mark.parametrize(
+    "data",
+    [DRAWINGS["emf"][:100], DRAWINGS["emf"][:44] + bytes(999), DRAWINGS["wmf"][:6], emf()],
+    ids=["cut", "zeros", "cut wmf", "empty"],
+)
+def test_odd_drawings_are_left_alone(tmp_path: Path, data: bytes) -> None:
+    source = drawn("docx", tmp_path, data)
+
+    target, outcome = run(source, "docx")
+
+    assert outcome.recognized == 0
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("setting", ["_LONGEST_ALL_S", "_SMALLEST"])
+def test_drawings_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """Those that are too small, and those for which no time is left, are not even begun."""
+    monkeypatch.setattr(drawings, "_LONGEST_ALL_S", 0.0 if setting == "_LONGEST_ALL_S" else 20.0)
+    monkeypatch.setattr(inlays, "_SMALLEST", 1e9 if setting == "_SMALLEST" else 3000)
+    monkeypatch.setattr(PROGRAM, "convert", None)
+    source = drawn("docx", tmp_path, DRAWINGS["emf"])
+
+    target, _ = run(source, "docx")
+
+    assert target.read_bytes() == source.read_bytes()
 
 
 def test_each_picture_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

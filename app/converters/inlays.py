@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import shutil
 from collections.abc import Generator, Iterable
 from contextlib import closing
@@ -11,8 +12,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.errors import InvalidFile, TooLarge
+from app.converters.drawings import Drawings, size_of
+from app.errors import InvalidFile, TimedOut, TooLarge, ToolFailed
 from app.interfaces import Converter, Image, Keepsake, SourcePage
+from app.media import drawing_kind
 from app.package import Package
 
 log = logging.getLogger(__name__)
@@ -28,9 +31,10 @@ _SHORTEST, _SMALLEST = 16, 3000  # Pixels of a side, and in all, of what may hol
 class Inlays:
     """Takes pictures out of packages, into the folder ``work``."""
 
-    def __init__(self, images: Converter, work: Path) -> None:
+    def __init__(self, images: Converter, work: Path, drawings: Drawings | None = None) -> None:
         self._images = images
         self._work = work
+        self._drawings = drawings
 
     def extract(self, package: Package, parts: Iterable[str]) -> dict[str, SourcePage]:
         """The pictures by part; the same one is the same page, small and odd ones are left out."""
@@ -62,16 +66,24 @@ class Inlays:
     def _page(self, path: Path, number: int) -> SourcePage | None:
         """The picture at ``path``, which may be moved, if it may hold words."""
         try:
+            drawing = None
+            if self._drawings is not None and (kind := drawing_kind(path)):
+                if not _may_hold_words(*(size_of(path, kind) or (math.inf, math.inf))):
+                    return None
+                drawing = self._drawings.draw(path, kind)
+                path = drawing.picture
             with closing(self._opened(path)) as pages:
                 page = next(pages)
                 shown = path
                 if page.picture is not None and page.picture != path:
                     shown = path.with_suffix(".png")
                     shutil.copyfile(page.picture, shown)
-            if min(page.width, page.height) < _SHORTEST or page.width * page.height < _SMALLEST:
+            if not _may_hold_words(page.width, page.height):
                 return None
+            if drawing is not None:
+                page = replace(page, lines=drawing.lines, pictures=drawing.pictures)
             return replace(page, number=number, load=partial(self._load, path), picture=shown)
-        except (InvalidFile, TooLarge) as error:  # A drawing, or not a picture at all.
+        except (InvalidFile, TooLarge, TimedOut, ToolFailed) as error:  # Or not a picture at all.
             log.info("A picture in the document is left out: %s", error)
             return None
 
@@ -83,3 +95,7 @@ class Inlays:
         with self._images.open(path, self._work, None) as opened:
             if not isinstance(opened, Keepsake):
                 yield from opened.pages()
+
+
+def _may_hold_words(width: float, height: float) -> bool:
+    return min(width, height) >= _SHORTEST and width * height >= _SMALLEST

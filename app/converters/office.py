@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app import media
+from app.converters.drawings import Drawings
 from app.converters.inlays import Inlays
 from app.converters.kept import open_kept
 from app.converters.office_program import OfficeProgram
@@ -88,7 +89,7 @@ class OfficeConverter:
         else:
             source = self._program.convert(source, kind, modern, work)
             kind = modern
-        inlays = Inlays(self._images, work)
+        inlays = Inlays(self._images, work, Drawings(self._pdf, self._program, work))
         try:
             return open_kept(source, kind, inlays) if keeps else open_sheets(source, inlays, form)
         except InvalidFile:

@@ -49,11 +49,19 @@ class OfficeProgram:
             if self._running is None and not self._failed:
                 self._begin()
 
-    def convert(self, source: Path, kind: str, target_kind: str, work: Path) -> Path:
+    def convert(
+        self,
+        source: Path,
+        kind: str,
+        target_kind: str,
+        work: Path,
+        timeout_s: float | None = None,
+    ) -> Path:
         """``source``, of the media type ``kind``, as a new file in ``work``.
 
         PDF is made of every kind, and of the old formats their new ones; a PDF has at most one
-        page more than allowed. Raises InvalidFile, TimedOut; ToolFailed without LibreOffice.
+        page more than allowed. ``timeout_s`` is in the place of the usual limit. Raises
+        InvalidFile, TimedOut; ToolFailed without LibreOffice.
         """
         room = Path(mkdtemp(dir=work))
         document = room / f"source{_EXTENSIONS[kind]}"
@@ -66,10 +74,11 @@ class OfficeProgram:
             "pages": self._max_pages + 1 if target_kind == media.PDF else None,
         }
         order = {"source": _url(document), "target": _url(target), "how": how}
-        deadline = time.monotonic() + self._timeout_s
+        limit_s = timeout_s or self._timeout_s
+        deadline = time.monotonic() + limit_s
         with self._lock:
             try:
-                self._do(json.dumps(order), deadline)
+                self._do(json.dumps(order), deadline, limit_s)
             except _Crashed as error:
                 # Some documents end a LibreOffice that is told what to do, but none that starts
                 # for them alone.
@@ -83,7 +92,7 @@ class OfficeProgram:
         with self._lock:
             self._end()
 
-    def _do(self, order: str, deadline: float) -> None:
+    def _do(self, order: str, deadline: float, limit_s: float) -> None:
         while True:
             running, is_new = self._running, False
             if running is None or not running.is_ours:
@@ -93,7 +102,7 @@ class OfficeProgram:
             except ToolTimedOut as error:
                 self._renew()
                 raise TimedOut(
-                    f"The document took longer than {self._timeout_s:g} s to convert."
+                    f"The document took longer than {limit_s:g} s to convert."
                 ) from error
             except ToolFailed as error:
                 if is_new and not running.has_started:
@@ -263,6 +272,8 @@ _EXTENSIONS = {
     media.DOC: ".doc",
     media.XLS: ".xls",
     media.PPT: ".ppt",
+    media.EMF: ".emf",
+    media.WMF: ".wmf",
 }
 _FAMILIES = {
     media.DOCX: "writer",
@@ -271,10 +282,14 @@ _FAMILIES = {
     media.XLS: "calc",
     media.PPTX: "impress",
     media.PPT: "impress",
+    media.EMF: "draw",
+    media.WMF: "draw",
 }
 # Named, so that an archive that is two formats at once is read as the one that was checked.
 _FILTERS = {
     media.DOCX: "MS Word 2007 XML",
     media.XLSX: "Calc MS Excel 2007 XML",
     media.PPTX: "Impress MS PowerPoint 2007 XML",
+    media.EMF: "EMF - MS Windows Metafile",
+    media.WMF: "WMF - MS Windows Metafile",
 }

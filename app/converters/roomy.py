@@ -46,7 +46,9 @@ def make_roomy(source: Path, target: Path) -> Path:
 
 
 _HOLDS_BOXES = re.compile(r"(?:word/(?:document|header\d*|footer\d*)|ppt/slides/slide\d+)\.xml")
-_MATTERS = re.compile(rb"bodyPr|2006/chart|:oMath|:sym |:checkBox|ingdings|Webdings|Symbol")
+_MATTERS = re.compile(
+    rb"bodyPr|2006/chart|:oMath|:sym |:checkBox|[\"'](?:Wing|Web)dings|[\"']Symbol[\"']"
+)
 _MAX_BYTES = 64 * 2**20
 _A = "http://schemas.openxmlformats.org/drawingml/2006/main"
 
