@@ -29,7 +29,7 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other OCR programs
+bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other programs; CORPUS=DIR: of its documents, too
 	@$(BIN)/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.latency
 	@$(BIN)/python -m benchmarks.office
@@ -37,6 +37,8 @@ bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and acc
 	@$(BIN)/python -m benchmarks.tesseract_binding
 	@$(BIN)/python -m benchmarks.pdf_writer
 	@$(BIN)/python -m benchmarks.tables
+	@$(BIN)/python -m benchmarks.born_digital
+	@$(if $(CORPUS),$(BIN)/python -m benchmarks.inputs --corpus $(CORPUS))
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock

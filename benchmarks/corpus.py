@@ -6,6 +6,7 @@ Each line is an object with ``file``, ``category``, ``lang`` (as a client names 
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pypdfium2
@@ -18,33 +19,43 @@ _DPI = 300
 
 def samples(corpus: Path, folder: Path, categories: Sequence[str] = ()) -> Iterator[Sample]:
     """The pictures and PDF files of ``categories``, or of all; page pictures go to ``folder``."""
+    for sample in _listed(corpus, categories):
+        kind = media.detect(sample.original)
+        if kind == media.PDF:
+            yield replace(sample, pictures=tuple(_rasterized(sample, folder)))
+        elif kind.startswith("image/"):
+            yield replace(sample, pictures=(sample.original,))
+        # An Office file is read by none of the peers.
+
+
+def documents(corpus: Path, categories: Sequence[str] = ()) -> Iterator[Sample]:
+    """The Office and PDF files of ``categories``, or of all, without pictures of their pages."""
+    for sample in _listed(corpus, categories):
+        if not media.detect(sample.original).startswith("image/"):
+            yield sample
+
+
+def _listed(corpus: Path, categories: Sequence[str]) -> Iterator[Sample]:
     for line in (corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
         item = json.loads(line)
         if item["gt_kind"] not in ("fulltext", "lines"):
             continue
         if categories and item["category"] not in categories:
             continue
-        path = corpus / item["file"]
-        kind = media.detect(path)
-        if kind == media.PDF:
-            pictures = tuple(_rasterized(path, item["password"], folder))
-        elif kind.startswith("image/"):
-            pictures = (path,)
-        else:
-            continue  # An Office file, which none of the peers reads.
         yield Sample(
             item["category"],
             item["file"],
             item["lang"],
             (corpus / item["gt_file"]).read_text(encoding="utf-8", errors="replace"),
-            path,
-            pictures,
+            corpus / item["file"],
+            (),
             item["password"],
         )
 
 
-def _rasterized(path: Path, password: str | None, folder: Path) -> Iterator[Path]:
-    with pypdfium2.PdfDocument(path, password=password) as pdf:
+def _rasterized(sample: Sample, folder: Path) -> Iterator[Path]:
+    path = sample.original
+    with pypdfium2.PdfDocument(path, password=sample.password) as pdf:
         pdf.init_forms()
         for number, page in enumerate(pdf):
             picture = folder / f"{path.parent.name}-{path.name}-{number + 1}.png"

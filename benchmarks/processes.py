@@ -48,14 +48,14 @@ class Memory:
 
 
 @contextmanager
-def watched(pids: Callable[[], Sequence[int]]) -> Iterator[Memory]:
-    """Look at the processes that ``pids`` names, once a second until the block ends."""
+def watched(pids: Callable[[], Sequence[int]], every_s: float = 1) -> Iterator[Memory]:
+    """Look at the processes that ``pids`` names, every ``every_s`` until the block ends."""
     memory, ended = Memory(), Event()
 
     def watch() -> None:
         while True:
             _look(memory, pids())
-            if ended.wait(1):
+            if ended.wait(every_s):
                 return
 
     thread = Thread(target=watch)

@@ -9,23 +9,28 @@ from pathlib import Path
 from app.document import is_unspaced
 
 
+def reference(tag: str) -> str:
+    """Debian's reference in the language ``tag`` (zh, zh-Hant, ja or en), as plain text."""
+    packed = _FOLDER / f"debian-reference.{_REFERENCES[tag]}.txt.gz"
+    return gzip.decompress(packed.read_bytes()).decode()
+
+
+def reference_pdf(tag: str) -> Path:
+    """The same as a born-digital PDF file."""
+    return _FOLDER / f"debian-reference.{_REFERENCES[tag]}.pdf"
+
+
 @cache
 def collections(tag: str) -> tuple[tuple[str, ...], ...]:
     """The paragraphs of each work in the language ``tag``: zh, zh-Hant, ja or en."""
-    reference = gzip.decompress(_REFERENCES[tag].read_bytes()).decode().replace("\xa0", " ")
-    works = [_prose(tag, _indented(reference))]
+    works = [_prose(tag, _indented(reference(tag).replace("\xa0", " ")))]
     if tag == "zh":
         works.append(_prose(tag, _sayings(_SAYINGS.read_text(encoding="utf-8"))))
     return tuple(map(tuple, works))
 
 
 _FOLDER = Path("/usr/share/debian-reference")
-_REFERENCES = {
-    "zh": _FOLDER / "debian-reference.zh-cn.txt.gz",
-    "zh-Hant": _FOLDER / "debian-reference.zh-tw.txt.gz",
-    "ja": _FOLDER / "debian-reference.ja.txt.gz",
-    "en": _FOLDER / "debian-reference.en.txt.gz",
-}
+_REFERENCES = {"zh": "zh-cn", "zh-Hant": "zh-tw", "ja": "ja", "en": "en"}
 _SAYINGS = Path("/usr/share/games/fortunes/chinese")
 
 

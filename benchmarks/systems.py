@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Protocol
 
 import httpx2
@@ -47,7 +48,7 @@ class Job:
 class Reading:
     """What a system read."""
 
-    text: str
+    text: str  # Empty where another file was asked for.
     busy_s: float | None = None  # Seconds of work, where that is not the whole call.
 
 
@@ -80,7 +81,7 @@ def started(names: Sequence[str], folder: Path, as_is: bool) -> Iterator[list[Sy
         for name in names:
             system: System
             if name == "ocr-server":
-                system = stack.enter_context(_our_server(folder, as_is))
+                system = stack.enter_context(our_server(folder, as_is))
                 residents.append(system.pids()[0])
             elif name == "engine":
                 system = stack.enter_context(_our_engine(folder))
@@ -96,65 +97,16 @@ def started(names: Sequence[str], folder: Path, as_is: bool) -> Iterator[list[Sy
         yield systems
 
 
-def versions() -> dict[str, str]:
-    """The versions of the peers."""
-    listing = proc.run([str(PEERS / "python"), "-c", _VERSIONS], timeout_s=60).decode()
-    tesseract = proc.run(["tesseract", "--version"], timeout_s=60).decode().split()
-    return {"tesseract": tesseract[1], **dict(line.split() for line in listing.splitlines())}
-
-
-_VERSIONS = """
-from importlib.metadata import version
-for name in ("ocrmypdf", "rapidocr", "onnxruntime"):
-    print(name, version(name))
-"""
-_LIMIT_S = 900.0  # For one job, beyond what any of them should need.
-_TOKEN = "sk-bench"  # noqa: S105 - of a server that lives as long as this run
-
-
-class _OurServer:
-    name = "ocr-server"
-    how = f"over HTTP, {2 * CORES} requests in flight"
-    width = 2 * CORES
-    stays = True
-    only_busy = False
-
-    def __init__(self, pid: int, client: httpx2.Client, whole_files: bool) -> None:
-        self.whole_files = whole_files
-        self._pid = pid
-        self._client = client
-
-    def read(self, job: Job, alone: bool) -> Reading:
-        fields = {"language": job.sample.language, "return_text": "1"}
-        if job.sample.password is not None:
-            fields["password"] = job.sample.password
-        files = {"image_file": (job.file.name, job.file.read_bytes())}
-        response = self._client.post("/task/pic/ocr", files=files, data=fields)
-        if response.status_code != 200:
-            raise ReadFailed(f"HTTP {response.status_code}: {response.text[:200]}")
-        record = response.json()["data"]
-        while record["state"] in (0, 2, 3, 4):
-            time.sleep(0.2)
-            record = self._client.get(f"/task/{record['task_id']}").json()["data"]
-        if record["state"] != 1:
-            raise ReadFailed(record["state_detail"])
-        if "text" not in record:  # It was not done within the time that a request waits.
-            return Reading(self._client.get(record["file"]).text)
-        return Reading(record["text"])
-
-    def cpu_seconds(self) -> float:
-        return processes.cpu_seconds(self._pid)
-
-    def pids(self) -> Sequence[int]:
-        return processes.tree(self._pid)
-
-
 @contextmanager
-def _our_server(folder: Path, whole_files: bool) -> Iterator[_OurServer]:
+def our_server(
+    folder: Path, whole_files: bool, asks: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[System]:
     """``ocr-server serve`` on a new data folder, with the settings it comes with.
 
-    Only the numbers of workers and threads are taken from the environment.
+    Each request has the fields of ``asks``, such as ``format``. Only the numbers of workers and
+    threads are taken from the environment.
     """
+    folder.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     kept = {
@@ -184,9 +136,80 @@ def _our_server(folder: Path, whole_files: bool) -> Iterator[_OurServer]:
         try:
             _wait_until_ready(client, server)
             _wait_until_idle(server)
-            yield _OurServer(server.pid, client, whole_files)
+            yield _OurServer(server.pid, client, whole_files, asks)
         finally:
             server.terminate()
+
+
+@contextmanager
+def text_reader(name: str, folder: Path) -> Iterator[System]:
+    """The library ``name`` of ``benchmarks.run_text``, in a process for each core."""
+    command = [str(PEERS / "python"), "-m", "benchmarks.run_text", name]
+    with ExitStack() as stack:
+        logs = [folder / f"{name}-{n}.log" for n in range(CORES)]
+        runners = [stack.enter_context(running(command, log)) for log in logs]
+        yield _Runners(name, f"{CORES} processes", False, runners)
+
+
+def versions() -> dict[str, str]:
+    """The versions of the peers."""
+    listing = proc.run([str(PEERS / "python"), "-c", _VERSIONS], timeout_s=60).decode()
+    tesseract = proc.run(["tesseract", "--version"], timeout_s=60).decode().split()
+    return {"tesseract": tesseract[1], **dict(line.split() for line in listing.splitlines())}
+
+
+_VERSIONS = """
+from importlib.metadata import version
+for name in ("ocrmypdf", "rapidocr", "onnxruntime", "kreuzberg", "pypdfium2"):
+    print(name, version(name))
+"""
+_LIMIT_S = 900.0  # For one job, beyond what any of them should need.
+_TOKEN = "sk-bench"  # noqa: S105 - of a server that lives as long as this run
+
+
+class _OurServer:
+    name = "ocr-server"
+    how = f"over HTTP, {2 * CORES} requests in flight"
+    width = 2 * CORES
+    stays = True
+    only_busy = False
+
+    def __init__(
+        self, pid: int, client: httpx2.Client, whole_files: bool, asks: Mapping[str, str]
+    ) -> None:
+        self.whole_files = whole_files
+        self._asks = asks
+        self._pid = pid
+        self._client = client
+
+    def read(self, job: Job, alone: bool) -> Reading:
+        is_text = self._asks.get("format", "txt") == "txt"
+        fields = {"language": job.sample.language, **self._asks}
+        if is_text:
+            fields["return_text"] = "1"
+        if job.sample.password is not None:
+            fields["password"] = job.sample.password
+        files = {"image_file": (job.file.name, job.file.read_bytes())}
+        response = self._client.post("/task/pic/ocr", files=files, data=fields)
+        if response.status_code != 200:
+            raise ReadFailed(f"HTTP {response.status_code}: {response.text[:200]}")
+        record = response.json()["data"]
+        while record["state"] in (0, 2, 3, 4):
+            time.sleep(0.2)
+            record = self._client.get(f"/task/{record['task_id']}").json()["data"]
+        if record["state"] != 1:
+            raise ReadFailed(record["state_detail"])
+        if "text" in record:
+            return Reading(record["text"])
+        # A file, or a text that was not done within the time that a request waits.
+        result = self._client.get(record["file"]).raise_for_status()
+        return Reading(result.text if is_text else "")
+
+    def cpu_seconds(self) -> float:
+        return processes.cpu_seconds(self._pid)
+
+    def pids(self) -> Sequence[int]:
+        return processes.tree(self._pid)
 
 
 def _wait_until_ready(client: httpx2.Client, server: "subprocess.Popen[bytes]") -> None:
@@ -298,12 +321,25 @@ class _Ocrmypdf(_Programs):
     def read(self, job: Job, alone: bool) -> Reading:
         with tempfile.TemporaryDirectory(prefix="ocr-bench-") as folder:
             text = Path(folder) / "text.txt"
-            command = [str(PEERS / "ocrmypdf"), "--quiet", "--output-type", "pdf"]
-            command += ["--optimize", "0", "--jobs", str(CORES if alone else 1)]
-            command += ["-l", _models(job), "--sidecar", str(text)]
-            command += _input_options(job.file)
-            _run([*command, str(job.file), str(Path(folder) / "out.pdf")], alone)
+            options = ["--sidecar", str(text), *_input_options(job.file)]
+            _ocrmypdf(job, options, Path(folder) / "out.pdf", alone)
             return Reading(text.read_text(encoding="utf-8"))
+
+
+class SkippingOcrmypdf(_Ocrmypdf):
+    """OCRmyPDF that recognizes pages without text alone."""
+
+    def read(self, job: Job, alone: bool) -> Reading:
+        """Make the PDF file, without telling its text."""
+        with tempfile.TemporaryDirectory(prefix="ocr-bench-") as folder:
+            _ocrmypdf(job, ["--skip-text"], Path(folder) / "out.pdf", alone)
+            return Reading("")
+
+
+def _ocrmypdf(job: Job, options: Sequence[str], target: Path, alone: bool) -> None:
+    command = [str(PEERS / "ocrmypdf"), "--quiet", "--output-type", "pdf", "--optimize", "0"]
+    command += ["--jobs", str(CORES if alone else 1), "-l", _models(job), *options]
+    _run([*command, str(job.file), str(target)], alone)
 
 
 def _input_options(file: Path) -> list[str]:
