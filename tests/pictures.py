@@ -94,3 +94,13 @@ def wmf(*texts: str) -> bytes:
         checksum ^= word
     head += struct.pack("<H", checksum)
     return head + struct.pack("<HHHIHIH", 1, 9, 0x300, size, 1, largest, 0) + b"".join(records)
+
+
+def sample() -> Image.Image:
+    """Black text and blocks of colour on white, 300 x 120 pixels."""
+    image = drawn("Hello 123", (300, 120), points=20)
+    draw = ImageDraw.Draw(image)
+    blocks = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (128, 128, 128)]
+    for n, colour in enumerate(blocks):
+        draw.rectangle((10 + 70 * n, 75, 60 + 70 * n, 110), fill=colour)
+    return image

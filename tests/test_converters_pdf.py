@@ -1,4 +1,5 @@
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,11 +303,16 @@ def test_absurd_pages(converter: PdfConverter, tmp_path: Path, size: tuple[float
     assert max(page.width, page.height) <= 10_000
 
 
-@pytest.mark.parametrize("revision", [2, 3, 4, 6])
+KINDS = [(2, False), (3, False), (4, False), (4, True), (5, True), (6, True)]
+
+
+@pytest.mark.parametrize(("revision", "aes"), KINDS)
 @pytest.mark.parametrize("password", ["user", "owner"])
-def test_passwords(converter: PdfConverter, tmp_path: Path, revision: int, password: str) -> None:
+def test_passwords(
+    converter: PdfConverter, tmp_path: Path, revision: int, aes: bool, password: str
+) -> None:
     """Both passwords open the document, and a copy without them is made."""
-    path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), "user", revision)
+    path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), "user", revision, aes)
 
     with converter.open(path, tmp_path, password) as source:
         assert [texts(page) for page in source.pages()] == [["Now it can be read"]]
@@ -317,32 +323,101 @@ def test_passwords(converter: PdfConverter, tmp_path: Path, revision: int, passw
         assert not document.is_encrypted
 
 
-@pytest.mark.parametrize("password", ["пароль密码", "hôtel", "x" * 32])
-def test_passwords_beyond_ascii(converter: PdfConverter, tmp_path: Path, password: str) -> None:
-    """Newer documents have passwords in any language."""
-    path = protect(make(tmp_path / "a.pdf", write("Now it can be read")), password, 6)
+@pytest.mark.parametrize("revision", [5, 6])
+@pytest.mark.parametrize(
+    ("password", "sent"),
+    [
+        ("пароль密码", "пароль密码"),
+        ("hôtel", "ho\u0302tel"),
+        ("pass 1", "ｐａｓｓ\u3000１"),
+        ("ｐａｓｓ", "ｐａｓｓ"),
+        ("x" * 32, "x" * 32),
+    ],
+)
+def test_passwords_in_unicode(
+    converter: PdfConverter, tmp_path: Path, revision: int, password: str, sent: str
+) -> None:
+    """Newer documents have passwords in any language, prepared (RFC 4013) or as they were typed."""
+    path = protect(make(tmp_path / "a.pdf", write("x")), password, revision)
+
+    assert len(open_pages(converter, path, sent)) == 1
+
+
+@pytest.mark.parametrize("revision", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("password", "encoding"),
+    [
+        ("hôtel", "latin-1"),
+        ("€uro—œ", "pdfdoc_pikepdf"),
+        ("€uro—œ", "cp1252"),
+        ("密码", "gb18030"),
+        ("密碼", "big5"),
+        ("パスワード", "cp932"),
+        ("пароль", "cp1251"),
+        ("пароль密码", "utf-8"),
+    ],
+)
+def test_passwords_in_bytes(
+    converter: PdfConverter, tmp_path: Path, revision: int, password: str, encoding: str
+) -> None:
+    """Older documents have them in PDFDocEncoding, or in what the system had that made them."""
+    spelled = password.encode(encoding).decode("pdfdoc_pikepdf")  # Which pikepdf turns back.
+    path = protect(make(tmp_path / "a.pdf", write("x")), spelled, revision)
 
     assert len(open_pages(converter, path, password)) == 1
 
 
-def test_missing_and_wrong_password_are_told_apart(converter: PdfConverter, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("revision", "aes"), KINDS)
+def test_missing_and_wrong_password_are_told_apart(
+    converter: PdfConverter, tmp_path: Path, revision: int, aes: bool
+) -> None:
     """The caller learns what to do."""
-    path = protect(make(tmp_path / "a.pdf", write("secret")), "user", 6)
+    path = protect(make(tmp_path / "a.pdf", write("secret")), "user", revision, aes)
 
-    with pytest.raises(EncryptedDocument, match=r"^The document is protected: send its password"):
+    for missing in (None, ""):
+        with pytest.raises(EncryptedDocument, match=r"^The document is protected: send its pass"):
+            open_pages(converter, path, missing)
+    for wrong in ("guess", "密码"):
+        with pytest.raises(EncryptedDocument, match=r"^The password is wrong"):
+            open_pages(converter, path, wrong)
+
+
+@pytest.mark.parametrize(("revision", "aes"), KINDS)
+@pytest.mark.parametrize("password", [None, "", "owner", "not needed", "多余"])
+def test_protection_without_a_user_password(
+    converter: PdfConverter, tmp_path: Path, revision: int, aes: bool, password: str | None
+) -> None:
+    """What opens without a password opens with any."""
+    path = protect(make(tmp_path / "a.pdf", write("No printing")), "", revision, aes)
+
+    [page] = open_pages(converter, path, password)
+
+    assert texts(page) == ["No printing"]
+
+
+def test_a_damaged_document_keeps_its_password(converter: PdfConverter, tmp_path: Path) -> None:
+    """What has to be repaired is unlocked as well, and not without its password."""
+    path = protect(make(tmp_path / "a.pdf", write("Still to be read")), "user", 4)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"startxref")])
+
+    [page] = open_pages(converter, path, "user")
+
+    assert texts(page) == ["Still to be read"]
+    with pytest.raises(EncryptedDocument, match=r"^The document is protected"):
         open_pages(converter, path)
     with pytest.raises(EncryptedDocument, match=r"^The password is wrong"):
         open_pages(converter, path, "guess")
 
 
-@pytest.mark.parametrize("password", [None, "", "not needed"])
-def test_protection_without_a_user_password(
-    converter: PdfConverter, tmp_path: Path, password: str | None
-) -> None:
-    """What opens without a password opens with any."""
-    path = protect(make(tmp_path / "a.pdf", write("Only printing is forbidden")), "", 4)
+@pytest.mark.parametrize("password", [None, "any"])
+def test_certificates(converter: PdfConverter, tmp_path: Path, password: str | None) -> None:
+    """No password opens a document that was made for certain readers; nobody is asked for one."""
+    path = protect(make(tmp_path / "a.pdf", write("secret")), "", 4)
+    path.write_bytes(path.read_bytes().replace(b"/Filter /Standard", b"/Filter /Adobe.PubSec"))
 
-    assert len(open_pages(converter, path, password)) == 1
+    with pytest.raises(EncryptedDocument, match="something else than a password"):
+        open_pages(converter, path, password)
 
 
 def test_original_of_an_open_document(converter: PdfConverter, tmp_path: Path) -> None:
@@ -409,20 +484,20 @@ def test_poppler_rasterizes(tmp_path: Path) -> None:
         poppler.rasterize(path, 7, 800, 30)
 
 
-def protect(path: Path, password: str, revision: int) -> Path:
+def protect(path: Path, password: str, revision: int, aes: bool | None = None) -> Path:
     """Encrypt in place; the owner's password is ``owner``."""
+    aes = revision >= 4 if aes is None else aes
+    encryption = pikepdf.Encryption(
+        owner="owner",
+        user=password,
+        R=revision,  # type: ignore[arg-type]
+        aes=aes,
+        metadata=aes,
+    )
     result = io.BytesIO()
-    with pikepdf.open(path) as document:
-        document.save(
-            result,
-            encryption=pikepdf.Encryption(
-                owner="owner",
-                user=password,
-                R=revision,  # type: ignore[arg-type]
-                aes=revision >= 4,
-                metadata=revision >= 4,
-            ),
-        )
+    with pikepdf.open(path) as document, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Revision 5 should not be made any more.
+        document.save(result, encryption=encryption)
     path.write_bytes(result.getvalue())
     return path
 

@@ -11,12 +11,13 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import PIL.Image
-from numpy.typing import NDArray
-from PIL import ImageOps
+from PIL import ImageChops, ImageOps, ImageStat
 from PIL.TiffImagePlugin import TiffImageFile
 
 from app import media
-from app.converters import bmp
+from app.converters import bmp, jpeg, tiff
+from app.converters.paper import on_paper
+from app.converters.samples import rows_of, to_bytes
 from app.document import Page
 from app.errors import AppError, InvalidFile, TooLarge
 from app.interfaces import Image, SourcePage
@@ -38,8 +39,11 @@ class ImageConverter:
         self, source: Path, work: Path, password: str | None, form: str = "pdf"
     ) -> Iterator["_ImageSource"]:
         """Open ``source``; images have no password."""
+        if media.detect(source) == media.JPEG:
+            with _decoding():
+                source = jpeg.ended(source, work / "ended.jpg", self._max_pixels)
         # Not by its path, for then Pillow 13 maps it and garbles rotated uncompressed TIFF files.
-        with source.open("rb") as file, self._open(file, source) as image:
+        with source.open("rb") as file, self._open(file, source, work) as image:
             _check_pixels(image, self._max_pixels)
             with _decoding():
                 count = _count_frames(image, self._max_pages)
@@ -55,17 +59,25 @@ class ImageConverter:
     def close(self) -> None:
         """Nothing is to be ended."""
 
-    def _open(self, file: BinaryIO, source: Path) -> PIL.Image.Image:
-        if media.detect(source) != media.BMP:
-            with _decoding():
-                return PIL.Image.open(file, formats=_FORMATS)
+    def _open(self, file: BinaryIO, source: Path, work: Path) -> PIL.Image.Image:
+        kind = media.detect(source)
         try:
-            with _decoding(), PIL.Image.open(file, formats=_FORMATS) as image:
-                _check_pixels(image, self._max_pixels)
-                image.load()
-                return image.copy()
+            with _decoding():
+                image = PIL.Image.open(file, formats=_FORMATS)
+                if kind == media.BMP:
+                    _check_pixels(image, self._max_pixels)
+                    image.load()
+                if not tiff.is_garbled(image):
+                    return image
         except InvalidFile:
-            return PIL.Image.fromarray(bmp.decode(source, self._max_pixels))
+            if kind == media.BMP:
+                return PIL.Image.fromarray(bmp.decode(source, self._max_pixels))
+            if kind != media.TIFF:
+                raise
+        with _decoding():
+            target = work / "rewritten.tif"
+            tiff.rewrite(source, target, self._max_pixels, self._max_pages)
+            return PIL.Image.open(target, formats=_FORMATS)
 
 
 # Others, such as EPS, start programs or follow references.
@@ -112,6 +124,14 @@ class _ImageSource:
         return self._last
 
     def _decoded(self, number: int) -> SourcePage:
+        try:
+            return self._readable(number)
+        except InvalidFile as error:
+            if self.page_count == 1:
+                raise
+            return _unreadable(number, error)
+
+    def _readable(self, number: int) -> SourcePage:
         image, picture = self._image, self._work / f"frame-{number}.png"
         with _decoding():
             image.seek(number - 1)
@@ -121,6 +141,8 @@ class _ImageSource:
                 frame, picture = image, self._source
             else:
                 frame = _shown(_square(_upright(image), resolution), _is_white_zero(image))
+                if frame is image and self.page_count > 1:
+                    frame = image.copy()  # The next frame takes its place.
         if picture is not self._source:
             frame.save(picture, compress_level=1)
         width, height = frame.size
@@ -131,6 +153,15 @@ class _ImageSource:
 
         dpi = _dpi(max(resolution), max(width, height))
         return SourcePage(number, width, height, dpi, load, picture=picture)
+
+
+def _unreadable(number: int, error: InvalidFile) -> SourcePage:
+    """A page of which nothing is known, of the size of A4."""
+
+    def fail() -> Image:
+        raise error
+
+    return SourcePage(number, 1654, 2340, 200, fail)
 
 
 @contextmanager
@@ -163,18 +194,33 @@ def _count_frames(image: PIL.Image.Image, max_pages: int) -> int:
     """How many frames are pages: all, but of an animated PNG or a JPEG with more pictures one."""
     if image.format not in ("GIF", "TIFF", "WEBP"):
         return 1
-    count = int(getattr(image, "n_frames", 1))
+    try:
+        count = int(getattr(image, "n_frames", 1))
+    except Exception:  # Cut off: those at the beginning may be whole.
+        count = _count_whole(image, max_pages) + 1
+        if count == 1:
+            raise
     if count > max_pages:
         raise TooLarge(f"The image has {count} frames; at most {max_pages} are accepted.")
     return count
+
+
+def _count_whole(image: PIL.Image.Image, max_pages: int) -> int:
+    """How many frames can be got to."""
+    for index in range(max_pages):
+        try:
+            image.seek(index)
+        except Exception:
+            return index
+    return max_pages
 
 
 def _is_plain(image: PIL.Image.Image, source: Path) -> bool:
     """Whether the file itself shows the page, without rotation or transparency."""
     if image.getexif().get(_ORIENTATION, 1) != 1 or _is_squashed(*_resolution(image)):
         return False
-    if image.format in ("JPEG", "MPO"):
-        return image.mode in ("L", "RGB") and _is_common_jpeg(source)
+    if image.format in _JPEGS:
+        return image.mode in ("L", "RGB") and jpeg.is_common(source)
     if image.format == "PNG" and getattr(image, "n_frames", 1) == 1:
         with source.open("rb") as file:
             header = file.read(29)
@@ -187,25 +233,8 @@ def _is_plain(image: PIL.Image.Image, source: Path) -> bool:
     return False
 
 
+_JPEGS = ("JPEG", "MPO")
 _ORIENTATION = 0x0112
-
-
-def _is_common_jpeg(source: Path) -> bool:
-    """Whether it is baseline or progressive: only these are sure to be shown by any PDF reader."""
-    with source.open("rb") as file:
-        place = 2
-        for _ in range(1000):
-            file.seek(place)
-            marker = file.read(4)
-            if len(marker) < 4 or marker[0] != 0xFF:
-                return False
-            if marker[1] == 0xFF:  # A fill byte.
-                place += 1
-            elif 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
-                return marker[1] in (0xC0, 0xC1, 0xC2)
-            else:
-                place += 2 + int.from_bytes(marker[2:], "big")
-    return False
 
 
 def _is_white_zero(image: PIL.Image.Image) -> bool:
@@ -217,9 +246,15 @@ _PHOTOMETRIC = 262
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    """A copy of the frame, turned as its metadata say."""
+    """The frame, or a copy of it, turned as its metadata say."""
     image.load()
-    return ImageOps.exif_transpose(image) or image.copy()
+    if image.mode == "CMYK" and image.format in _JPEGS and "adobe" not in image.info:
+        # Pillow takes all for inverted, as Adobe's are. Of the others, pages are light.
+        both = image, ImageChops.invert(image)
+        image = max(both, key=lambda each: ImageStat.Stat(each.convert("L")).mean[0])
+    if image.getexif().get(_ORIENTATION, 1) == 1:
+        return image
+    return ImageOps.exif_transpose(image)
 
 
 def _square(image: PIL.Image.Image, resolution: tuple[float, float]) -> PIL.Image.Image:
@@ -260,10 +295,10 @@ def _dpi(claimed: float, longer_side: int) -> float:
 def _shown(image: PIL.Image.Image, white_is_zero: bool = False) -> PIL.Image.Image:
     """The image as it is looked at: black and white, grey or red-green-blue, on white."""
     if image.mode.startswith(("I", "F")):
-        grey = PIL.Image.fromarray(_to_bytes(np.asarray(image)))
+        grey = PIL.Image.fromarray(to_bytes(np.asarray(image)))
         return ImageOps.invert(grey) if white_is_zero else grey
     if image.has_transparency_data:
-        return _on_paper(image.convert("RGBA"))
+        return on_paper(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode in ("1", "L", "RGB"):
         return image
     return image.convert("RGB")
@@ -272,37 +307,10 @@ def _shown(image: PIL.Image.Image, white_is_zero: bool = False) -> PIL.Image.Ima
 def _pixels(image: PIL.Image.Image) -> Image:
     """Red, green and blue, with as few copies as it takes: each is a tenth of a page's time."""
     if image.mode == "RGB":
-        return np.asarray(image)
+        width, height = image.size
+        pixels = np.empty((height, width, 3), np.uint8)
+        for rows in rows_of(height, width):
+            pixels[rows] = np.asarray(image.crop((0, rows.start, width, rows.stop)))
+        return pixels
     grey = np.asarray(image.convert("L"))
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def _to_bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale samples of any range to 0 to 255.
-
-    Integers are taken to fill the bits that the largest of them needs: 12-bit scans come in
-    16-bit files.
-    """
-    samples = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    lowest, highest = float(samples.min()), float(samples.max())
-    if lowest < 0:
-        samples -= lowest
-        highest -= lowest
-    if np.issubdtype(values.dtype, np.integer):
-        full = float(2 ** max(8, int(highest).bit_length()) - 1)
-    else:
-        full = next((limit for limit in (1.0, 255.0, 65535.0) if highest <= limit), highest)
-    return np.asarray(np.rint(samples * (255 / full)), dtype=np.uint8)
-
-
-def _on_paper(image: PIL.Image.Image) -> PIL.Image.Image:
-    """A transparent image on white; white on transparent, which would vanish, on black."""
-    for paper in ("white", "black"):
-        sheet = PIL.Image.new("RGBA", image.size, paper)
-        sheet.alpha_composite(image)
-        shown = sheet.convert("RGB")
-        darkest, _ = shown.convert("L").getextrema()
-        if isinstance(darkest, int | float) and darkest < 250:
-            break
-    opaque = image.getchannel("A").getextrema()[1] != 0
-    return shown if opaque else PIL.Image.new("RGB", image.size, "white")

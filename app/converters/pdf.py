@@ -1,7 +1,9 @@
 """PDF files: opened with the password, repaired if need be, page by page."""
 
+import stringprep
+import unicodedata
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,7 @@ import pikepdf
 
 from app import media
 from app.converters import poppler
-from app.converters.pdfium import PasswordRefused, PdfiumDocument, Refused
+from app.converters.pdfium import PasswordRefused, PdfiumDocument, ProtectionRefused, Refused
 from app.document import Line, Page, Rules
 from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
 from app.interfaces import Image, Source, SourcePage
@@ -31,13 +33,13 @@ class PdfConverter:
         self, source: Path, work: Path, password: str | None, form: str = "pdf"
     ) -> Iterator[Source]:
         """Open ``source``; from an encrypted or damaged file a better copy is made first."""
-        readable = self._readable(source, work, password or None)
+        readable = self._readable(source, work, password or "")
         try:
-            document = PdfiumDocument(readable, None, self._max_pixels)
+            document = PdfiumDocument(readable, b"", self._max_pixels)
             if document.is_blank(0) and (repaired := _repaired(readable, work / "restored.pdf")):
                 document.close()
                 readable = repaired
-                document = PdfiumDocument(readable, None, self._max_pixels)
+                document = PdfiumDocument(readable, b"", self._max_pixels)
         except Refused:
             count = poppler.page_count(readable, self._page_timeout_s)
             self._check_count(count)
@@ -53,37 +55,42 @@ class PdfConverter:
     def close(self) -> None:
         """Nothing is to be ended."""
 
-    def _readable(self, source: Path, work: Path, password: str | None) -> Path:
+    def _readable(self, source: Path, work: Path, password: str) -> Path:
         """``source``, or a copy without password or damage. Raises EncryptedDocument."""
+        secrets = _spellings(password)
         try:
-            document, fitting = self._unlock(source, password)
+            document = self._unlock(source, secrets)
         except PasswordRefused as error:
             raise _password_error(password) from error
-        except Refused:
+        except Refused as refusal:
             try:
-                return _copy(source, work / "repaired.pdf", password) or source
+                copy = _copy(source, work / "repaired.pdf", secrets)
             except pikepdf.PasswordError as error:
                 raise _password_error(password) from error
+            if copy is None and isinstance(refusal, ProtectionRefused):
+                raise EncryptedDocument(
+                    "The document is protected by something else than a password, such as a "
+                    "certificate: send a copy without this protection."
+                ) from refusal
+            return copy or source
         with closing(document):
             if not document.is_encrypted:
                 return source
             target = work / "unlocked.pdf"
             try:
-                copied = _copy(source, target, fitting) is not None
+                copied = _copy(source, target, secrets) is not None
             except pikepdf.PasswordError:
                 copied = False  # The two libraries differ in how they spell some passwords.
             if not copied:
                 document.save_unlocked(target)
             return target
 
-    def _unlock(self, source: Path, password: str | None) -> tuple[PdfiumDocument, str | None]:
-        """The document, and the password that it takes: one too many does no harm."""
-        try:
-            return PdfiumDocument(source, password, self._max_pixels), password
-        except PasswordRefused:
-            if password is None:
-                raise
-            return PdfiumDocument(source, None, self._max_pixels), None
+    def _unlock(self, source: Path, secrets: list[bytes]) -> PdfiumDocument:
+        """The document, opened with the first secret that it takes."""
+        for secret in secrets[:-1]:
+            with suppress(PasswordRefused):
+                return PdfiumDocument(source, secret, self._max_pixels)
+        return PdfiumDocument(source, secrets[-1], self._max_pixels)
 
     def _check_count(self, count: int) -> None:
         if count < 1:
@@ -94,8 +101,29 @@ class PdfConverter:
             )
 
 
-def _password_error(password: str | None) -> EncryptedDocument:
-    if password is None:
+def _spellings(password: str) -> list[bytes]:
+    """The bytes that a program may have made of the password; the last are none.
+
+    None, because a password too many does no harm. PDF 2.0 wants UTF-8 after RFC 4013 (SASLprep),
+    earlier versions PDFDocEncoding; but programs take what was typed, in what their system has.
+    """
+    composed = "".join(
+        sign for sign in unicodedata.normalize("NFKC", password) if not stringprep.in_table_b1(sign)
+    )
+    found = {}
+    for text in (password, composed):
+        for encoding in _ENCODINGS:
+            with suppress(UnicodeEncodeError):
+                found[text.encode(encoding)] = True
+    return [*found, b""] if password else [b""]
+
+
+# pikepdf brings the second; those after it are of Windows.
+_ENCODINGS = ("utf-8", "pdfdoc_pikepdf", "cp1252", "gb18030", "big5", "cp932", "cp949", "cp1251")
+
+
+def _password_error(password: str) -> EncryptedDocument:
+    if not password:
         return EncryptedDocument(
             "The document is protected: send its password in the field password."
         )
@@ -120,15 +148,11 @@ def _repaired(path: Path, target: Path) -> Path | None:
     return target if pages else None
 
 
-def _copy(source: Path, target: Path, password: str | None) -> Path | None:
+def _copy(source: Path, target: Path, secrets: list[bytes]) -> Path | None:
     """Write ``source`` anew, whole and without encryption; None if it is beyond repair.
 
     Raises pikepdf.PasswordError.
     """
-    secrets: list[str | bytes] = [password or ""]
-    if password is not None and not password.isascii():
-        # Before PDF 2.0 a password is in Latin-1, if it was made by the book.
-        secrets.append(password.encode("latin-1", "replace"))
     for secret in secrets:
         try:
             with pikepdf.open(source, password=secret, suppress_warnings=True) as document:

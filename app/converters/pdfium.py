@@ -34,6 +34,10 @@ class PasswordRefused(Refused):
     """The document has a password, and it is not the one that was given."""
 
 
+class ProtectionRefused(Refused):
+    """The document is protected by something else than a password."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageFacts:
     """A page's size in pixels at ``dpi``, and its text layer, if that can be trusted."""
@@ -48,16 +52,13 @@ class PageFacts:
 class PdfiumDocument:
     """An open document; ``close`` it."""
 
-    def __init__(self, path: Path, password: str | None, max_pixels: int) -> None:
-        """Raises Refused, PasswordRefused."""
+    def __init__(self, path: Path, password: bytes, max_pixels: int) -> None:
+        """Raises Refused, PasswordRefused, ProtectionRefused."""
         self._max_pixels = max_pixels
         self._open: tuple[int, pdfium.FPDF_PAGE] | None = None  # The page that was used last.
-        secret = None if password is None else password.encode(errors="replace") + b"\0"
-        self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", secret)
+        self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", password + b"\0")
         if not self._document:
-            if pdfium.FPDF_GetLastError() == pdfium.FPDF_ERR_PASSWORD:
-                raise PasswordRefused
-            raise Refused
+            raise _REFUSALS.get(pdfium.FPDF_GetLastError(), Refused)
 
     def close(self) -> None:
         """Give back what the document holds."""
@@ -145,6 +146,11 @@ class PdfiumDocument:
             pdfium.FPDF_ClosePage(self._open[1])
             self._open = None
 
+
+_REFUSALS = {
+    pdfium.FPDF_ERR_PASSWORD: PasswordRefused,
+    pdfium.FPDF_ERR_SECURITY: ProtectionRefused,
+}
 
 _FEW_CHARACTERS = 20  # A stamp or page number; if images cover half the page, they matter more.
 _FULL_PAGE = 0.8  # Share of a page that the image of a scan covers.

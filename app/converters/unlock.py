@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msoffcrypto
+import numpy as np
 import olefile
 from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
 from msoffcrypto.method.rc4_cryptoapi import DocumentRC4CryptoAPI
+from msoffcrypto.method.xor_obfuscation import DocumentXOR
 
 from app import media
 from app.errors import EncryptedDocument, InvalidFile
@@ -29,7 +31,9 @@ def unlock(source: Path, target: Path, media_type: str, password: str | None) ->
                 return source
         except Exception as error:  # The package parses strangers' bytes with few checks.
             if media_type == media.ENCRYPTED_OOXML:
-                raise InvalidFile("The document is damaged.") from error
+                raise InvalidFile(
+                    "The document is damaged, or protected by something else than a password."
+                ) from error
             return source  # Too old or too odd for it; LibreOffice may know more.
         _check_effort(document)
         for secret in ([password] if password else []) + list(_BUILT_IN):
@@ -37,6 +41,8 @@ def unlock(source: Path, target: Path, media_type: str, password: str | None) ->
                 document.load_key(password=secret, **_verify(media_type))
                 if media_type == media.PPT:
                     _unlock_slides(source, target, document)
+                elif media_type == media.DOC and document.info.fib.base.fObfuscation:
+                    _unlock_obfuscated(source, target, document, secret)
                 else:
                     with target.open("wb") as result:
                         document.decrypt(result)
@@ -71,6 +77,31 @@ def _verify(media_type: str) -> dict[str, bool]:
     return {"verify_password": True} if media_type == media.ENCRYPTED_OOXML else {}
 
 
+# Word 97 to 2003 with "weak" protection, after [MS-DOC] 2.2.6.1, which msoffcrypto leaves out.
+
+
+def _unlock_obfuscated(source: Path, target: Path, document: Any, password: str) -> None:
+    verifier = document.info.fib.base.IKey
+    if len(password) > 15 or not DocumentXOR.verifypw(password, verifier & 0xFFFF):
+        raise InvalidKeyError
+    key = np.array(DocumentXOR.create_xor_array_method1(password), np.uint8)
+    shutil.copyfile(source, target)
+    with closing(olefile.OleFileIO(str(target), write_mode=True)) as ole:
+        for name in ("WordDocument", document.info.tablename, "Data"):
+            if ole.exists(name):
+                data = ole.openstream(name).read()
+                hidden = np.frombuffer(data, np.uint8)
+                keys = np.resize(key, len(hidden))
+                # What is 0 was so before; and what would have become 0 was left as it was.
+                kept = (hidden == 0) | (hidden == keys)
+                plain = bytearray(np.where(kept, hidden, hidden ^ keys).tobytes())
+                if name == "WordDocument":
+                    plain[:68] = data[:68]
+                    plain[11] &= ~0x81  # fEncrypted and fObfuscated.
+                    plain[14:18] = bytes(4)
+                ole.write_stream(name, bytes(plain))
+
+
 # PowerPoint 97 to 2003, after [MS-PPT] 2.3: msoffcrypto makes files that LibreOffice refuses.
 
 
@@ -91,6 +122,9 @@ def _unlock_slides(source: Path, target: Path, document: Any) -> None:
         struct.pack_into("<I", data, edit + 36, 0)
         ole.write_stream("Current User", bytes(user))
         ole.write_stream("PowerPoint Document", bytes(data))
+        if ole.exists("Pictures"):
+            pictures = ole.openstream("Pictures").read()
+            ole.write_stream("Pictures", _unlocked_pictures(pictures, document))
     # LibreOffice takes the mere name for a sign of encryption.
     name, other = ("EncryptedSummar" + end for end in "yz")
     target.write_bytes(
@@ -108,6 +142,29 @@ def _persistent_objects(data: bytearray, directory: int) -> Iterator[tuple[int, 
         offsets = struct.unpack_from(f"<{count}I", data, place + 4)
         yield from enumerate(offsets, first)
         place += 4 + 4 * count
+
+
+def _unlocked_pictures(data: bytes, document: Any) -> bytes:
+    """Records ([MS-ODRAW] 2.2.23) of which each field is encrypted by itself."""
+    result = io.BytesIO()
+    stream = io.BytesIO(data)
+
+    def field(length: int) -> bytes:
+        plain = _decrypted(document, stream.read(length), 0)
+        result.write(plain)
+        return plain
+
+    while len(head := field(8)) == 8:
+        instance, kind, length = struct.unpack("<HHI", head)
+        end = min(stream.tell() + length, len(data))
+        for _ in range(1 + (instance >> 4) % 2):
+            field(16)
+        field(34 if kind in _METAFILES else 1)
+        field(max(0, end - stream.tell()))
+    return result.getvalue()
+
+
+_METAFILES = (0xF01A, 0xF01B, 0xF01C)
 
 
 def _decrypted(document: Any, data: bytes, number: int) -> bytes:
