@@ -160,6 +160,6 @@ def _moved(line: Line, page: SourcePage, box: Box) -> Line:
             box.top + old.bottom * down,
         )
 
-    words = tuple(replace(word, box=moved(word.box)) for word in line.words)
+    words = tuple(word._replace(box=moved(word.box)) for word in line.words)
     style = line.style and replace(line.style, size=line.style.size * down)
     return replace(line, words=words, box=moved(line.box), style=style)

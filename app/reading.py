@@ -192,7 +192,7 @@ def _moved(line: Line, right: float, down: float) -> Line:
     def moved(box: Box) -> Box:
         return Box(box.left + right, box.top + down, box.right + right, box.bottom + down)
 
-    words = tuple(replace(word, box=moved(word.box)) for word in line.words)
+    words = tuple(word._replace(box=moved(word.box)) for word in line.words)
     return replace(line, words=words, box=moved(line.box))
 
 

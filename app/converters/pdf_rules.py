@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
-from typing import Any
 
 import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
+from app.converters import pdfium_calls as calls
 from app.converters.pdf_sheet import Sheet
 from app.document import Rule, Rules
 
@@ -42,11 +41,12 @@ def rules_of(
     """
     found: list[_Flat] = []
     budget, alone = _MOST_SEGMENTS, True
+    results = calls.Results()
     for path, matrix in paths:
-        budget -= 1 + max(0, pdfium.FPDFPath_CountSegments(path))
+        budget -= 1 + max(0, calls.count_segments(path))
         if budget < 0:
             return None
-        straight, covers, plain = _drawn(path, matrix)
+        straight, covers, plain = _drawn(path, matrix, results)
         alone = alone and plain
         for cover in covers:
             budget -= len(found)
@@ -123,28 +123,31 @@ def _outside(flat: _Flat, cover: _Flat) -> Iterator[_Flat]:
             yield left, lower, right, bottom
 
 
-def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], list[_Flat], bool]:
+def _drawn(
+    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix, results: calls.Results
+) -> tuple[list[_Flat], list[_Flat], bool]:
     """The straight lines and thin bars of a path, the boxes that it fills, and if that is all."""
-    fill, stroke = ctypes.c_int(), ctypes.c_int()
-    if not pdfium.FPDFPath_GetDrawMode(path, fill, stroke):
+    if not calls.get_draw_mode(path, *results.to_ints[:2]):
         return [], [], True
-    stroked = bool(stroke.value) and _is_seen(_colour(path, False))
-    filled = bool(fill.value) and _is_seen(_colour(path, True))
-    opaque = bool(fill.value) and _colour(path, True)[3] == 255
+    fills, strokes = results.ints[:2]
+    ink = _colour(calls.get_fill_colour, path, results) if fills else None
+    pen = _colour(calls.get_stroke_colour, path, results) if strokes else None
+    stroked = pen is not None and _is_seen(pen)
+    filled = ink is not None and _is_seen(ink)
+    opaque = ink is not None and ink[3] == 255
     if not (stroked or filled or opaque):
         return [], [], True
-    own = pdfium.FS_MATRIX()
-    pdfium.FPDFPageObj_GetMatrix(path, own)
+    calls.get_object_matrix(path, results.to_matrix)
+    own = results.matrix
     matrix = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
-    width = ctypes.c_float()
-    pdfium.FPDFPageObj_GetStrokeWidth(path, width)
-    half = min(_THICKEST, width.value * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5)
-    half /= 2
-    edged = stroked and not (filled and _colour(path, True) == _colour(path, False))
+    calls.get_stroke_width(path, results.to_floats[0])
+    width = results.floats[0] * abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]) ** 0.5
+    half = min(_THICKEST, width) / 2
+    edged = stroked and not (filled and ink == pen)
     found: list[_Flat] = []
     covers: list[_Flat] = []
     plain = True
-    for figure in _figures(path, matrix):
+    for figure in _figures(path, matrix, results):
         if figure is None:
             plain = False
             continue
@@ -168,36 +171,37 @@ def _drawn(path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> tuple[list[_Flat], l
 
 
 def _figures(
-    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix
+    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix, results: calls.Results
 ) -> Iterator[list[tuple[float, float]] | None]:
     """The corners of each figure of a path, on the page; None for those with curves."""
     a, b, c, d, e, f = matrix
-    x, y = ctypes.c_float(), ctypes.c_float()
+    to_x, to_y = results.to_floats[:2]
     figure: list[tuple[float, float]] = []
     curved = False
-    for number in range(pdfium.FPDFPath_CountSegments(path)):
-        segment = pdfium.FPDFPath_GetPathSegment(path, number)
-        kind = pdfium.FPDFPathSegment_GetType(segment)
+    for number in range(calls.count_segments(path)):
+        segment = calls.get_segment(path, number)
+        kind = calls.get_segment_type(segment)
         if kind == pdfium.FPDF_SEGMENT_MOVETO:
             if len(figure) > 1:
                 yield None if curved else figure
             figure, curved = [], False
         curved = curved or kind == pdfium.FPDF_SEGMENT_BEZIERTO
-        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
-        figure.append((a * x.value + c * y.value + e, b * x.value + d * y.value + f))
-        if pdfium.FPDFPathSegment_GetClose(segment):
+        calls.get_point(segment, to_x, to_y)
+        x, y = results.floats[:2]
+        figure.append((a * x + c * y + e, b * x + d * y + f))
+        if calls.get_close(segment):
             figure.append(figure[0])
     if len(figure) > 1:
         yield None if curved else figure
 
 
-def _colour(path: pdfium.FPDF_PAGEOBJECT, of_fill: bool) -> tuple[int, int, int, int]:
+def _colour(
+    get: Callable[..., int], path: pdfium.FPDF_PAGEOBJECT, results: calls.Results
+) -> tuple[int, int, int, int]:
     """Red, green, blue and how opaque it is; black if it is not known."""
-    parts: list[Any] = [ctypes.c_uint() for _ in range(4)]
-    get = pdfium.FPDFPageObj_GetFillColor if of_fill else pdfium.FPDFPageObj_GetStrokeColor
-    if not get(path, *parts):
+    if not get(path, *results.to_ints):
         return 0, 0, 0, 255
-    red, green, blue, opaque = (int(part.value) for part in parts)
+    red, green, blue, opaque = results.ints
     return red, green, blue, opaque
 
 

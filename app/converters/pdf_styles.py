@@ -5,11 +5,10 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from dataclasses import replace
-from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from app.converters import pdfium_calls as calls
 from app.document import Style, colour_of
 
 
@@ -20,39 +19,51 @@ class StylesOf:
         """``scale`` is pixels a point."""
         self._text = text
         self._scale = scale
-        self._known: dict[tuple[float, int, int, str], Style] = {}
+        self._known: dict[tuple[float, int, int, bytes, int | None], Style] = {}
+        self._of_object: dict[int, Style | None] = {}
+        self._results = calls.Results()
         self._name = ctypes.create_string_buffer(_LONGEST_NAME)
+        self._to_name = self._name, ctypes.c_ulong(_LONGEST_NAME), self._results.to_ints[0]
 
     def __call__(self, place: int) -> Style | None:
         """How the character looks; None if the layer does not say."""
-        text = self._text
-        matrix, flags = pdfium.FS_MATRIX(), ctypes.c_int()
-        if not pdfium.FPDFText_GetMatrix(text, place, matrix):
+        written_by = calls.get_text_object(self._text, place)  # All that it writes looks the same.
+        if written_by is None:
+            return self._style(place)
+        if written_by not in self._of_object:
+            self._of_object[written_by] = self._style(place)
+        return self._of_object[written_by]
+
+    def _style(self, place: int) -> Style | None:
+        text, results = self._text, self._results
+        if not calls.get_matrix(text, place, results.to_matrix):
             return None
-        size = pdfium.FPDFText_GetFontSize(text, place) * math.hypot(matrix.c, matrix.d)
+        size = calls.get_font_size(text, place) * math.hypot(results.matrix.c, results.matrix.d)
         size *= self._scale
         if not 0 < size < _LARGEST:
             return None
-        length = pdfium.FPDFText_GetFontInfo(text, place, self._name, _LONGEST_NAME, flags)
-        name = self._name.raw[: min(length, _LONGEST_NAME)].rstrip(b"\0").decode("utf-8", "replace")
-        weight = pdfium.FPDFText_GetFontWeight(text, place)
-        key = (round(size, 1), flags.value, weight, name)
+        length = calls.get_font_info(text, place, *self._to_name)
+        flags, name = results.ints[0], self._name.raw[: min(length, _LONGEST_NAME)]
+        weight = calls.get_font_weight(text, place)
+        key = (round(size, 1), flags, weight, name, self._colour(place))
         style = self._known.get(key)
         if style is None:
-            leaning = _ITALIC.search(name) is not None or flags.value & _ITALIC_FLAG != 0
-            heavy = _BOLD.search(name) is not None or weight >= _BOLD_WEIGHT
-            heavy = heavy or flags.value & _FORCE_BOLD_FLAG != 0
-            family = _family(name, flags.value)
-            style = self._known[key] = Style(round(size, 1), heavy, leaning, None, family)
-        colour = self._colour(place)
-        return style if colour is None else replace(style, colour=colour)
+            style = self._known[key] = _style_of(*key)
+        return style
 
     def _colour(self, place: int) -> int | None:
-        parts: list[Any] = [ctypes.c_uint() for _ in range(4)]
-        if not pdfium.FPDFText_GetFillColor(self._text, place, *parts):
+        if not calls.get_text_colour(self._text, place, *self._results.to_ints):
             return None
-        red, green, blue, _ = (part.value for part in parts)
+        red, green, blue, _ = self._results.ints
         return colour_of(red, green, blue)
+
+
+def _style_of(size: float, flags: int, weight: int, name: bytes, colour: int | None) -> Style:
+    text = name.rstrip(b"\0").decode("utf-8", "replace")
+    leaning = _ITALIC.search(text) is not None or flags & _ITALIC_FLAG != 0
+    heavy = _BOLD.search(text) is not None or weight >= _BOLD_WEIGHT
+    heavy = heavy or flags & _FORCE_BOLD_FLAG != 0
+    return Style(size, heavy, leaning, colour, _family(text, flags))
 
 
 _LONGEST_NAME = 256

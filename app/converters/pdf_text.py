@@ -1,9 +1,9 @@
 """A PDF page's text layer: from characters with boxes to lines of words."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import NamedTuple
 from unicodedata import bidirectional
 
@@ -65,9 +65,10 @@ def lines_of(characters: Characters, width: float, height: float) -> tuple[Line,
 
     Only what lies outside of the page, where nobody can see it, is left out.
     """
-    rows = _rows(_words(_decoded(characters), width, height))
-    styles = characters.styles
-    return tuple(line for row in rows for line in _split_at_gaps(row, styles))
+    found = _words(_decoded(characters), width, height)
+    if found is None:
+        return ()
+    return tuple(_line(found, part, characters.styles) for row in _rows(found) for part in row)
 
 
 _HIDDEN = {0x200B, 0x2060, 0xFEFF}  # Have no width, and no other use than to divide or join.
@@ -144,24 +145,22 @@ class _Way(IntEnum):
 
 
 class _Found(NamedTuple):
-    """A word, whether it goes on in the line of the one before, and which way it runs."""
+    """The words of a page in the order of the layer, and what is known of each."""
 
-    word: Word
-    continues: bool
-    way: int
-    falls: bool  # Its last character stands below its first.
-    size: float  # The height of its characters, or their width if that is more.
-    place: int  # Of its first character, in the layer.
-
-    @property
-    def box(self) -> Box:
-        return self.word.box
+    words: list[Word]
+    boxes: NDArray[np.float64]  # Shape (4, n).
+    continues: NDArray[np.bool_]  # Whether it goes on in the line of the one before.
+    ways: NDArray[np.int_]  # Which way it runs.
+    vertical: list[bool]  # Whether it is in a script that runs downwards, and does so.
+    sizes: NDArray[np.float64]  # The height of its characters, or their width if that is more.
+    places: list[int]  # Of its first character, in the layer.
 
 
-def _words(characters: Characters, width: float, height: float) -> Iterator[_Found]:
+def _words(characters: Characters, width: float, height: float) -> _Found | None:
+    """The words on a page of that size; None if there are none."""
     where = characters.visible
     if not len(where):
-        return
+        return None
     codes, boxes = characters.codes[where], characters.boxes[where]
     left, top, right, bottom = boxes.T
     sizes = np.maximum(right - left, bottom - top)
@@ -213,24 +212,23 @@ def _words(characters: Characters, width: float, height: float) -> Iterator[_Fou
         ]
     )
     kept = (box[2] > 0) & (box[0] < width) & (box[3] > 0) & (box[1] < height)
-    columns = (
-        firsts[kept],
-        ends[kept],
-        (where if characters.places is None else characters.places[where])[firsts[kept]],
-        np.concatenate(([True], ~touching))[firsts[kept]],
-        ~np.concatenate(([True], breaks))[firsts[kept]]
-        & _continue(box[:, kept], ways[kept], high[kept]),
-        ways[kept],
-        down[kept] > 0,
-        high[kept],
-        *box[:, kept],
-    )
+    if not kept.any():
+        return None
+    firsts, ends, ways, high = firsts[kept], ends[kept], ways[kept], high[kept]
+    box = box[:, kept]
     text = text.replace(chr(HYPHEN), "-")
-    for first, end, place, spaced, continues, way, falls, tall, *sides in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        word = Word(text[first:end], Box(*sides), spaced=spaced)
-        yield _Found(word, continues, way, falls, tall, place)
+    texts = [text[first:end] for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)]
+    spaced = np.concatenate(([True], ~touching))[firsts]
+    places = where if characters.places is None else characters.places[where]
+    return _Found(
+        list(map(Word, texts, map(Box, *box.tolist()), repeat(1.0), spaced.tolist())),
+        box,
+        ~np.concatenate(([True], breaks))[firsts] & _continue(box, ways, high),
+        ways,
+        ((ways == _Way.DOWN) & (down[kept] > 0) & unspaced[firsts]).tolist(),
+        high,
+        places[firsts].tolist(),
+    )
 
 
 def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -305,85 +303,90 @@ def _pairs(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     return values[1:], values[:-1]
 
 
-def _rows(words: Iterable[_Found]) -> Iterator[list[_Found]]:
-    """Words on one base line together."""
-    row: list[_Found] = []
-    for found in words:
-        if row and not found.continues:
-            yield row
-            row = []
-        row.append(found)
-    if row:
-        yield row
+def _rows(found: _Found) -> Iterator[Sequence[Sequence[int]]]:
+    """Words on one base line together, those of each line by their numbers.
+
+    A row has several lines where it has gaps: columns and cells stand further apart than words.
+    """
+    starts = np.flatnonzero(~found.continues)
+    stops = [*starts[1:].tolist(), len(found.words)]
+    left, _, right, _ = found.boxes
+    rows = np.cumsum(~found.continues)
+    order = np.lexsort((left, rows))
+    # Few rows have gaps: where none is behind any word, there is none behind several.
+    gaps = left[order[1:]] - right[order[:-1]] > _COLUMN_GAP * found.sizes[order[1:]]
+    gaps &= rows[1:] == rows[:-1]
+    split = np.zeros(len(starts), np.bool_)
+    split[rows[1:][gaps] - 1] = True
+    split &= np.maximum.reduceat(found.ways, starts) <= _Way.ACROSS
+    for start, stop, is_split in zip(starts.tolist(), stops, split.tolist(), strict=True):
+        row = range(start, stop)
+        yield _split_at_gaps(found, order[start:stop].tolist()) if is_split else [row]
 
 
-def _split_at_gaps(row: list[_Found], styles: Styles | None) -> Iterator[Line]:
-    """Lines of a row: columns and cells stand further apart than words do.
+def _split_at_gaps(found: _Found, row: Sequence[int]) -> list[list[int]]:
+    """The lines of a ``row`` of words, which comes from left to right.
 
-    Looked for from left to right, because in the order of the layer a change of direction
+    Looked for that way, because in the order of the layer a change of direction
     leaves a gap as well; each line keeps that order.
     """
-    if len(row) == 1 or any(found.way > _Way.ACROSS for found in row):
-        yield _line(row, styles)
-        return
-    number, reach, groups = 0, row[0].box.right, [0] * len(row)
-    for index in sorted(range(len(row)), key=lambda index: row[index].word.box.left):
-        box = row[index].word.box
-        if box.left - reach > _COLUMN_GAP * row[index].size:
-            number += 1
+    lines: list[list[int]] = [[]]
+    reach = found.words[min(row)].box.right
+    for number in row:
+        box = found.words[number].box
+        if lines[-1] and box.left - reach > _COLUMN_GAP * found.sizes[number]:
+            lines.append([])
+        lines[-1].append(number)
         reach = max(reach, box.right)
-        groups[index] = number
-    if number == 0:
-        yield _line(row, styles)
-        return
-    for wanted in dict.fromkeys(groups):
-        part = [found for found, group in zip(row, groups, strict=True) if group == wanted]
-        yield _line(part, styles)
+    return sorted(sorted(line) for line in lines)
 
 
 _COLUMN_GAP = 1.25  # In heights of the characters; justified text has gaps of up to one.
 
 
-def _line(row: list[_Found], styles: Styles | None) -> Line:
-    row = _from_left(row)
-    words = tuple(found.word for found in row)
-    vertical = any(
-        found.way == _Way.DOWN and found.falls and is_unspaced(found.word.text[0]) for found in row
-    )
+def _line(found: _Found, numbers: Sequence[int], styles: Styles | None) -> Line:
+    numbers = _from_left(found, numbers)
+    words = tuple(found.words[number] for number in numbers)
+    vertical = any(found.vertical[number] for number in numbers)
     box = Box.around(word.box for word in words)
-    style = None if styles is None else _style(row, styles)
+    style = None if styles is None else _style(words, [found.places[n] for n in numbers], styles)
     return Line(words, box, vertical, style=style, given=True)
 
 
-def _from_left(row: list[_Found]) -> list[_Found]:
-    """The row in its order, or that of its places: some programs draw a line font by font.
+def _from_left(found: _Found, numbers: Sequence[int]) -> Sequence[int]:
+    """The words in their order, or that of their places: some programs draw a line font by font.
 
     Not where text runs to the left, or words overlap, as those of two lines might.
     """
-    back = sum(a.box.left > b.box.left for a, b in pairwise(row))
-    if back == 0 or 2 * back >= len(row):
-        return row
-    placed = sorted(row, key=lambda found: found.box.left)
-    if any(b.box.left < a.box.right - _OVERLAP * a.size for a, b in pairwise(placed)) or any(
-        found.way > _Way.ACROSS or any(bidirectional(c) in ("R", "AL") for c in found.word.text)
-        for found in row
+    words = found.words
+    lefts = [words[number].box.left for number in numbers]
+    back = sum([a > b for a, b in pairwise(lefts)])
+    if back == 0 or 2 * back >= len(numbers):
+        return numbers
+    placed = sorted(numbers, key=lambda number: words[number].box.left)
+    if any(
+        words[b].box.left < words[a].box.right - _OVERLAP * found.sizes[a]
+        for a, b in pairwise(placed)
+    ) or any(
+        found.ways[n] > _Way.ACROSS or any(bidirectional(c) in ("R", "AL") for c in words[n].text)
+        for n in numbers
     ):
-        return row
+        return numbers
     return placed
 
 
 _OVERLAP = 0.2  # Heights; characters that lean do so a little.
 
 
-def _style(row: list[_Found], styles: Styles) -> Style | None:
+def _style(words: Sequence[Word], places: Sequence[int], styles: Styles) -> Style | None:
     """That of the longest word; bold, italic or coloured only if both ends of the line are."""
-    longest = max(row, key=lambda found: len(found.word.text))
-    found = styles(longest.place)
+    _, place = max(zip(words, places, strict=True), key=lambda pair: len(pair[0].text))
+    found = styles(place)
     if found is None:
         return None
     if not (found.bold or found.italic or found.colour is not None):
         return found
-    ends = [styles(each.place) for each in {row[0].place: row[0], row[-1].place: row[-1]}.values()]
+    ends = [styles(place) for place in dict.fromkeys((places[0], places[-1]))]
     return replace(
         found,
         bold=found.bold and all(end is not None and end.bold for end in ends),

@@ -18,6 +18,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
+from app.converters import pdfium_calls as calls
 from app.converters.pdf_rules import Matrix, rules_of, times
 from app.converters.pdf_sheet import Sheet, choose_dpi
 from app.converters.pdf_styles import StylesOf
@@ -55,7 +56,9 @@ class PdfiumDocument:
     def __init__(self, path: Path, password: bytes, max_pixels: int) -> None:
         """Raises Refused, PasswordRefused, ProtectionRefused."""
         self._max_pixels = max_pixels
+        self._boxes = calls.LooseBoxes()
         self._open: tuple[int, pdfium.FPDF_PAGE] | None = None  # The page that was used last.
+        self._art: _Art | None = None  # What is on it, if that was asked for.
         self._document = pdfium.FPDF_LoadDocument(bytes(path) + b"\0", password + b"\0")
         if not self._document:
             raise _REFUSALS.get(pdfium.FPDF_GetLastError(), Refused)
@@ -96,14 +99,16 @@ class PdfiumDocument:
 
     def facts(self, index: int) -> PageFacts:
         """Size and text layer of the page with ``index`` from 0. Raises Refused."""
-        return _facts(self._page(index), self._max_pixels)
+        page = self._page(index)
+        sheet = _sheet(page)
+        return _facts(page, sheet, self._survey(page, sheet), self._boxes, self._max_pixels)
 
     def layer(self, index: int, scale: float) -> tuple[Line, ...]:
         """The page's text layer, whatever it is worth, ``scale`` pixels a point. Raises Refused."""
         page = self._page(index)
         sheet = _sheet(page)
         with _text_page(page) as text:
-            points = _characters(text, max(0, pdfium.FPDFText_CountChars(text)), sheet)
+            points = _characters(text, self._boxes, sheet)
             return _lines(text, points, sheet, scale)
 
     def rules(self, index: int, scale: float) -> Rules | None:
@@ -113,10 +118,10 @@ class PdfiumDocument:
         """
         page = self._page(index)
         sheet = _sheet(page)
-        art = _survey(page, sheet)
+        art = self._survey(page, sheet)
         if art.covered > _MUCH_PICTURE:
             return None  # They may be in its images.
-        rules = rules_of(_paths(page), sheet, scale)
+        rules = rules_of(art.paths, sheet, scale)
         if rules is not None and (art.covered or art.shaded):
             rules = replace(rules, alone=False)
         return rules
@@ -141,10 +146,15 @@ class PdfiumDocument:
         self._open = index, page
         return page
 
+    def _survey(self, page: pdfium.FPDF_PAGE, sheet: Sheet) -> "_Art":
+        if self._art is None:
+            self._art = _survey(page, sheet)
+        return self._art
+
     def _close_page(self) -> None:
         if self._open is not None:
             pdfium.FPDF_ClosePage(self._open[1])
-            self._open = None
+            self._open = self._art = None
 
 
 _REFUSALS = {
@@ -157,14 +167,13 @@ _FULL_PAGE = 0.8  # Share of a page that the image of a scan covers.
 _MUCH_PICTURE = 0.3  # Share of a page whose images may be pictures of tables.
 
 
-def _facts(page: pdfium.FPDF_PAGE, max_pixels: int) -> PageFacts:
-    sheet = _sheet(page)
-    art = _survey(page, sheet)
+def _facts(
+    page: pdfium.FPDF_PAGE, sheet: Sheet, art: "_Art", boxes: calls.LooseBoxes, max_pixels: int
+) -> PageFacts:
     size = sheet.width, sheet.height
     lines: tuple[Line, ...] | None = None
     with _text_page(page) as text:
-        count = max(0, pdfium.FPDFText_CountChars(text))
-        points = _characters(text, count, sheet)
+        points = _characters(text, boxes, sheet)
         shown = points.shown(*size).tolist()
         sample = shown[:: max(1, len(shown) // 250)]
         trusted = is_legible(points, *size) and not (
@@ -240,6 +249,7 @@ class _Art:
     resolution: float | None  # Of the image that covers the page, in its pixels per inch.
     hides_text: bool  # Whether such an image was drawn over all text.
     images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]]  # The larger ones.
+    paths: list[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]]
     shaded: bool  # Whether colours run into each other.
 
 
@@ -249,11 +259,14 @@ _MAX_OBJECTS = 50_000
 def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
     covered, resolution, hides_text, seen_text = 0.0, None, False, False
     images: list[tuple[pdfium.FPDF_PAGEOBJECT, _Sides]] = []
+    paths: list[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]] = []
     shaded = False
     area = sheet.width * sheet.height
     for kind, item, matrix in _objects(page):
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
             hides_text, seen_text = False, True
+        elif kind == pdfium.FPDF_PAGEOBJ_PATH:
+            paths.append((item, matrix))
         elif kind == pdfium.FPDF_PAGEOBJ_SHADING:
             shaded = True
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
@@ -270,17 +283,11 @@ def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
             if share >= _FULL_PAGE:
                 resolution = max(resolution or 0, _pixels_per_inch(item, box)) or None
                 hides_text = seen_text and not pdfium.FPDFPageObj_HasTransparency(item)
-    return _Art(min(1.0, covered), resolution, hides_text, images, shaded)
+    return _Art(min(1.0, covered), resolution, hides_text, images, paths, shaded)
 
 
 _LARGE_IMAGE = 0.01  # Share of the page of an image in which there may be text,
 _LEAST_SIDE = 20.0  # and its shorter side in points.
-
-
-def _paths(page: pdfium.FPDF_PAGE) -> Iterator[tuple[pdfium.FPDF_PAGEOBJECT, Matrix]]:
-    for kind, item, matrix in _objects(page):
-        if kind == pdfium.FPDF_PAGEOBJ_PATH:
-            yield item, matrix
 
 
 def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJECT, Matrix]]:
@@ -294,13 +301,13 @@ def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJE
         for index in range(min(count, budget)):
             budget -= 1
             item = get(parent, index)
-            kind = pdfium.FPDFPageObj_GetType(item)
+            kind = calls.get_type(item)
             if kind == pdfium.FPDF_PAGEOBJ_FORM and depth < 8:
                 inner = pdfium.FS_MATRIX()
                 pdfium.FPDFPageObj_GetMatrix(item, inner)
                 yield from walk(
                     pdfium.FPDFFormObj_CountObjects(item),
-                    pdfium.FPDFFormObj_GetObject,
+                    calls.get_form_object,
                     item,
                     times((inner.a, inner.b, inner.c, inner.d, inner.e, inner.f), matrix),
                     depth + 1,
@@ -309,7 +316,7 @@ def _objects(page: pdfium.FPDF_PAGE) -> Iterator[tuple[int, pdfium.FPDF_PAGEOBJE
                 yield kind, item, matrix
 
     count = pdfium.FPDFPage_CountObjects(page)
-    yield from walk(count, pdfium.FPDFPage_GetObject, page, (1, 0, 0, 1, 0, 0), 0)
+    yield from walk(count, calls.get_object, page, (1, 0, 0, 1, 0, 0), 0)
 
 
 def _bounds(item: pdfium.FPDF_PAGEOBJECT, matrix: Matrix) -> _Sides:
@@ -342,13 +349,13 @@ def _text_page(page: pdfium.FPDF_PAGE) -> Iterator[pdfium.FPDF_TEXTPAGE]:
         pdfium.FPDFText_ClosePage(text)
 
 
-def _characters(text: pdfium.FPDF_TEXTPAGE, count: int, sheet: Sheet) -> Characters:
+def _characters(
+    text: pdfium.FPDF_TEXTPAGE, loose_boxes: calls.LooseBoxes, sheet: Sheet
+) -> Characters:
     """The text layer in points. ``map`` keeps the calls for each character out of Python."""
-    places, same = range(count), repeat(text)
-    codes = np.fromiter(map(pdfium.FPDFText_GetUnicode, same, places), dtype=np.uint32, count=count)
-    loose = (pdfium.FS_RECTF * count)()
-    deque(map(pdfium.FPDFText_GetLooseCharBox, same, places, loose), maxlen=0)
-    boxes = np.frombuffer(loose, dtype=np.float32).reshape(count, 4).astype(np.float64)
+    count = max(0, pdfium.FPDFText_CountChars(text))
+    codes = np.fromiter(map(calls.get_unicode, repeat(text), range(count)), np.uint32, count)
+    boxes = loose_boxes.of(text, count)
     left, right = boxes[:, 0], boxes[:, 2]
     overlaps = np.minimum(right[1:], right[:-1]) - np.maximum(left[1:], left[:-1])
     overlaps -= 0.25 * (boxes[1:, 1] - boxes[1:, 3])
@@ -357,8 +364,9 @@ def _characters(text: pdfium.FPDF_TEXTPAGE, count: int, sheet: Sheet) -> Charact
     _lower(text, codes, boxes)
 
     generated = np.zeros(count, dtype=bool)
-    for place in np.flatnonzero(codes <= 0x20).tolist():
-        generated[place] = pdfium.FPDFText_IsGenerated(text, place) == 1
+    blank = np.flatnonzero(codes <= 0x20)
+    said = map(calls.is_generated, repeat(text), blank.tolist())
+    generated[blank] = np.fromiter(said, np.intc, len(blank)) == 1
     # Of a font without a mapping PDFium gives the font's own numbers.
     codes[(codes < 0x20) & ~generated & (codes != HYPHEN)] = REPLACEMENT
     return Characters(codes, sheet.turned(np.nan_to_num(boxes)), generated)
@@ -366,10 +374,10 @@ def _characters(text: pdfium.FPDF_TEXTPAGE, count: int, sheet: Sheet) -> Charact
 
 def _narrow(text: pdfium.FPDF_TEXTPAGE, boxes: NDArray[np.float64]) -> None:
     """Make the boxes as wide as what is drawn; the font's own width ignores any stretching."""
-    count, unused = len(boxes), repeat(_Double())
-    left, right = (_Double * count)(), (_Double * count)()
-    calls = map(pdfium.FPDFText_GetCharBox, repeat(text), range(count), left, right, unused, unused)
-    deque(calls, maxlen=0)
+    count = len(boxes)
+    left, right = (ctypes.c_double * 1 * count)(), (ctypes.c_double * 1 * count)()
+    unused = repeat(ctypes.byref(ctypes.c_double()))
+    deque(map(calls.get_box, repeat(text), range(count), left, right, unused, unused), maxlen=0)
     lefts, rights = np.frombuffer(memoryview(left)), np.frombuffer(memoryview(right))
     drawn = rights > lefts
     boxes[drawn, 0], boxes[drawn, 2] = lefts[drawn], rights[drawn]
@@ -391,26 +399,22 @@ def _lower(
     beside = np.maximum(around[:-2], around[2:])
     lowest = np.minimum(np.where(around[:-2] > 0, around[:-2], beside), beside)
     tall = (heights > _TALL * np.median(known)) & (heights > _TALL * lowest)
-    sides = [_Double() for _ in range(4)]
-    left, right, bottom, top = sides
+    results = calls.Results()
     for place in np.flatnonzero(tall).tolist():
-        drawn = pdfium.FPDFText_GetCharBox(text, place, *sides)
-        if drawn and top.value > bottom.value and right.value > left.value:
-            room = _ROOM * (top.value - bottom.value)
-            boxes[place, 1], boxes[place, 3] = top.value + room, bottom.value - room
+        drawn = calls.get_box(text, place, *results.to_doubles)
+        left, right, bottom, top = results.doubles
+        if drawn and top > bottom and right > left:
+            room = _ROOM * (top - bottom)
+            boxes[place, 1], boxes[place, 3] = top + room, bottom - room
 
 
 _ROOM = 0.2  # Above and below what is drawn, in parts of its height, as other boxes have it.
 _TALL = 1.25  # Times the usual height.
 
 
-class _Double(ctypes.c_double):
-    """A subclass, because ctypes hands out a plain double as a number and not by its place."""
-
-
 def _is_guessed(text: pdfium.FPDF_TEXTPAGE, sample: list[int]) -> bool:
     """Whether PDFium had to guess what 8 % of the characters mean."""
-    guessed = sum(pdfium.FPDFText_HasUnicodeMapError(text, place) == 1 for place in sample)
+    guessed = sum(calls.is_guessed(text, place) == 1 for place in sample)
     return bool(guessed >= 0.08 * len(sample))
 
 

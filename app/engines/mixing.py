@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -97,7 +97,7 @@ def mix(line: Line | None, others: Sequence[Line | None], taste: Taste) -> Line 
         if not taste.prefers(run, ours):
             continue
         if ours:
-            run = [replace(run[0], spaced=ours[0].spaced), *run[1:]]
+            run = [run[0]._replace(spaced=ours[0].spaced), *run[1:]]
         at = words.index(ours[0]) if ours else _place(run[0], words, leftward)
         words = [word for word in words if word not in ours]
         words[at:at] = run

@@ -28,7 +28,7 @@ def in_context(lines: Sequence[Line]) -> list[Line]:
             text = text.replace("”", '"')
         if _KANA.search(text):
             text = _katakana(text)
-        return word if text == word.text else replace(word, text=text)
+        return word if text == word.text else word._replace(text=text)
 
     return [replace(line, words=_paired([mended(word) for word in line.words])) for line in lines]
 
@@ -41,7 +41,7 @@ def _paired(words: Sequence[Word]) -> tuple[Word, ...]:
         return tuple(words)
     ends = list(accumulate(len(word.text) for word in words))
     return tuple(
-        replace(word, text=paired[end - len(word.text) : end])
+        word._replace(text=paired[end - len(word.text) : end])
         for word, end in zip(words, ends, strict=True)
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import cv2
@@ -67,7 +66,7 @@ class Strip:
         boxes = [word.box for word in words]
         _part(boxes, self._gaps + self._margin)
         return [
-            replace(word, box=self._on_page(box)) for word, box in zip(words, boxes, strict=True)
+            word._replace(box=self._on_page(box)) for word, box in zip(words, boxes, strict=True)
         ]
 
     @property
@@ -130,5 +129,5 @@ def _part(boxes: list[Box], gaps: NDArray[np.int64]) -> None:
         between = gaps[(gaps[:, 0] > first) & (gaps[:, 1] < last)]
         if len(between):
             start, stop = between[np.argmax(between[:, 1] - between[:, 0])].tolist()
-            boxes[left] = replace(boxes[left], right=start)
-            boxes[right] = replace(boxes[right], left=stop)
+            boxes[left] = boxes[left]._replace(right=start)
+            boxes[right] = boxes[right]._replace(left=stop)

@@ -376,7 +376,7 @@ def _spaced(words: Iterable[Word], vertical: bool, least_space: float) -> list[W
         if before and not spaced and _is_thai(before.text[-1]) and _is_thai(word.text[0]):
             result[-1] = _joined(result[-1], word)
         else:
-            result.append(replace(word, spaced=spaced))
+            result.append(word._replace(spaced=spaced))
         before = word
     return result
 

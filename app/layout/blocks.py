@@ -104,9 +104,9 @@ def _ordered(lines: Sequence[Line], placed: Sequence[Table | Picture], width: fl
     size = _size(lines) if lines else 1.0
     places: dict[Box, Table | Picture] = {}
     for each in placed:
-        place = replace(each.box, bottom=min(each.box.bottom, each.box.top + size))
+        place = each.box._replace(bottom=min(each.box.bottom, each.box.top + size))
         while place in places:
-            place = replace(place, bottom=place.bottom + 1)
+            place = place._replace(bottom=place.bottom + 1)
         places[place] = each
     stand_ins = [Line((Word(_STAND_IN, box),), box) for box in places]
     frame = Frame.of([*lines, *stand_ins], width)
@@ -145,7 +145,7 @@ def _level_with_each_other(items: Sequence[Item], size: float) -> list[Item]:
             and (box.left >= each.box.right or box.right <= each.box.left)
         )
         top = next(beside, box.top)
-        found.append(Item(item.line, replace(box, top=top, bottom=top + size)))
+        found.append(Item(item.line, box._replace(top=top, bottom=top + size)))
     return found
 
 

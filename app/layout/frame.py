@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class Frame:
         x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
         if self.leans is not None:
             aside = self.leans.by(y, x)
-            box = replace(box, left=box.left - aside, right=box.right - aside)
+            box = box._replace(left=box.left - aside, right=box.right - aside)
         if self.falls is not None:
             fall, slope = self.falls.by(x, y), self.falls.slope(x, y)
             lean = min(abs(slope) * box.width, 0.7 * box.height) / 2

@@ -206,10 +206,9 @@ def _pieces(word: Word, edges: NDArray[np.float64], vertical: bool) -> Iterator[
     places = [0, *(round((cut - box.left) / step) for cut in cuts), len(word.text)]
     for first, last in pairwise(places):
         if last > first:
-            yield replace(
-                word,
+            yield word._replace(
                 text=word.text[first:last],
-                box=replace(box, left=box.left + first * step, right=box.left + last * step),
+                box=box._replace(left=box.left + first * step, right=box.left + last * step),
                 spaced=word.spaced if first == 0 else False,
             )
 

@@ -101,7 +101,7 @@ def tightened(line: Line, image: Image) -> Line:
     words = []
     for word in line.words:
         begin = top + line.slope * ((word.box.left + word.box.right) / 2 - middle)
-        words.append(replace(word, box=replace(word.box, top=begin, bottom=begin + high)))
+        words.append(word._replace(box=word.box._replace(top=begin, bottom=begin + high)))
     return replace(line, words=tuple(words), box=Box.around(word.box for word in words))
 
 

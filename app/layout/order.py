@@ -252,7 +252,7 @@ def _joined(row: Sequence[Item]) -> list[Item]:
 
 def _concatenate(first: Line, second: Line) -> Line:
     touching = is_unspaced(first.words[-1].text[-1]) or is_unspaced(second.words[0].text[0])
-    head: Word = replace(second.words[0], spaced=not touching)
+    head: Word = second.words[0]._replace(spaced=not touching)
     return Line(
         (*first.words, head, *second.words[1:]),
         Box.around((first.box, second.box)),

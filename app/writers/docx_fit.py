@@ -97,7 +97,7 @@ def _narrower(block: Block, size: float) -> Block:
     """The block with text ``size`` times as large, and lines as much closer."""
 
     def narrowed(line: Line) -> Line:
-        box = replace(line.box, left=line.box.left * size, right=line.box.right * size)
+        box = line.box._replace(left=line.box.left * size, right=line.box.right * size)
         style = None if line.style is None else replace(line.style, size=line.style.size * size)
         return replace(line, box=box, style=style)
 
@@ -230,7 +230,7 @@ def _scaled_block(block: Block, size: float, closer: float) -> Block:
     if isinstance(block, Picture):
         box = _lower(block.box, closer)
         less = box.width * (1 - closer) / 2
-        return replace(block, box=replace(box, left=box.left + less, right=box.right - less))
+        return replace(block, box=box._replace(left=box.left + less, right=box.right - less))
     cells = tuple(
         replace(
             cell,
@@ -255,4 +255,4 @@ def _scaled_paragraph(paragraph: Paragraph, size: float, closer: float) -> Parag
 
 
 def _lower(box: Box, closer: float) -> Box:
-    return replace(box, top=box.top * closer, bottom=box.bottom * closer)
+    return box._replace(top=box.top * closer, bottom=box.bottom * closer)

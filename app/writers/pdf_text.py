@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from itertools import groupby
@@ -213,7 +212,7 @@ def _as_drawn(text: str) -> str:
 def _boxes(words: list[Word], vertical: bool) -> list[Box]:
     """Where to set each word so that readers see one line with the right gaps."""
     if vertical:
-        return [_turn(box) for box in _boxes([replace(w, box=_turn(w.box)) for w in words], False)]
+        return [_turn(box) for box in _boxes([w._replace(box=_turn(w.box)) for w in words], False)]
     # A dash or full stop in a tight box of its own would become a line of its own: it takes the
     # height of the nearest word that has one.
     heights = [max(word.box.height, _SMALLEST) for word in words]
@@ -237,13 +236,13 @@ def _boxes(words: list[Word], vertical: bool) -> list[Box]:
         elif words[n].spaced:
             boxes[n - 1] = _narrowed(before, box.left - gap)
         else:
-            boxes[n - 1] = replace(before, right=max(box.left, before.left + _SMALLEST))
+            boxes[n - 1] = before._replace(right=max(box.left, before.left + _SMALLEST))
     return boxes
 
 
 def _narrowed(box: Box, right: float) -> Box:
     """``box`` as far as ``right``, but at least half of it."""
-    return replace(box, right=max(min(box.right, right), box.left + box.width / 2))
+    return box._replace(right=max(min(box.right, right), box.left + box.width / 2))
 
 
 def _turn(box: Box) -> Box:
