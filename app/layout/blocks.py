@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +161,7 @@ _STAND_IN = "\ufffc"
 
 
 def _size(lines: Sequence[Line]) -> float:
-    return float(np.median([line.box.height for line in lines]))
+    return median(line.box.height for line in lines)
 
 
 def _level(rules: Rules, frame: Frame) -> list[Rule]:

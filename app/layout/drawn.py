@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def may_hold_tables(lines: Sequence[Line]) -> bool:
     if len(lines) < 2 * _FEWEST_ROWS:
         return False
     boxes = sorted((line.box for line in lines), key=middle)
-    left, top, right, bottom = np.array([(b.left, b.top, b.right, b.bottom) for b in boxes]).T
+    left, top, right, bottom = np.array(boxes).T
     beside = 0
     # Those next to each other in height are enough: a page may have thousands.
     for near in range(1, min(_NEXT, len(boxes))):
@@ -83,6 +84,7 @@ _FEWEST_ROWS = 2  # With more than one piece of text; on pages with fewer there 
 
 
 def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[Grid]:
+    middles = np.array([middle(word.box) for word in words])
     for level, upright in _crossing(rules, near):
         # The strokes of letters in a dark field look like rules, but end between two of them.
         upright = [rule for rule in upright if _is_wall(rule, level, near)]
@@ -97,7 +99,7 @@ def _grids(rules: Rules, words: Sequence[Word], near: float) -> Iterator[Grid]:
         walls = _walls(upright, xs, ys, near)
         floors = _walls(level, ys, xs, near).T
         rows_of_words = [
-            [word for word in words if top < middle(word.box) < bottom]
+            [words[n] for n in np.flatnonzero((top < middles) & (middles < bottom)).tolist()]
             for top, bottom in pairwise(ys)
         ]
         for row, (top, bottom) in enumerate(pairwise(ys)):
@@ -213,8 +215,8 @@ def _with_ends(places: list[float], across: Sequence[Rule], near: float) -> list
     long = [rule for rule in across if rule.stop - rule.start >= _LONG * longest]
     if len(long) < _FEWEST_LONG:
         long = list(across)
-    first = float(np.median([rule.start for rule in long]))
-    last = float(np.median([rule.stop for rule in long]))
+    first = median(rule.start for rule in long)
+    last = median(rule.stop for rule in long)
     if first < places[0] - 3 * near:
         places = [first, *places]
     if last > places[-1] + 3 * near:

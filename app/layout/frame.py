@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,12 +39,9 @@ class Frame:
     @classmethod
     def of(cls, lines: Sequence[Line], width: float) -> Frame:
         """The frame in which most of the ``lines`` of a page are written."""
-        characters = sum(len(line.text) for line in lines)
-        vertical = sum(len(line.text) for line in lines if line.vertical) * 2 > characters
         text = "".join(line.text for line in lines)
-        letters = "" if text.isascii() else filter(str.isalpha, text)
-        strong = [unicodedata.bidirectional(letter) for letter in letters]
-        leftwards = sum(kind in ("R", "AL") for kind in strong) * 2 > len(strong)
+        vertical = sum(len(line.text) for line in lines if line.vertical) * 2 > len(text)
+        leftwards = _LEFTWARDS.search(text) is not None and _is_leftwards(text)
         level = [line for line in lines if not line.vertical and line.box.width > 0]
         falls = _falls(level, width)
         leans = None if falls is None else _leans(level, width)
@@ -105,6 +103,17 @@ _LEVEL = 0.002  # The least slope that counts: a sixth of a line on the width of
 _BENT = 0.015  # Slopes on flat pages differ less, those on photos more.
 _FEWEST = 3  # Lines that tell a slope,
 _FEWEST_BENT = 8  # or that the page is bent.
+
+
+# Where the scripts that run from right to left are.
+_LEFTWARDS = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+
+
+def _is_leftwards(text: str) -> bool:
+    strong = [unicodedata.bidirectional(letter) for letter in filter(str.isalpha, text)]
+    return sum(kind in ("R", "AL") for kind in strong) * 2 > len(strong)
 
 
 def _falls(lines: Sequence[Line], width: float) -> Drift | None:

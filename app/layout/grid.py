@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -133,9 +134,21 @@ def is_inside(box: Box, table: Box) -> bool:
 def filled(grid: Grid, lines: Sequence[Line], width: float) -> Table | None:
     """The table of ``lines`` in ``grid``; None where all would stand in one cell."""
     boxes = [grid.cell(group) for group in grid.groups]
-    edges = np.array([(box.left, box.top, box.right, box.bottom) for box in boxes]).T
+    edges = np.array(boxes).T
+    owners = {
+        (row + down, column + right): n
+        for n, (row, column, high, wide) in enumerate(grid.groups)
+        for down in range(high)
+        for right in range(wide)
+    }
     held: list[list[Line]] = [[] for _ in boxes]
     for line in lines:
+        box = Box.around(word.box for word in line.words)
+        corner = bisect_left(grid.ys, box.top) - 1, bisect_left(grid.xs, box.left) - 1
+        owner = owners.get(corner)
+        if owner is not None and _is_around(boxes[owner], box):
+            held[owner].append(line if box == line.box else replace(line, box=box))
+            continue
         for n, part in _parted(line, edges):
             held[n].append(part)
     full = sum(map(bool, held))
@@ -164,19 +177,20 @@ def _is_frame(grid: Grid, boxes: Sequence[Box], held: Sequence[Sequence[Line]]) 
 _MOST_FRAMED = 15  # Lines that one cell may hold, however large it is.
 
 
+def _is_around(cell: Box, box: Box) -> bool:
+    return (
+        cell.left < box.left
+        and cell.top < box.top
+        and cell.right > box.right
+        and cell.bottom > box.bottom
+    )
+
+
 def _parted(line: Line, edges: NDArray[np.float64]) -> Iterator[tuple[int, Line]]:
     """The parts of ``line`` in each of the cells that it runs through.
 
     ``edges`` has their left, upper, right and lower ones, shape (4, n).
     """
-    box = Box.around(word.box for word in line.words)
-    left, top, right, bottom = edges
-    (around,) = np.nonzero(
-        (left < box.left) & (top < box.top) & (right > box.right) & (bottom > box.bottom)
-    )
-    if len(around):
-        yield int(around[0]), replace(line, box=box)
-        return
     parts: dict[int, list[Word]] = {}
     for word in line.words:
         for piece in _pieces(word, edges, line.vertical):

@@ -74,8 +74,7 @@ def _heading_level(paragraph: Paragraph, text: str, body: tuple[float, bool] | N
     if body is None or style is None or any(line.vertical for line in paragraph.lines):
         return 0
     size, bold = body
-    long = sum(2 if is_unspaced(c) else 1 for c in text) > _LONGEST_HEADING
-    if long or len(paragraph.lines) > _MOST_LINES or sum(map(str.isalpha, text)) < 2:
+    if len(paragraph.lines) > _MOST_LINES or len(text) > _LONGEST_HEADING:
         return 0
     larger = style.size >= _LARGER * size
     heavier = (
@@ -84,6 +83,9 @@ def _heading_level(paragraph: Paragraph, text: str, body: tuple[float, bool] | N
         and all(line.style is not None and line.style.bold for line in paragraph.lines)
     )
     if not (larger or (heavier and style.size > 0.9 * size and not text.endswith(_ENDS))):
+        return 0
+    long = sum(2 if is_unspaced(c) else 1 for c in text) > _LONGEST_HEADING
+    if long or sum(map(str.isalpha, text)) < 2:
         return 0
     for level, times in enumerate(_LEVELS, 1):
         if style.size >= times * size:
@@ -154,27 +156,28 @@ _DEEPEST = 3
 
 def aligned(paragraph: Paragraph, column: Box) -> Paragraph:
     """The paragraph with its ``column``, of the page, and where its lines stand in it."""
-    paragraph = replace(paragraph, column=column)
+    return replace(paragraph, column=column, align=_align(paragraph, column))
+
+
+def _align(paragraph: Paragraph, column: Box) -> Align:
     boxes = [line.box for line in paragraph.lines]
     if any(line.vertical for line in paragraph.lines):
-        return paragraph
+        return Align.START
     size = max(1.0, boxes[0].height)
     lefts, rights = [box.left for box in boxes], [box.right for box in boxes]
     if len(boxes) == 1:
         left, right = lefts[0] - column.left, column.right - rights[0]
         if abs(left - right) < size and left > 2 * size:
-            return replace(paragraph, align=Align.CENTER)
-        if right < size and left > 0.4 * column.width:
-            return replace(paragraph, align=Align.END)
-        return paragraph
+            return Align.CENTER
+        return Align.END if right < size and left > 0.4 * column.width else Align.START
     middles = [(left + right) / 2 for left, right in zip(lefts, rights, strict=True)]
     ragged = max(lefts[1:]) - min(lefts[1:]) > size or abs(lefts[0] - lefts[1]) > 4 * size
     if ragged and max(middles) - min(middles) < size:
-        return replace(paragraph, align=Align.CENTER)
+        return Align.CENTER
     inner = rights[:-1]
     if len(inner) > 1 and max(inner) - min(inner) < size / 2:
-        return replace(paragraph, align=Align.JUSTIFY)
-    return paragraph
+        return Align.JUSTIFY
+    return Align.START
 
 
 def aligned_cells(table: Table) -> Table:
@@ -186,20 +189,16 @@ def aligned_cells(table: Table) -> Table:
             columns.setdefault(cell.column, []).append(cell)
     aligns = {column: _common(cells) for column, cells in columns.items()}
     return replace(
-        table,
-        cells=tuple(
-            replace(
-                cell,
-                paragraphs=tuple(
-                    replace(each, align=_in_cell(each, cell, aligns.get(cell.column)))
-                    for each in cell.paragraphs
-                ),
-            )
-            if cell.paragraphs
-            else cell
-            for cell in table.cells
-        ),
+        table, cells=tuple(_aligned_cell(cell, aligns.get(cell.column)) for cell in table.cells)
     )
+
+
+def _aligned_cell(cell: Cell, usual: Align | None) -> Cell:
+    aligns = [_in_cell(paragraph, cell, usual) for paragraph in cell.paragraphs]
+    if all(each.align is align for each, align in zip(cell.paragraphs, aligns, strict=True)):
+        return cell
+    pairs = zip(cell.paragraphs, aligns, strict=True)
+    return replace(cell, paragraphs=tuple(replace(each, align=align) for each, align in pairs))
 
 
 def _in_one_size(table: Table) -> Table:
