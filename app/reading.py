@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import cache
 from unicodedata import normalize
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.document import Box, Line
 from app.interfaces import Engine, Image, SourcePage, SourcePicture
@@ -137,28 +138,60 @@ def is_odd(text: str) -> bool:
     It is a reason to look, not to judge: numbers and lists of parts are odd as well.
     """
     text = _LEADERS.sub("", text)
-    letters, han = len(_LETTERS.findall(text)), _HAN.findall(text)
-    if letters >= max(_FEWEST, len(han)):  # Those in Han text are names and commands.
-        usual = len(_USUAL.findall(text)) / letters
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    counts = np.bincount(_signs()[np.minimum(codes, 0xFFFF)], minlength=len(_Sign)).tolist()
+    letters = counts[_Sign.LETTER] + counts[_Sign.USUAL]
+    han = counts[_Sign.HAN] + counts[_Sign.COMMON]
+    if letters >= max(_FEWEST, han):  # Those in Han text are names and commands.
+        usual = counts[_Sign.USUAL] / letters
         if usual < _LEAST_USUAL:
             return True
-    if len(han) >= _FEWEST and sum(each in _common_han() for each in han) < _COMMON * len(han):
+    if han >= _FEWEST and counts[_Sign.COMMON] < _COMMON * han:
         return True
-    shown = len(_SHOWN.findall(text))
-    strange = len(_STRANGE.findall(text))
-    return shown >= _FEWEST and strange > _MOST_STRANGE * shown
+    shown = len(codes) - counts[_Sign.SPACE]
+    return bool(shown >= _FEWEST and counts[_Sign.STRANGE] > _MOST_STRANGE * shown)
 
 
 _LEADERS = re.compile(r"(?:[.·…_-]\s*){3,}")
 _LETTERS = re.compile("[a-zA-Z]")
 _USUAL = re.compile("[aeinorstAEINORST]")
 _HAN = re.compile("[\u4e00-\u9fff]")
-_SHOWN = re.compile(r"\S")
 _STRANGE = re.compile("[!-/:-@\\[-`{-~\u00a1-\u00ff]")  # Marks, and what other encodings become.
 _FEWEST = 40  # Characters that tell something.
 _LEAST_USUAL = 0.46  # Of letters: from 0.48 in Vietnamese to 0.66 in French, 0.2 to 0.44 if moved.
 _COMMON = 0.85  # Of Han characters in running text; even names and old texts have more.
 _MOST_STRANGE = 0.4
+
+
+class _Sign(IntEnum):
+    """What a character is, as far as it tells whether people write so."""
+
+    OTHER = 0
+    SPACE = 1
+    LETTER = 2
+    USUAL = 3  # A letter that is.
+    HAN = 4
+    COMMON = 5  # A Han character that is.
+    STRANGE = 6
+
+
+@cache
+def _signs() -> NDArray[np.uint8]:
+    """What each character of the basic plane is."""
+    signs = np.zeros(0x10000, np.uint8)
+    for sign, pattern in (
+        (_Sign.SPACE, re.compile(r"\s")),
+        (_Sign.LETTER, _LETTERS),
+        (_Sign.USUAL, _USUAL),
+        (_Sign.HAN, _HAN),
+        (_Sign.STRANGE, _STRANGE),
+    ):
+        signs[list(map(ord, pattern.findall(_BASIC_PLANE)))] = sign
+    signs[list(map(ord, filter(_HAN.fullmatch, _common_han())))] = _Sign.COMMON
+    return signs
+
+
+_BASIC_PLANE = "".join(map(chr, range(0x10000)))
 
 
 @cache

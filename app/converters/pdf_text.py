@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise, repeat
+from itertools import pairwise, repeat
 from typing import NamedTuple
 from unicodedata import bidirectional
 
@@ -346,11 +347,11 @@ _COLUMN_GAP = 1.25  # In heights of the characters; justified text has gaps of u
 
 def _line(found: _Found, numbers: Sequence[int], styles: Styles | None) -> Line:
     numbers = _from_left(found, numbers)
-    words = tuple(found.words[number] for number in numbers)
-    vertical = any(found.vertical[number] for number in numbers)
-    box = Box.around(word.box for word in words)
+    words = [found.words[number] for number in numbers]
+    vertical = any([found.vertical[number] for number in numbers])
+    box = Box.around([word.box for word in words])
     style = None if styles is None else _style(words, [found.places[n] for n in numbers], styles)
-    return Line(words, box, vertical, style=style, given=True)
+    return Line(tuple(words), box, vertical, style=style, given=True)
 
 
 def _from_left(found: _Found, numbers: Sequence[int]) -> Sequence[int]:
@@ -380,8 +381,8 @@ _OVERLAP = 0.2  # Heights; characters that lean do so a little.
 
 def _style(words: Sequence[Word], places: Sequence[int], styles: Styles) -> Style | None:
     """That of the longest word; bold, italic or coloured only if both ends of the line are."""
-    _, place = max(zip(words, places, strict=True), key=lambda pair: len(pair[0].text))
-    found = styles(place)
+    lengths = [len(word.text) for word in words]
+    found = styles(places[lengths.index(max(lengths))])
     if found is None:
         return None
     if not (found.bold or found.italic or found.colour is not None):

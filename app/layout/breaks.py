@@ -14,13 +14,12 @@ def continued(page: Page, before: Page | None) -> Page:
     It does so if nothing but heads and feet stands between them, the columns stand below each
     other, and it is not the same form again.
     """
-    if before is None or not before.blocks or not page.blocks:
+    if before is None:
         return page
-    running = _running(before) & _running(page)
-    last, first = _body(before, running)[-1:], _body(page, running)[:1]
-    if not (last and first and isinstance(last[0], Table) and isinstance(first[0], Table)):
+    upper = next((block for block in reversed(before.blocks) if isinstance(block, Table)), None)
+    lower = next((block for block in page.blocks if isinstance(block, Table)), None)
+    if upper is None or lower is None:
         return page
-    upper, lower = last[0], first[0]
     if (
         upper.columns != lower.columns
         or upper.drawn != lower.drawn
@@ -30,6 +29,9 @@ def continued(page: Page, before: Page | None) -> Page:
         or abs(_shape(before) / _shape(page) - 1) > _SAME_SHAPE
         or not _are_below(_columns(upper, before), _columns(lower, page))
     ):
+        return page
+    running = _running(before) & _running(page)
+    if _body(before, running)[-1] is not upper or _body(page, running)[0] is not lower:
         return page
     above, below = _texts(upper), _texts(lower)
     repeats = _common(above, below)

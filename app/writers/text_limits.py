@@ -10,7 +10,7 @@ def storable(text: str) -> str:
     surrogates, noncharacters (https://www.unicode.org/faq/private_use.html#nonchar1) and the
     line and paragraph separators. Everything else, marks of direction included, is kept.
     """
-    return _UNSTORABLE.sub("", text)
+    return text if text.isprintable() else _UNSTORABLE.sub("", text)
 
 
 _UNSTORABLE = re.compile(
