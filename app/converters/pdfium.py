@@ -174,9 +174,10 @@ def _facts(
     lines: tuple[Line, ...] | None = None
     with _text_page(page) as text:
         points = _characters(text, boxes, sheet)
-        shown = points.shown(*size).tolist()
+        places = points.shown(*size)
+        shown = places.tolist()
         sample = shown[:: max(1, len(shown) // 250)]
-        trusted = is_legible(points, *size) and not (
+        trusted = is_legible(points.codes[places]) and not (
             _is_guessed(text, sample)
             or _is_behind(text, sample, art)
             or (art.covered > 0.5 and len(shown) < _FEW_CHARACTERS)
@@ -435,10 +436,10 @@ def _is_behind(text: pdfium.FPDF_TEXTPAGE, sample: list[int], art: _Art) -> bool
 def _has_filled_fields(page: pdfium.FPDF_PAGE) -> bool:
     """Whether annotations may show text of their own: form fields, typed notes, stamps."""
     for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MAX_OBJECTS)):
-        annotation = pdfium.FPDFPage_GetAnnot(page, index)
+        annotation = calls.get_annotation(page, index)
         if annotation:
-            kind = pdfium.FPDFAnnot_GetSubtype(annotation)
-            pdfium.FPDFPage_CloseAnnot(annotation)
+            kind = calls.get_subtype(annotation)
+            calls.close_annotation(annotation)
             if kind in (
                 pdfium.FPDF_ANNOT_WIDGET,
                 pdfium.FPDF_ANNOT_FREETEXT,

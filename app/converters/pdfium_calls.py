@@ -80,3 +80,7 @@ get_object_matrix = _quick(pdfium.FPDFPageObj_GetMatrix)
 get_stroke_width = _quick(pdfium.FPDFPageObj_GetStrokeWidth)
 get_fill_colour = _quick(pdfium.FPDFPageObj_GetFillColor)
 get_stroke_colour = _quick(pdfium.FPDFPageObj_GetStrokeColor)
+
+get_annotation = _quick(pdfium.FPDFPage_GetAnnot, pdfium.FPDF_ANNOTATION)
+get_subtype = _quick(pdfium.FPDFAnnot_GetSubtype)
+close_annotation = _quick(pdfium.FPDFPage_CloseAnnot, None)

@@ -66,12 +66,13 @@ def may_hold_tables(lines: Sequence[Line]) -> bool:
         return False
     boxes = sorted((line.box for line in lines), key=middle)
     left, top, right, bottom = np.array(boxes).T
+    height = bottom - top
     beside = 0
     # Those next to each other in height are enough: a page may have thousands.
     for near in range(1, min(_NEXT, len(boxes))):
         low, high = slice(None, -near), slice(near, None)
         common = np.minimum(bottom[low], bottom[high]) - np.maximum(top[low], top[high])
-        level = common > np.minimum(bottom - top, np.roll(bottom - top, -near))[low] / 2
+        level = common > np.minimum(height[low], height[high]) / 2
         beside += int((level & ((right[low] <= left[high]) | (right[high] <= left[low]))).sum())
     return beside >= _FEWEST_ROWS
 
