@@ -19,7 +19,7 @@ class StylesOf:
         """``scale`` is pixels a point."""
         self._text = text
         self._scale = scale
-        self._known: dict[tuple[float, int, int, bytes, int | None], Style] = {}
+        self._known: dict[tuple[float, int, int, bytes, tuple[int, ...]], Style] = {}
         self._of_object: dict[int, Style | None] = {}
         self._results = calls.Results()
         self._name = ctypes.create_string_buffer(_LONGEST_NAME)
@@ -45,24 +45,20 @@ class StylesOf:
         length = calls.get_font_info(text, place, *self._to_name)
         flags, name = results.ints[0], self._name.raw[: min(length, _LONGEST_NAME)]
         weight = calls.get_font_weight(text, place)
-        key = (round(size, 1), flags, weight, name, self._colour(place))
+        painted = calls.get_text_colour(text, place, *results.to_ints)
+        key = (round(size, 1), flags, weight, name, tuple(results.ints[:3]) if painted else ())
         style = self._known.get(key)
         if style is None:
             style = self._known[key] = _style_of(*key)
         return style
 
-    def _colour(self, place: int) -> int | None:
-        if not calls.get_text_colour(self._text, place, *self._results.to_ints):
-            return None
-        red, green, blue, _ = self._results.ints
-        return colour_of(red, green, blue)
 
-
-def _style_of(size: float, flags: int, weight: int, name: bytes, colour: int | None) -> Style:
+def _style_of(size: float, flags: int, weight: int, name: bytes, paint: tuple[int, ...]) -> Style:
     text = name.rstrip(b"\0").decode("utf-8", "replace")
     leaning = _ITALIC.search(text) is not None or flags & _ITALIC_FLAG != 0
     heavy = _BOLD.search(text) is not None or weight >= _BOLD_WEIGHT
     heavy = heavy or flags & _FORCE_BOLD_FLAG != 0
+    colour = colour_of(*paint) if paint else None
     return Style(size, heavy, leaning, colour, _family(text, flags))
 
 

@@ -305,7 +305,7 @@ def _smoothed(rows: list[list[Item]]) -> list[list[Item]]:
         if _is_below(above[0].box, here[0].box, size) and _is_below(
             here[0].box, below[0].box, size
         ):
-            smooth[n] = [replace(here[0], line=replace(here[0].line, style=usual))]
+            smooth[n] = [here[0]._replace(line=replace(here[0].line, style=usual))]
     return smooth
 
 
