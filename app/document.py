@@ -206,7 +206,7 @@ class Rules:
 
     level: tuple[Rule, ...] = ()
     upright: tuple[Rule, ...] = ()
-    alone: bool = False  # Nothing else is drawn than they and text: there is no picture.
+    alone: bool = False  # Nothing else is drawn than text and its grounds: there is no picture.
 
 
 Block = Paragraph | Table | Picture

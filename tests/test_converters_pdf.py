@@ -547,6 +547,27 @@ def test_rules_are_what_the_page_draws(
         assert upright == [(60, 140, 180), (160, 140, 180)]
 
 
+@pytest.mark.parametrize(("width", "alone"), [(300, True), (80, False)])
+def test_a_ground_under_text_is_no_picture_but_a_bar_may_be_part_of_one(
+    converter: PdfConverter, tmp_path: Path, width: float, alone: bool
+) -> None:
+    """A page with rules and grounds alone need not be looked at."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFillColorRGB(0.9, 0.9, 0.9)
+        canvas.rect(50, 100, width, 40, stroke=0, fill=1)
+        canvas.setFillColorRGB(0, 0, 0)
+        write("Words")(canvas)
+
+    with converter.open(make(tmp_path / "in.pdf", draw), tmp_path, None) as source:
+        (page,) = source.pages()
+        assert page.rules is not None
+        rules = page.rules()
+
+    assert rules is not None
+    assert rules.alone is alone
+
+
 def test_rules_that_are_too_many_are_looked_for_in_the_picture(
     converter: PdfConverter, tmp_path: Path
 ) -> None:

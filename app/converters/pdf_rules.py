@@ -25,6 +25,7 @@ _LEANING = 0.7  # How far a rule may fall from one end to the other.
 _SAME = 1.0  # Rules that near are one.
 _GAP = 3.0  # Between the pieces of one, such as dots.
 _SHORTEST = 0.012  # Of the page's longer side.
+_GROUND = 0.5  # Of the page's shorter side; bars of charts are not as long.
 
 _MOST_SEGMENTS = 20_000
 _MOST = 400  # Each way, the longest.
@@ -36,17 +37,18 @@ def rules_of(
 ) -> Rules | None:
     """The level and upright rules that ``paths`` draw, ``scale`` pixels a point.
 
-    They are alone if no path is bent, leans or fills an area. None where there are more than can
-    be looked at one by one.
+    They are alone if no path is bent, leans or fills an area, but for grounds under text. None
+    where there are more than can be looked at one by one.
     """
     found: list[_Flat] = []
     budget, alone = _MOST_SEGMENTS, True
+    ground = _GROUND * min(sheet.width, sheet.height)
     results = calls.Results()
     for path, matrix in paths:
         budget -= 1 + max(0, calls.count_segments(path))
         if budget < 0:
             return None
-        straight, covers, plain = _drawn(path, matrix, results)
+        straight, covers, plain = _drawn(path, matrix, ground, results)
         alone = alone and plain
         for cover in covers:
             budget -= len(found)
@@ -124,9 +126,12 @@ def _outside(flat: _Flat, cover: _Flat) -> Iterator[_Flat]:
 
 
 def _drawn(
-    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix, results: calls.Results
+    path: pdfium.FPDF_PAGEOBJECT, matrix: Matrix, ground: float, results: calls.Results
 ) -> tuple[list[_Flat], list[_Flat], bool]:
-    """The straight lines and thin bars of a path, the boxes that it fills, and if that is all."""
+    """The straight lines and thin bars of a path, the boxes that it fills, and if that is all.
+
+    Filled boxes that are as long as a ``ground`` lie under text, and are nothing else.
+    """
     if not calls.get_draw_mode(path, *results.to_ints[:2]):
         return [], [], True
     fills, strokes = results.ints[:2]
@@ -153,12 +158,14 @@ def _drawn(
             continue
         xs, ys = [x for x, _ in figure], [y for _, y in figure]
         left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
-        if opaque and len(set(figure)) == 4 == len({*xs}) + len({*ys}):
+        is_box = len(set(figure)) == 4 == len({*xs}) + len({*ys})
+        if opaque and is_box:
             covers.append((left, top, right, bottom))
         if filled and min(right - left, top - bottom) <= _THICKEST:
             found.append((left, top, right, bottom))
             continue
-        plain = plain and not filled
+        is_ground = is_box and max(right - left, top - bottom) > ground
+        plain = plain and (is_ground or not filled)
         for (x0, y0), (x1, y1) in pairwise(figure) if edged else ():
             across, along = abs(x1 - x0), abs(y1 - y0)
             if across > along and along <= _LEANING:
