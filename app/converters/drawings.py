@@ -101,7 +101,7 @@ def _drawn(image: Image) -> Box:
 
 
 def _moved(line: Line, frame: Box) -> Line:
-    words = tuple(replace(word, box=_shifted(word.box, frame)) for word in line.words)
+    words = tuple(word._replace(box=_shifted(word.box, frame)) for word in line.words)
     return replace(line, words=words, box=_shifted(line.box, frame))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise, repeat
-from itertools import pairwise, repeat
 from typing import NamedTuple
 from unicodedata import bidirectional
 
