@@ -86,6 +86,8 @@ class Reader:
             text = "".join(each.text for each in seen)
             if sum(each.confidence * len(each.text) for each in seen) >= _SURE * len(text) > 0:
                 alike.append(SequenceMatcher(None, _bare(text), _bare(line.text)).ratio())
+                if alike[0] >= _THE_SAME:
+                    break  # The longest line says what it shows: it is the text that is odd.
         return bool(alike) and sum(alike) / len(alike) < _ALIKE
 
     def _in_pictures(
@@ -127,6 +129,7 @@ _MOST_DOUBTS = 3  # After so many odd pages that say what they show, a document 
 _ROOM = 0.3  # Around a line, in parts of its height.
 _SURE = 0.75  # Confidence from which on we trust what we read more than a text layer.
 _ALIKE = 0.5  # Of two texts of one line; recognition that is sure reads more of it right.
+_THE_SAME = 0.8  # Of the longest line; a font with wrong characters has hardly one right.
 _MOST_WRITTEN = 0.15  # Of a picture's area; what has more text on it is a ground.
 _SMALLEST = 16  # Pixels of a picture's side.
 _FEWEST_IN_PICTURE = 3  # Letters and figures of a line; drawings look like single ones.
