@@ -154,6 +154,10 @@ class Writer(Protocol):
     def exact(self) -> bool:
         """Whether it shows where each word stands."""
 
+    @property
+    def retells(self) -> bool:
+        """Whether it needs the text of pages that have it, and not what is new alone."""
+
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; every word of the document is in it, none is invented."""
 

@@ -28,11 +28,15 @@ Show = Callable[[Page, Image], object]
 class PageMaker:
     """Makes pages of one document for one writer, and counts."""
 
-    def __init__(self, reader: Reader, writer: Writer, show: Show | None = None) -> None:
+    def __init__(
+        self, reader: Reader, writer: Writer, with_text: bool, show: Show | None = None
+    ) -> None:
+        """``with_text`` is for more than the writer: all text is wanted."""
         self._reader = reader
         self._show = show
         self._looks = writer.looks or show is not None
         self._exact = writer.exact
+        self._retells = writer.retells or with_text or show is not None
         self.recognized = 0  # Pages that recognition looked at.
         self.failed: list[int] = []  # Numbers of pages that could not be read,
         self.fault: AppError | None = None  # and why the last of them could not.
@@ -53,6 +57,8 @@ class PageMaker:
         read = self._reader.read(page)
         self.recognized += read.recognized
         lines, turns, image = read.lines, read.turns, read.image
+        if not (read.recognized or self._retells):
+            lines = ()
         load = page.load if image is None else partial(np.asarray, image)
         if self._looks and image is not None:
             new = iter(styled([line for line in lines if not line.given], image))

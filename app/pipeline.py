@@ -30,6 +30,7 @@ class Order:
     password: str | None = None
     pdfa: bool = False  # A PDF is to be a PDF/A; no other format has such a kind.
     mode: Mode = Mode.AUTO
+    text: bool = False  # A plain text is wanted beside it.
 
     @property
     def writer(self) -> str:
@@ -156,7 +157,7 @@ class Job:
         """Make ``target``, from the first page to the last."""
         if isinstance(self._opened, Keepsake):
             return self._give_back(self._opened, target, progress)
-        maker = PageMaker(self._reader, self._writer, show)
+        maker = PageMaker(self._reader, self._writer, self._order.text, show)
         self._write(self._pages(self._opened, maker, 1, progress), target)
         read = Portion((), maker.recognized, tuple(maker.failed), maker.fault, self._left_out)
         return self._outcome(self.page_count, read)
@@ -169,7 +170,7 @@ class Job:
         Sheets of a workbook are read to the end: it would have to be opened anew for each part.
         """
         assert not isinstance(self._opened, Keepsake)
-        maker = PageMaker(self._reader, self._writer)
+        maker = PageMaker(self._reader, self._writer, self._order.text)
         read: list[Page] = []
         for page in self._pages(self._opened, maker, first, progress):
             read.append(slim(page, self._writer.exact))

@@ -192,7 +192,12 @@ class Runner:
     def _do(self, hold: "_Hold", folder: Path, beat: Callable[[], None]) -> None:
         task, source, progress = hold.task, folder / "source", self._progress(hold, beat)
         order = Order(
-            task.format, languages.parse(task.languages), task.password, task.pdfa, Mode(task.mode)
+            task.format,
+            languages.parse(task.languages),
+            task.password,
+            task.pdfa,
+            Mode(task.mode),
+            hold.wants_text,
         )
         if hold.parts:
             self._storage.fetch(_original(task.id), source)

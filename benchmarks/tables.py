@@ -101,6 +101,7 @@ class _TablesWriter:
 
     media_type = "application/json"
     looks = exact = False
+    retells = True
 
     def __init__(self) -> None:
         self.grids: list[Grid] = []

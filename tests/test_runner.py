@@ -130,6 +130,19 @@ def test_a_pdf_of_divided_pictures_has_them_all(
     }
 
 
+def test_the_text_beside_a_pdf_is_all_of_it(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """Also that which the PDF has already, and which its writer has no use for."""
+    before = source.read_bytes()
+    task = tasks.submit(OWNER, replace(TEXT, format="pdf", return_text=True), source)
+
+    _work(tasks, queue)
+
+    text = tasks.text(tasks.get(OWNER, task.id))
+    assert text is not None
+    assert text.replace("\f", "\n").splitlines() == ALL
+    assert tasks.result(task.id, "pdf")[1].read_bytes() == before
+
+
 def test_parts_are_read_without_the_password(
     tasks: Tasks, queue: InlineQueue, source: Path
 ) -> None:

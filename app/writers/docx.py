@@ -46,6 +46,7 @@ class DocxWriter:
     media_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     looks = True
     exact = False
+    retells = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; each page begins on a page, each change of size begins a section."""

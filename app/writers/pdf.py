@@ -32,6 +32,7 @@ class PdfWriter:
     media_type = "application/pdf"
     looks = False
     exact = True
+    retells = False  # The source has it already.
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target`` from the document's PDF, or else from the pictures of its pages.

@@ -24,6 +24,7 @@ class ReportlabPdfWriter:
     media_type = "application/pdf"
     looks = False
     exact = True
+    retells = False
 
     def __init__(self) -> None:
         self._text = PdfWriter()

@@ -47,6 +47,7 @@ class ArchivalPdfWriter:
     media_type = "application/pdf"
     looks = True
     exact = True
+    retells = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target`` from the document's PDF, or else from the pictures of its pages.

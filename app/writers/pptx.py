@@ -29,6 +29,7 @@ class PptxWriter:
     media_type = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
     looks = True
     exact = False
+    retells = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; slides are as large as the first page, others are fitted in."""

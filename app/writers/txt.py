@@ -13,6 +13,7 @@ class TextWriter:
     media_type = "text/plain"
     looks = False
     exact = False
+    retells = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``: lines end where they ended, a blank line parts paragraphs.

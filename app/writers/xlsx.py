@@ -27,6 +27,7 @@ class XlsxWriter:
     media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     looks = False
     exact = False
+    retells = True
 
     def write(self, document: Document, target: Path) -> None:
         """Create ``target``; what stands side by side on a page stands in one row.
