@@ -173,6 +173,31 @@ def test_raised_and_lowered_characters_stay_in_their_line(
     assert texts(page) == ["A map H1 : Sn to Rm of x0 is given.", "The next line."]
 
 
+def test_the_number_of_a_note_is_a_word(converter: PdfConverter, tmp_path: Path) -> None:
+    """It begins a line, raised; elsewhere a raised number belongs to the word before it."""
+
+    def draw(canvas: Canvas) -> None:
+        for y, parts in (
+            (200, [("12", 5), ("Preliminary report, see x", 0), ("2", 5), ("and", 0), ("3", 5)]),
+            (180, [("2", 5), ("/3 of all", 0)]),
+            (160, [("14", 5), ("C is an isotope", 0)]),
+        ):
+            text = canvas.beginText(50, y)
+            for part, rise in parts:
+                text.setFont("Helvetica", 8 if rise else 12)
+                text.setRise(rise)
+                text.textOut(part)
+            canvas.drawText(text)
+
+    [page] = open_pages(converter, make(tmp_path / "in.pdf", draw))
+
+    assert texts(page) == [
+        "12 Preliminary report, see x2and3",
+        "2/3 of all",
+        "14C is an isotope",
+    ]
+
+
 @pytest.mark.parametrize("angle", [30, 90, 180, 270])
 def test_turned_text_is_not_lost(converter: PdfConverter, tmp_path: Path, angle: int) -> None:
     """Text that runs upwards or aslant stays together."""

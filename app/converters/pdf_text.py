@@ -186,7 +186,10 @@ def _words(characters: Characters, width: float, height: float) -> _Found | None
     script = _are_scripts(boxes[:-1], boxes[1:]) & ~marks
     breaks &= ~script
     touching |= script & ~spaces & (left[1:] - right[:-1] < _TOUCHING * size)
-    starts = np.flatnonzero(apart | breaks | far | (codes[:-1] == HYPHEN)) + 1
+    begins = apart | breaks | far | (codes[:-1] == HYPHEN)
+    for place in _notes(text, boxes, script, begins, breaks):
+        begins[place], touching[place] = True, False
+    starts = np.flatnonzero(begins) + 1
 
     firsts = np.concatenate(([0], starts))
     ends = np.concatenate((starts, [len(where)]))
@@ -256,6 +259,36 @@ def _are_scripts(firsts: NDArray[np.float64], seconds: NDArray[np.float64]) -> N
     )
     return found
 
+
+def _notes(
+    text: str,
+    boxes: NDArray[np.float64],
+    script: NDArray[np.bool_],
+    begins: NDArray[np.bool_],
+    breaks: NDArray[np.bool_],
+) -> list[int]:
+    """The last characters of raised numbers that begin a line: those of notes, before their words.
+
+    Others belong to what they stand at: a base, a fraction, a chemical element. ``begins`` and
+    ``breaks`` tell after which characters words and lines begin.
+    """
+    found = []
+    heads = np.concatenate(([True], begins & breaks))
+    middles, heights = boxes[:, 1] + boxes[:, 3], boxes[:, 3] - boxes[:, 1]
+    small = heights[:-1] < _SMALL * heights[1:]
+    for place in np.flatnonzero(script & (middles[:-1] < middles[1:]) & small).tolist():
+        first = place
+        while text[first].isdigit() and not heads[first] and place - first < _LONGEST_NOTE:
+            first -= 1
+        word = text[place + 1 : place + 3]
+        is_word = len(word) == 2 and word.isalpha() and not begins[place + 1]
+        if heads[first] and text[first].isdigit() and is_word:
+            found.append(place)
+    return found
+
+
+_SMALL = 0.85  # Of the height of the words that follow.
+_LONGEST_NOTE = 2  # Figures before the last one.
 
 _LEVEL, _OFF = 0.1, 0.75  # Heights of the larger one between the middles of both.
 _TOUCHING = 0.05  # Heights; a gap as narrow is none between words.
