@@ -1,9 +1,7 @@
 """What workers do: whole tasks, parts of long ones, and what dead workers left.
 
 A document that is not done in one turn is divided into parts, of which each leaves its pages in a
-file. One part of it waits in the queue, behind the tasks that come in the next seconds: whoever
-takes it queues the next, so that as many work at the document as have nothing else to do. When the
-last part is finished, the task is queued again, and whoever takes it makes the result of all pages.
+file. Whoever takes the task when all are finished makes the result of all pages.
 """
 
 import errno
@@ -11,19 +9,18 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy.orm import Session, sessionmaker
-
-from app import db, languages, parts
-from app.db import Part, Task
+from app import languages
+from app.db import Part
 from app.errors import AppError, Cancelled, InternalError, OutOfResources, State, TimedOut
 from app.fetch import Fetcher
 from app.interfaces import Queue, Storage
+from app.keys import original_key, portion_key, result_key, source_key, text_key
+from app.leases import Hold, Leases
 from app.pipeline import Job, Order, Outcome, Pipeline, Progress
 from app.portion import Portion
 from app.reading import Mode
@@ -35,16 +32,13 @@ SAMPLE = Path(__file__).parent / "sample.png"
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
 _ABANDONED_S = 60.0  # A folder may be a moment older than the row that says it is in use.
-_BEHIND_S = 2.0  # Tasks that come in so many seconds pass a part.
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long work may take and how often it is tried."""
+    """How long work may take."""
 
-    lease_s: float
     task_timeout_s: float
-    max_attempts: int
     turn_s: float  # After which a worker lets other tasks have their turn.
 
 
@@ -53,7 +47,7 @@ class Runner:
 
     def __init__(
         self,
-        sessions: sessionmaker[Session],
+        leases: Leases,
         storage: Storage,
         queue: Queue,
         fetcher: Fetcher,
@@ -61,7 +55,7 @@ class Runner:
         work: Path,
         limits: Limits,
     ) -> None:
-        self._sessions = sessions
+        self._leases = leases
         self._storage = storage
         self.queue = queue
         self._fetcher = fetcher
@@ -103,7 +97,7 @@ class Runner:
 
         ``beat`` is called at every sign of progress.
         """
-        hold = self._claim(unit, worker)
+        hold = self._leases.claim(unit, worker)
         if hold is None:
             return
         beat()
@@ -116,22 +110,20 @@ class Runner:
             log.info("task %s was deleted or taken over while it ran", hold.task.id)
         except AppError as error:
             log.info("task %s failed: %s", hold.task.id, error, exc_info=error.__cause__)
-            self._fail(hold, error)
+            self._leases.fail(hold, error)
         except Exception as error:
             log.exception("task %s failed", hold.task.id)
-            self._fail(hold, _translated(error))
+            self._leases.fail(hold, _translated(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def workers(self) -> set[str]:
         """The workers that hold a lease."""
-        with self._sessions() as session:
-            return db.workers(session)
+        return self._leases.workers()
 
     def sweep(self) -> None:
         """Remove the work folders that nobody works in: what killed processes left."""
-        with self._sessions() as session:
-            busy = db.running(session)
+        busy = self._leases.running()
         for folder in self._work.glob("*"):
             task_id, _, _ = folder.name.partition(".")
             if task_id not in busy and time.time() - folder.stat().st_mtime > _ABANDONED_S:
@@ -143,53 +135,23 @@ class Runner:
         ``timed_out``: its timer ended it. ``innocent``: it was ended from outside, so that the
         attempt does not count.
         """
-        for hold in self._lost(worker):
+        for hold in self._leases.lost(worker):
             if timed_out:
-                self._fail(hold, TimedOut("A page takes longer than the limit."))
+                self._leases.fail(hold, TimedOut("A page takes longer than the limit."))
             else:
                 self._take_back(hold, innocent)
 
     def recover(self) -> None:
         """Queue again what lost its worker, and what the queue lost."""
-        waiting: list[str] = []
-        if self.queue.size() == 0:
-            # While ids are waiting, a row that is still queued is most likely one of them.
-            with self._sessions() as session:
-                waiting += db.queued(session, older_than_s=5)
-                waiting += [_unit(*part) for part in parts.waiting(session)]
-        for hold in self._lost():
+        for hold in self._leases.lost():
             self._take_back(hold)
-        for unit in waiting:
-            self.queue.put(unit)
+        self._leases.announce()
 
-    def _claim(self, unit: str, worker: str) -> "_Hold | None":
-        task_id, _, first = unit.partition(":")
-        part: Part | None = None
-        with self._sessions.begin() as session:
-            if first:
-                part = parts.claim(session, task_id, int(first), worker, self._limits.lease_s)
-                task = db.task(session, task_id) if part is not None else None
-            else:
-                task = db.claim(session, task_id, worker, self._limits.lease_s)
-            if task is None:
-                return None
-            hold = _Hold(worker, task, part, tuple(parts.of(session, task_id)))
-            following = parts.waiting(session, task_id)
-        for name, page in following:
-            self.queue.put(_unit(name, page), _BEHIND_S)
-        return hold
+    def _take_back(self, hold: Hold, innocent: bool = False) -> None:
+        self._leases.take_back(hold, innocent)
+        shutil.rmtree(self._work / hold.folder, ignore_errors=True)
 
-    def _lost(self, worker: str | None = None) -> "list[_Hold]":
-        """What ``worker``, which is dead, held, or else that whose lease ran out."""
-        with self._sessions() as session:
-            found = [_Hold(str(task.leased_by), task) for task in db.orphans(session, worker)]
-            for part in parts.orphans(session, worker):
-                task = db.task(session, part.task_id)
-                if task is not None:
-                    found.append(_Hold(str(part.leased_by), task, part))
-        return found
-
-    def _do(self, hold: "_Hold", folder: Path, beat: Callable[[], None]) -> None:
+    def _do(self, hold: Hold, folder: Path, beat: Callable[[], None]) -> None:
         task, source, progress = hold.task, folder / "source", self._progress(hold, beat)
         order = Order(
             task.format,
@@ -200,11 +162,11 @@ class Runner:
             hold.wants_text,
         )
         if hold.parts:
-            self._storage.fetch(_original(task.id), source)
+            self._storage.fetch(original_key(task.id), source)
             order = replace(order, password=None)
         elif task.source_url:
             self._fetcher.fetch(task.source_url, source)
-            self._renew(hold, input_size=source.stat().st_size)
+            self._leases.renew(hold, input_size=source.stat().st_size)
             beat()
         else:
             self._storage.fetch(source_key(task), source)
@@ -216,7 +178,7 @@ class Runner:
             else:
                 self._read(hold, job, source, folder, progress)
 
-    def _progress(self, hold: "_Hold", beat: Callable[[], None]) -> Progress:
+    def _progress(self, hold: Hold, beat: Callable[[], None]) -> Progress:
         deadline = time.monotonic() + self._limits.task_timeout_s - hold.worked_s
         said = 0.0
 
@@ -230,9 +192,9 @@ class Runner:
                 return  # A page may take less time than to say so.
             said = now
             if hold.parts:
-                self._renew(hold, done=done, recognized=recognized)
+                self._leases.renew(hold, done=done, recognized=recognized)
             else:
-                self._renew(
+                self._leases.renew(
                     hold,
                     state=State.PROCESSING,
                     state_detail=f"Processing: {done} of {pages} pages",
@@ -243,9 +205,7 @@ class Runner:
 
         return progress
 
-    def _read(
-        self, hold: "_Hold", job: Job, source: Path, folder: Path, progress: Progress
-    ) -> None:
+    def _read(self, hold: Hold, job: Job, source: Path, folder: Path, progress: Progress) -> None:
         """Read until the turn is over; let others do what is left."""
         first, last = (
             (1, job.page_count) if hold.part is None else (hold.part.first, hold.part.last)
@@ -260,47 +220,29 @@ class Runner:
         rest = turn.divide(hold.task.id, first, reached, last)
         saved = folder / "portion"
         portion.save(saved)
-        self._storage.put(saved, _portion(hold.task.id, first))
+        self._storage.put(saved, portion_key(hold.task.id, first))
         if hold.part is None:
-            self._storage.put(job.original or source, _original(hold.task.id))
-        noted = {
-            "last": reached,
-            "done": done,
-            "recognized": portion.recognized,
-            "worked_s": turn.worked_s,
-        }
-        with self._sessions.begin() as session:
-            if hold.part is not None:
-                ours = parts.finish(session, hold.part, hold.worker, rest, **noted)
-            else:
-                own = Part(task_id=hold.task.id, first=first, finished=True, **noted)
-                ours = parts.divide(
-                    session,
-                    hold.task.id,
-                    hold.worker,
-                    [own, *rest],
-                    input_media_type=job.media_type,
-                    file_pages=job.page_count,
-                )
-            is_read = parts.is_read(session, hold.task.id)
-        if not ours:
-            self._forget_late(hold.task)
-            return
-        if rest:
-            self.queue.put(_unit(hold.task.id, reached + 1), _BEHIND_S)
-        if is_read:
-            self.queue.put(hold.task.id)
+            self._storage.put(job.original or source, original_key(hold.task.id))
+        self._leases.divide(
+            hold,
+            rest,
+            {"input_media_type": job.media_type, "file_pages": job.page_count},
+            last=reached,
+            done=done,
+            recognized=portion.recognized,
+            worked_s=turn.worked_s,
+        )
 
-    def _portions(self, hold: "_Hold", folder: Path) -> Iterator[Portion]:
+    def _portions(self, hold: Hold, folder: Path) -> Iterator[Portion]:
         fetched = folder / "portion"
         for part in hold.parts:
-            self._storage.fetch(_portion(part.task_id, part.first), fetched)
+            self._storage.fetch(portion_key(part.task_id, part.first), fetched)
             yield Portion.saved(fetched)
             fetched.unlink()
 
     def _write(
         self,
-        hold: "_Hold",
+        hold: Hold,
         job: Job,
         portions: Callable[[], Iterable[Portion]],
         folder: Path,
@@ -311,7 +253,7 @@ class Runner:
         self._complete(hold, outcome, folder)
 
     def _give_back(
-        self, hold: "_Hold", job: Job, order: Order, folder: Path, progress: Progress
+        self, hold: Hold, job: Job, order: Order, folder: Path, progress: Progress
     ) -> None:
         """Let the document stay what it is; if its text is wanted, that is a work of its own."""
         outcome = job.run(folder / "result", progress)
@@ -326,113 +268,23 @@ class Runner:
             self.pipeline.run(plain, source, work, text, beat)
         self._complete(hold, outcome, folder)
 
-    def _complete(self, hold: "_Hold", outcome: Outcome, folder: Path) -> None:
+    def _complete(self, hold: Hold, outcome: Outcome, folder: Path) -> None:
         task, target = hold.task, folder / "result"
         size = target.stat().st_size
         if hold.wants_text:
             self._storage.put(folder / "text", text_key(task))
         self._storage.put(target, result_key(task))
-        with self._sessions.begin() as session:
-            ours = db.finish(
-                session,
-                task.id,
-                hold.worker,
-                state=State.COMPLETE,
-                state_detail=_detail(outcome),
-                progress=100,
-                input_media_type=task.input_media_type or outcome.input_media_type,
-                output_media_type=outcome.output_media_type,
-                output_size=size,
-                file_pages=outcome.pages,
-                ocr_pages=outcome.recognized,
-                failed_pages=",".join(map(str, outcome.failed)) or None,
-            )
-        if ours:
-            forget_source(self._storage, task)
-        else:
-            self._forget_late(task)
-
-    def _renew(self, hold: "_Hold", **values: Any) -> None:
-        lease_s = self._limits.lease_s
-        with self._sessions.begin() as session:
-            if hold.part is not None:
-                ours = parts.renew(session, hold.part, hold.worker, lease_s, **values)
-            else:
-                if hold.parts:
-                    values = {}  # Of the whole task everything is known.
-                ours = db.renew(session, hold.task.id, hold.worker, lease_s, **values)
-        if not ours:
-            raise Cancelled("The task was cancelled.")
-
-    def _fail(self, hold: "_Hold", error: AppError) -> None:
-        values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
-        with self._sessions.begin() as session:
-            if hold.part is not None:
-                ours = parts.fail(session, hold.part, hold.worker, **values)
-            else:
-                ours = db.finish(session, hold.task.id, hold.worker, **values)
-        if ours:
-            forget_source(self._storage, hold.task)
-
-    def _take_back(self, hold: "_Hold", innocent: bool = False) -> None:
-        held = hold.part or hold.task
-        attempts = held.attempts - innocent
-        if attempts >= self._limits.max_attempts:
-            why = f"The document ended its worker {attempts} times; it cannot be read."
-            self._fail(hold, InternalError(why))
-        else:
-            with self._sessions.begin() as session:
-                if hold.part is not None:
-                    ours = parts.requeue(session, hold.part, attempts)
-                else:
-                    ours = db.requeue(session, hold.task, attempts)
-            if ours:
-                log.warning("task %s lost its worker and is queued again", hold.task.id)
-                self.queue.put(hold.unit)
-        shutil.rmtree(self._work / hold.folder, ignore_errors=True)
-
-    def _forget_late(self, task: Task) -> None:
-        """Remove what was made for a task that ended, or was deleted, in the last moment.
-
-        If another worker took it over, its files are the same.
-        """
-        with self._sessions() as session:
-            now = db.task(session, task.id)
-        if now is None:
-            for key in (result_key(task), text_key(task)):
-                self._storage.delete(key)
-        if now is None or State(now.state).final:
-            forget_source(self._storage, task)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """What a worker holds: a task, or a part of it."""
-
-    worker: str
-    task: Task
-    part: Part | None = None
-    parts: Sequence[Part] = ()  # All of the task, if it is divided.
-
-    @property
-    def unit(self) -> str:
-        """Its name in the queue."""
-        return self.task.id if self.part is None else _unit(self.task.id, self.part.first)
-
-    @property
-    def folder(self) -> str:
-        """The name of its work folder."""
-        return self.unit.replace(":", ".")
-
-    @property
-    def worked_s(self) -> float:
-        """Seconds that others have worked on the other parts."""
-        return sum(part.worked_s for part in self.parts) if self.part is not None else 0.0
-
-    @property
-    def wants_text(self) -> bool:
-        """Whether a plain text is made beside the result."""
-        return self.task.return_text and self.task.format != "txt"
+        self._leases.complete(
+            hold,
+            state_detail=_detail(outcome),
+            progress=100,
+            input_media_type=task.input_media_type or outcome.input_media_type,
+            output_media_type=outcome.output_media_type,
+            output_size=size,
+            file_pages=outcome.pages,
+            ocr_pages=outcome.recognized,
+            failed_pages=",".join(map(str, outcome.failed)) or None,
+        )
 
 
 class _Turn:
@@ -460,41 +312,6 @@ class _Turn:
             Part(task_id=task_id, first=start, last=min(last, start + size - 1))
             for start in range(reached + 1, last + 1, size)
         ]
-
-
-def forget_source(storage: Storage, task: Task) -> None:
-    """Remove the files of a task that are not its result."""
-    storage.delete(source_key(task))
-    storage.delete(f"parts/{task.id}")
-
-
-def source_key(task: Task) -> str:
-    """Where the document is kept that was sent."""
-    return f"sources/{task.id}"
-
-
-def result_key(task: Task) -> str:
-    """Where what was made of it is kept."""
-    return f"results/{task.id}.{task.format}"
-
-
-def text_key(task: Task) -> str:
-    """Where its text is kept, if that was wanted beside the result."""
-    return f"texts/{task.id}.txt"
-
-
-def _original(task_id: str) -> str:
-    """Where the document is kept as it is read: unlocked, laid out, downloaded."""
-    return f"parts/{task_id}/original"
-
-
-def _portion(task_id: str, first: int) -> str:
-    return f"parts/{task_id}/{first}"
-
-
-def _unit(task_id: str, first: int) -> str:
-    """The name of a part in the queue."""
-    return f"{task_id}:{first}"
 
 
 def _translated(error: Exception) -> AppError:

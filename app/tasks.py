@@ -14,9 +14,10 @@ from app.db import Task
 from app.errors import State, TaskNotFound
 from app.fetch import Fetcher
 from app.interfaces import Storage
+from app.keys import forget_source, result_key, source_key, text_key
 from app.reading import Mode
 from app.record import record
-from app.runner import Runner, forget_source, result_key, source_key, text_key
+from app.runner import Runner
 
 
 @dataclass(frozen=True, slots=True)

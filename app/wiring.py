@@ -6,8 +6,9 @@ from pathlib import Path
 from app import db, languages
 from app.config import Settings
 from app.fetch import Fetcher
-from app.interfaces import Engine
+from app.interfaces import Engine, Queue
 from app.languages import Language
+from app.leases import Leases
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
 from app.runner import Limits, Runner
@@ -15,21 +16,23 @@ from app.storage import FolderStorage
 from app.tasks import Tasks
 
 
-def build(settings: Settings) -> Tasks:
-    """Every use case on the database, queue, storage and parts that the settings ask for."""
+def build(settings: Settings, queue: Queue | None = None) -> Tasks:
+    """Every use case on the database, queue, storage and parts that the settings ask for.
+
+    ``queue`` is for tests that look at what is announced.
+    """
     sessions = db.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
     fetch = fetcher(settings)
+    queue = queue or HueyQueue(settings.queue_url, settings.data_dir)
     runner = Runner(
-        sessions=sessions,
+        leases=Leases(sessions, storage, queue, settings.lease_s, settings.max_attempts),
         storage=storage,
-        queue=HueyQueue(settings.queue_url, settings.data_dir),
+        queue=queue,
         fetcher=fetch,
         pipeline=partial(pipeline, settings),
         work=settings.data_dir / "work",
-        limits=Limits(
-            settings.lease_s, settings.task_timeout_s, settings.max_attempts, settings.turn_s
-        ),
+        limits=Limits(settings.task_timeout_s, settings.turn_s),
     )
     return Tasks(sessions, storage, fetch, runner)
 

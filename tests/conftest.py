@@ -54,9 +54,7 @@ def queue() -> InlineQueue:
 @pytest.fixture
 def tasks(settings: Settings, queue: InlineQueue) -> Iterator[Tasks]:
     wiring.migrate(settings)
-    tasks = wiring.build(settings)
-    tasks.runner.queue.close()
-    tasks.runner.queue = queue
+    tasks = wiring.build(settings, queue)
     queue.tasks = tasks
     yield tasks
     tasks.close()
