@@ -212,9 +212,7 @@ def test_a_lost_part_is_found_again(tasks: Tasks, queue: InlineQueue, source: Pa
     assert tasks.get(OWNER, task.id).state == State.COMPLETE
 
 
-def test_the_end_may_be_made_twice(
-    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_may_be_made_twice(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
     """If a worker dies when it puts the parts together, they are still there for the next."""
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=PAGES)

@@ -61,3 +61,15 @@ def test_fetch_of_nothing(storage: FolderStorage, tmp_path: Path) -> None:
     """What is not there is said, not made up."""
     with pytest.raises(FileNotFoundError):
         storage.fetch("sources/a", tmp_path / "mine")
+
+
+def test_delete(storage: FolderStorage, tmp_path: Path) -> None:
+    """A file, a folder with all that is in it, or nothing; and nothing else."""
+    for key in ("a/file", "a/folder/1", "a/folder/2", "a/folder-2"):
+        (tmp_path / "source").write_bytes(b"x")
+        storage.put(tmp_path / "source", key)
+
+    for key in ("a/file", "a/folder", "a/never"):
+        storage.delete(key)
+
+    assert [path.name for path in (storage.root / "a").iterdir()] == ["folder-2"]
