@@ -16,6 +16,7 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     ForeignKey,
+    Index,
     MetaData,
     String,
     Text,
@@ -53,13 +54,19 @@ class Base(DeclarativeBase):
     )
 
 
+def _index_of_filled(*columns: str, unique: bool = False) -> Index:
+    """An index of the rows in which the first of ``columns`` has a value."""
+    filled = text(f"{columns[0]} IS NOT NULL")
+    return Index(None, *columns, unique=unique, sqlite_where=filled, postgresql_where=filled)
+
+
 class Task(Base):
     """One document to recognize, from its submission to its result."""
 
     __tablename__ = "tasks"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    owner: Mapped[str] = mapped_column(String(64), index=True)  # Digest of the token.
+    owner: Mapped[str] = mapped_column(String(64))  # Digest of the token.
     state: Mapped[int] = mapped_column(index=True)
     state_detail: Mapped[str] = mapped_column(Text)
     error_code: Mapped[str | None] = mapped_column(String(64))
@@ -90,9 +97,31 @@ class Task(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     leased_by: Mapped[str | None] = mapped_column(String(128))
     leased_until: Mapped[float | None] = mapped_column(index=True)
-    # The report to callback_url: when the next try is due (None: no more), and tries so far.
-    callback_due: Mapped[float | None] = mapped_column(index=True)
+    # The report to callback_url: when the next try is due (None: not yet, or no more), tries so
+    # far, and what came of the last one.
+    callback_host: Mapped[str | None] = mapped_column(String(300))  # With its port.
+    callback_due: Mapped[float | None]
     callback_attempts: Mapped[int] = mapped_column(default=0)
+    callback_at: Mapped[float | None]
+    callback_result: Mapped[str | None] = mapped_column(Text)  # An HTTP status, or an error.
+    # What is known again: a request that is sent twice, a document that was read before.
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))  # Of the request.
+    reuse_key: Mapped[str | None] = mapped_column(String(64))  # Of document, options, software.
+    # Since when files are kept that time takes away; None: they are gone, or not there yet.
+    source_since: Mapped[float | None]
+    result_since: Mapped[float | None]
+
+    __table_args__ = (
+        Index(None, "owner", "state"),
+        # Of columns that many rows leave empty only what is filled in.
+        _index_of_filled("completed_at"),
+        _index_of_filled("callback_due", "callback_host"),
+        _index_of_filled("source_since"),
+        _index_of_filled("result_since"),
+        _index_of_filled("reuse_key", "owner"),
+        _index_of_filled("idempotency_key", "owner", unique=True),
+    )
 
 
 class Part(Base):
@@ -124,6 +153,21 @@ class Token(Base):
     created_at: Mapped[float]
     expires_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
+    # Limits of its own; None: that of the settings, 0: none.
+    rate_per_minute: Mapped[int | None]
+    tasks_at_once: Mapped[int | None]
+    page_quota: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Usage(Base):
+    """What a token has used; those of the settings, which have no other row, too."""
+
+    __tablename__ = "usages"
+
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pages: Mapped[int] = mapped_column(BigInteger, default=0)  # Of complete tasks.
+    minute_from: Mapped[float] = mapped_column(default=0.0)  # When the last minute began,
+    minute_tasks: Mapped[int] = mapped_column(default=0)  # and tasks that were created in it.
 
 
 def connect(url: str) -> sessionmaker[Session]:
@@ -274,9 +318,7 @@ def remove(session: Session, task_id: str) -> None:
 def due_callback(session: Session, retry_at: float) -> Task | None:
     """A finished task whose report is due; nobody else gets it before ``retry_at``."""
     now = time.time()
-    found = session.scalars(
-        select(Task).where(Task.callback_due <= now, Task.state.in_(FINAL)).limit(1)
-    ).one_or_none()
+    found = session.scalars(select(Task).where(Task.callback_due <= now).limit(1)).one_or_none()
     if found is None:
         return None
     taken = changed(
@@ -327,12 +369,15 @@ def ping(session: Session) -> None:
 
 
 def ended(values: dict[str, Any]) -> dict[str, Any]:
-    """What every end of a task sets beside ``values``."""
+    """What every end of a task sets beside ``values``; from then on its report is due."""
+    now = time.time()
     return values | {
         "password": None,
         "leased_by": None,
         "leased_until": None,
-        "completed_at": time.time(),
+        "completed_at": now,
+        "result_since": now if values["state"] == State.COMPLETE else None,
+        "callback_due": case((Task.callback_url.is_not(None), now)),
     }
 
 

@@ -71,7 +71,6 @@ class Tasks:
             source_url=submission.source_url,
             filename=submission.filename,
             callback_url=submission.callback_url,
-            callback_due=now if submission.callback_url else None,
             base_url=submission.base_url,
             return_text=submission.return_text,
             pdfa=submission.pdfa,

@@ -289,7 +289,7 @@ def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
 
 def test_a_report_is_taken_once(sessions: sessionmaker[Session]) -> None:
     """Two senders do not send the same report."""
-    _add(sessions, "going", callback_due=1.0)
+    _add(sessions, "going", callback_url="http://x/")
     _add(sessions, "done", state=State.COMPLETE, callback_due=1.0)
 
     with sessions.begin() as session:
