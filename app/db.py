@@ -315,24 +315,29 @@ def remove(session: Session, task_id: str) -> None:
     session.execute(delete(Task).where(Task.id == task_id))
 
 
-def due_callback(session: Session, retry_at: float) -> Task | None:
-    """A finished task whose report is due; nobody else gets it before ``retry_at``."""
-    now = time.time()
-    found = session.scalars(select(Task).where(Task.callback_due <= now).limit(1)).one_or_none()
+def due_callback(session: Session, retry_at: float, busy: Sequence[str | None]) -> Task | None:
+    """A task whose report is due, to none of the ``busy`` hosts; it is taken until ``retry_at``."""
+    due = select(Task.id, Task.callback_due).where(Task.callback_due <= time.time())
+    if busy:
+        due = due.where(Task.callback_host.not_in(busy))
+    found = session.execute(due.order_by(Task.callback_due).limit(1)).one_or_none()
     if found is None:
         return None
-    taken = changed(
-        session,
+    return session.scalars(
         update(Task)
         .where(Task.id == found.id, Task.callback_due == found.callback_due)
-        .values(callback_due=retry_at, callback_attempts=Task.callback_attempts + 1),
+        .values(callback_due=retry_at, callback_attempts=Task.callback_attempts + 1)
+        .returning(Task)
+    ).one_or_none()
+
+
+def settle_callback(session: Session, task_id: str, due: float | None, result: str) -> None:
+    """Note what came of a report, and when it is sent again; None for never."""
+    session.execute(
+        update(Task)
+        .where(Task.id == task_id)
+        .values(callback_due=due, callback_result=result, callback_at=time.time())
     )
-    return found if taken else None
-
-
-def set_callback(session: Session, task_id: str, due: float | None) -> None:
-    """Say when the next report of a task is due; None for never."""
-    session.execute(update(Task).where(Task.id == task_id).values(callback_due=due))
 
 
 def token(session: Session, digest: str) -> Token | None:

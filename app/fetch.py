@@ -68,8 +68,8 @@ class Fetcher:
             target.unlink(missing_ok=True)
             raise
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send ``body`` to ``url``, which must take it with a 2xx; redirects are not followed.
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send ``body`` to ``url``; the status of the answer. Redirects are not followed.
 
         Raises DownloadFailed.
         """
@@ -78,8 +78,7 @@ class Fetcher:
             self._translated(deadline),
             self._exchange(self._parse(url), deadline, "POST", headers, body) as response,
         ):
-            if not 200 <= response.status < 300:
-                raise _bad_status(response.status)
+            return response.status
 
     def _follow(self, url: str, target: Path, deadline: float) -> None:
         parsed = self._parse(url)

@@ -1,15 +1,16 @@
-"""The use cases: submit, get and delete tasks, get their results, and report their ends."""
+"""The use cases: submit, get and delete tasks, get their results, and what is told of them."""
 
-import json
 import time
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import callbacks, db
+from app import db
+from app.callbacks import Reporter, host_of
 from app.db import Task
 from app.errors import State, TaskNotFound
 from app.fetch import Fetcher
@@ -37,7 +38,10 @@ class Submission:
 
 
 class Tasks:
-    """Every use case of a client; safe to share between threads."""
+    """Every use case of a client; safe to share between threads.
+
+    ``fetcher`` sends the reports.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class Tasks:
         self.sessions = sessions
         self.storage = storage
         self.runner = runner
-        self._fetcher = fetcher
+        self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
 
     def close(self) -> None:
         """Let go of the connections to the database and the queue; end what the parts started."""
@@ -71,6 +75,7 @@ class Tasks:
             source_url=submission.source_url,
             filename=submission.filename,
             callback_url=submission.callback_url,
+            callback_host=host_of(submission.callback_url) if submission.callback_url else None,
             base_url=submission.base_url,
             return_text=submission.return_text,
             pdfa=submission.pdfa,
@@ -124,15 +129,6 @@ class Tasks:
         with self.sessions() as session:
             return db.finished(session, task_ids)
 
-    def report(self) -> bool:
-        """Send one report that is due to a callback address; False if none is."""
-        with self.sessions.begin() as session:
-            task = db.due_callback(session, time.time() + callbacks.RETRY_S[0])
-        if task is None or task.callback_url is None:
-            return False
-        body = json.dumps({"status": 200, "data": record(task, task.base_url, self.text(task))})
-        delivered = callbacks.deliver(self._fetcher, task.callback_url, body, task.owner)
-        due = None if delivered else callbacks.retry_at(task.callback_attempts)
-        with self.sessions.begin() as session:
-            db.set_callback(session, task.id, due)
-        return True
+    def record(self, task: Task, base: str) -> dict[str, Any]:
+        """What a client is told of a task; ``base`` begins the result's address."""
+        return {"status": 200, "data": record(task, base, self.text(task))}

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from app import db, languages
+from app import callbacks, db, languages
 from app.config import Settings
 from app.fetch import Fetcher
 from app.interfaces import Engine, Queue
@@ -34,7 +34,8 @@ def build(settings: Settings, queue: Queue | None = None) -> Tasks:
         work=settings.data_dir / "work",
         limits=Limits(settings.task_timeout_s, settings.turn_s),
     )
-    return Tasks(sessions, storage, fetch, runner)
+    reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
+    return Tasks(sessions, storage, reports, runner)
 
 
 def pipeline(settings: Settings) -> Pipeline:
@@ -97,11 +98,11 @@ def engines(settings: Settings) -> dict[str, Engine]:
     }
 
 
-def fetcher(settings: Settings) -> Fetcher:
+def fetcher(settings: Settings, timeout_s: float | None = None) -> Fetcher:
     """The one way out to addresses that clients name."""
     return Fetcher(
         max_bytes=settings.max_upload_bytes,
-        timeout_s=settings.fetch_timeout_s,
+        timeout_s=timeout_s or settings.fetch_timeout_s,
         open_networks=settings.fetch_networks,
         open_ports=tuple(int(port) for port in settings.fetch_ports),
     )

@@ -106,7 +106,12 @@ class Supervisor:
         self._slots = [_Slot() for _ in range(self.count)]
         self._threads = [
             threading.Thread(target=self._supervise, name="supervisor", daemon=True),
-            threading.Thread(target=self._report, name="callbacks", daemon=True),
+            threading.Thread(
+                target=self.tasks.reporter.run,
+                args=(self._stopping,),
+                name="callbacks",
+                daemon=True,
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -207,15 +212,6 @@ class Supervisor:
             self._forget(slot)
             with contextlib.suppress(Exception):  # The next start does it, if this fails.
                 self.tasks.runner.release(slot.name, innocent=True)
-
-    def _report(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if self.tasks.report():
-                    continue
-            except Exception:
-                log.exception("a report could not be sent; it is tried again")
-            self._stopping.wait(1.0)
 
 
 @contextlib.contextmanager

@@ -288,17 +288,18 @@ def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
 
 
 def test_a_report_is_taken_once(sessions: sessionmaker[Session]) -> None:
-    """Two senders do not send the same report."""
+    """Two senders do not send the same report; busy hosts are passed over."""
     _add(sessions, "going", callback_url="http://x/")
-    _add(sessions, "done", state=State.COMPLETE, callback_due=1.0)
+    _add(sessions, "done", state=State.COMPLETE, callback_due=2.0, callback_host="a:80")
+    _add(sessions, "slow", state=State.COMPLETE, callback_due=1.0, callback_host="b:80")
 
     with sessions.begin() as session:
-        first = db.due_callback(session, time.time() + 60)
+        first = db.due_callback(session, time.time() + 60, ["b:80"])
     with sessions.begin() as session:
-        second = db.due_callback(session, time.time() + 60)
+        second = db.due_callback(session, time.time() + 60, ["b:80"])
 
     assert first is not None
-    assert first.id == "done"
+    assert (first.id, first.callback_attempts) == ("done", 1)
     assert second is None
 
 

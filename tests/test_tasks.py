@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app import callbacks, db
+from app import db
 from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
 from app.pipeline import Job, Outcome, Pipeline
@@ -315,30 +315,3 @@ def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
 
     assert not old.exists()
     assert new.exists()
-
-
-def test_reports_are_signed_and_retried(
-    tasks: Tasks, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A report that fails is due again later; one that is taken is not."""
-    asked = Submission(
-        format="txt", languages="English", base_url="http://x", callback_url="http://y/"
-    )
-    task = tasks.submit(OWNER, asked, source)
-    seen: list[str] = []
-
-    def deliver(fetcher: object, url: str, body: str, key: str) -> bool:
-        seen.append(body)
-        return len(seen) > 1
-
-    monkeypatch.setattr(callbacks, "deliver", deliver)
-
-    assert tasks.report()
-    assert not tasks.report()  # Not due yet.
-    _set(tasks, task, callback_due=time.time() - 1)
-    assert tasks.report()
-    assert not tasks.report()
-
-    assert len(seen) == 2
-    assert f'"task_id": "{task.id}"' in seen[1]
-    assert tasks.get(OWNER, task.id).callback_due is None

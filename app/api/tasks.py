@@ -18,7 +18,6 @@ from app.db import Task
 from app.errors import BadRequest, State
 from app.fetch import Fetcher
 from app.reading import Mode
-from app.record import record
 from app.tasks import Submission, Tasks
 
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")
@@ -152,10 +151,9 @@ class TaskRoutes:
         return JSONResponse(await self._envelope(task, base), headers=headers)
 
     async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
-        text = None
-        if task.return_text and task.state == State.COMPLETE:
-            text = await run_in_threadpool(self._tasks.text, task)
-        return {"status": 200, "data": record(task, base, text)}
+        if task.return_text and task.state == State.COMPLETE:  # A file is read.
+            return await run_in_threadpool(self._tasks.record, task, base)
+        return self._tasks.record(task, base)
 
     async def _slowly(self, task: Task, base: str) -> AsyncIterator[bytes]:
         """Spaces while the task goes on, then the record: JSON may begin with white space."""
@@ -172,7 +170,7 @@ class TaskRoutes:
         except Exception:  # Deleted meanwhile; the status line is gone, so say it in the record.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
             gone.state_detail, gone.format = "The task was deleted.", task.format
-            envelope = {"status": 200, "data": record(gone, base)}
+            envelope = self._tasks.record(gone, base)
         yield json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
 
