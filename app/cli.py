@@ -235,7 +235,11 @@ def new_token() -> str:
 
 def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
     return Supervisor(
-        tasks, settings.worker_count, wiring.locks(settings), settings.drain_timeout_s
+        tasks,
+        settings.worker_count,
+        wiring.locks(settings),
+        settings.drain_timeout_s,
+        settings.downloads,
     )
 
 

@@ -81,7 +81,18 @@ class Settings(BaseSettings):
         30, ge=0, description="How long a stopping worker may finish its task, in seconds."
     )
 
+    downloads: int = Field(8, gt=0, description="Documents that are fetched from URLs at once.")
+
     # Limits.
+    max_queued: int = Field(
+        10_000, gt=0, description="Tasks that may wait; more get a 503 until some are done."
+    )
+    min_free_bytes: int = Field(
+        500 * 2**20,
+        ge=0,
+        description="Bytes of the disk that stay free: with less, new tasks get a 503, and those "
+        "that wait go on waiting.",
+    )
     sync_wait_s: float = Field(
         120, ge=0, description="Longest wait of a `sync=1` request, in seconds."
     )

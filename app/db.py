@@ -4,6 +4,7 @@ Functions take a session and leave the transaction to the caller. Times are Unix
 """
 
 import fcntl
+import sqlite3
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,12 +33,15 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from app.errors import State
+from app.errors import State, Unavailable
 
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
-RUNNING = (State.PREPARING, State.WAITING, State.PROCESSING)
+RUNNING = (State.PREPARING, State.PROCESSING)
+TO_BE_HAD = (State.QUEUED, State.WAITING)  # To be downloaded or read; downloaded, to be read.
 
 
 class Base(DeclarativeBase):
@@ -93,8 +97,11 @@ class Task(Base):
     created_at: Mapped[float]
     processed_at: Mapped[float | None]
     completed_at: Mapped[float | None]
+    # Its place in the queue, or that of its part which is there.
+    queued_at: Mapped[float | None]
     # Who works on it.
     attempts: Mapped[int] = mapped_column(default=0)
+    kills: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # Of its workers.
     leased_by: Mapped[str | None] = mapped_column(String(128))
     leased_until: Mapped[float | None] = mapped_column(index=True)
     # The report to callback_url: when the next try is due (None: not yet, or no more), tries so
@@ -139,6 +146,7 @@ class Part(Base):
     recognized: Mapped[int] = mapped_column(default=0)  # and those that were recognized.
     worked_s: Mapped[float] = mapped_column(default=0.0)  # Seconds, once it is finished.
     attempts: Mapped[int] = mapped_column(default=0)
+    kills: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     leased_by: Mapped[str | None] = mapped_column(String(128), index=True)
     leased_until: Mapped[float | None] = mapped_column(index=True)
 
@@ -222,18 +230,34 @@ IS_READ = (
 )
 
 
-def claim(session: Session, task_id: str, worker: str, lease_s: float) -> Task | None:
-    """Take a queued task for ``worker``, or None if it is not to be had.
+# Its document is still at its URL.
+_IS_DOWNLOAD = Task.source_url.is_not(None) & Task.input_size.is_(None)
 
-    A task in parts is to be had when all of them are finished.
+
+def is_download(task: Task) -> bool:
+    """Whether the document of a task is still to be fetched from its URL."""
+    return task.source_url is not None and task.input_size is None
+
+
+def claim(
+    session: Session, task_id: str, worker: str, lease_s: float, download: bool = False
+) -> Task | None:
+    """Take a task that waits for ``worker``, or None if it is not to be had.
+
+    A task in parts is to be had when all of them are finished; one that is to be fetched first, or
+    any other, if that is what ``download`` says.
     """
     now = time.time()
     return session.scalars(
         update(Task)
-        .where(Task.id == task_id, (Task.state == State.QUEUED) | IS_READ)
+        .where(
+            Task.id == task_id,
+            Task.state.in_(TO_BE_HAD) | IS_READ,
+            _IS_DOWNLOAD if download else ~_IS_DOWNLOAD,
+        )
         .values(
-            state=case((Task.state == State.QUEUED, State.PREPARING), else_=Task.state),
-            state_detail=case((Task.state == State.QUEUED, "Preparing"), else_=Task.state_detail),
+            state=case((Task.state.in_(TO_BE_HAD), State.PREPARING), else_=Task.state),
+            state_detail=case((Task.state.in_(TO_BE_HAD), "Preparing"), else_=Task.state_detail),
             attempts=Task.attempts + 1,
             leased_by=worker,
             leased_until=now + lease_s,
@@ -272,19 +296,13 @@ def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
     return session.scalars(select(Task).where(Task.state.in_(RUNNING), lost)).all()
 
 
-def requeue(session: Session, task: Task, attempts: int) -> bool:
-    """Put an orphan back into the queue; False if someone else dealt with it first."""
+def let_go(session: Session, task: Task, **values: Any) -> bool:
+    """Let others have a task that is held; False if it is not held so any more."""
     return changed(
         session,
         update(Task)
         .where(Task.id == task.id, Task.leased_by == task.leased_by, Task.state.in_(RUNNING))
-        .values(
-            state=State.QUEUED,
-            state_detail="Queued again after an interruption",
-            attempts=attempts,
-            leased_by=None,
-            leased_until=None,
-        ),
+        .values(leased_by=None, leased_until=None, **values),
     )
 
 
@@ -299,15 +317,28 @@ def running(session: Session) -> set[str]:
     return set(session.scalars(select(Task.id).where(Task.state.in_(RUNNING))))
 
 
-def queued(session: Session, older_than_s: float = 0) -> Sequence[str]:
-    """Ids of the tasks that wait for a worker, oldest first."""
+def waiting(session: Session, queued_before: float, download: bool) -> Sequence[str]:
+    """Ids of the tasks that wait since before this, to be fetched or for what comes then."""
     return session.scalars(
         select(Task.id)
         .where(
-            (Task.state == State.QUEUED) | IS_READ, Task.created_at <= time.time() - older_than_s
+            Task.state.in_(TO_BE_HAD) | IS_READ,
+            _IS_DOWNLOAD if download else ~_IS_DOWNLOAD,
+            Task.queued_at < queued_before,
         )
-        .order_by(Task.created_at)
+        .order_by(Task.queued_at)
     ).all()
+
+
+def note_queued(session: Session, task_id: str, at: float) -> None:
+    """Say when a task, or a part of it, was announced last."""
+    session.execute(update(Task).where(Task.id == task_id).values(queued_at=at))
+
+
+def is_full(session: Session, most: int) -> bool:
+    """Whether ``most`` tasks wait, or more."""
+    waiting = select(Task.id).where(Task.state.in_(TO_BE_HAD)).limit(1).offset(most - 1)
+    return session.scalars(waiting).first() is not None
 
 
 def remove(session: Session, task_id: str) -> None:
@@ -394,11 +425,24 @@ def changed(session: Session, statement: Any) -> bool:
 
 
 def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 15})
-    event.listen(engine, "connect", _set_up_sqlite)
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": _LOCKED_S})
+        event.listen(engine, "connect", _set_up_sqlite)
+    else:
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    event.listen(engine, "handle_error", _translate)
     return engine
+
+
+_LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
+
+
+def _translate(context: ExceptionContext) -> None:
+    """Raise Unavailable for a database that is away, locked, full or read-only."""
+    error = context.original_exception
+    is_wrong = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    if isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) and not is_wrong:
+        raise Unavailable("The database does not answer; try again later.") from error
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

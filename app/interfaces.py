@@ -193,16 +193,22 @@ class Storage(Protocol):
 
 
 class Queue(Protocol):
-    """Carries ids of work to workers. The tables of the database hold the truth, not the queue."""
+    """Carries ids of work to workers. The tables of the database hold the truth, not the queue.
 
-    def put(self, unit: str, behind_s: float = 0) -> None:
-        """Announce work, as if it had come ``behind_s`` seconds later.
+    All methods raise Unavailable while it does not answer.
+    """
+
+    def put(self, unit: str, at: float) -> None:
+        """Announce work, as if it had come at the Unix time ``at``.
 
         Ids may be delivered twice or late.
         """
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within ``timeout_s`` seconds."""
+
+    def oldest(self) -> float | None:
+        """The time of the next id (Unix seconds); None if there is none."""
 
     def size(self) -> int:
         """How many ids are waiting."""

@@ -1,28 +1,48 @@
 """Who holds which task or part of one: claims, leases and ends, in the database and the queue.
 
-One part of a divided task waits in the queue at a time, behind the tasks that come in the next
-seconds: whoever takes it queues the next, so that as many work at the document as have nothing
+A task that is to be downloaded waits in a queue of its own; what is downloaded, or was sent, waits
+for a worker. One part of a divided task waits there at a time, behind the tasks that come in the
+next seconds: whoever takes it queues the next, so that as many work at the document as have nothing
 else to do. When the last part is finished, the task is queued again.
+
+Queues may lose what they are told, or not answer. Each row knows its time in the queue: as ids
+leave it in the order of their times, what is older than the next id, and waits still, was lost.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import db, parts
 from app.db import Part, Task
-from app.errors import AppError, Cancelled, InternalError, State
+from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Queue, Storage
 from app.keys import forget_source, result_key, text_key
 
 log = logging.getLogger(__name__)
 
+Beat = Callable[[], None]
+"""Tells whoever watches a worker that it makes progress."""
+
 _BEHIND_S = 2.0  # Tasks that come in so many seconds pass a part.
+_AGAIN_S = 0.5  # Between two tries to reach the database.
+_MOST_KILLS = 10
+_LOST_S = 5.0  # An id that has just left the queue may not have become a claim yet.
+
+
+class Blame(Enum):
+    """Why what was begun is not finished."""
+
+    DOCUMENT = "document"  # Most likely it ended its worker: it is not begun often.
+    KILLER = "killer"  # Its worker was killed from outside; though a document may be the reason.
+    NOBODY = "nobody"  # The database or the disk, or a server that stops: it may be begun for ever.
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,11 @@ class Hold:
         return sum(part.worked_s for part in self.parts) if self.part is not None else 0.0
 
     @property
+    def is_download(self) -> bool:
+        """Whether it is a document that is still to be fetched."""
+        return db.is_download(self.task)
+
+    @property
     def wants_text(self) -> bool:
         """Whether a plain text is made beside the result."""
         return self.task.return_text and self.task.format != "txt"
@@ -63,17 +88,22 @@ class Leases:
         sessions: sessionmaker[Session],
         storage: Storage,
         queue: Queue,
+        downloads: Queue,
         lease_s: float,
         max_attempts: int,
     ) -> None:
         self._sessions = sessions
         self._storage = storage
         self._queue = queue
+        self._downloads = downloads
         self._lease_s = lease_s
         self._max_attempts = max_attempts
 
-    def claim(self, unit: str, worker: str) -> Hold | None:
-        """What has this name in the queue, for ``worker``; None if it is not to be had."""
+    def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
+        """What has this name in the queue, for ``worker``; None if it is not to be had.
+
+        ``download``: only if it is to be downloaded; else only what need not be.
+        """
         task_id, _, first = unit.partition(":")
         part: Part | None = None
         with self._sessions.begin() as session:
@@ -81,17 +111,20 @@ class Leases:
                 part = parts.claim(session, task_id, int(first), worker, self._lease_s)
                 task = db.task(session, task_id) if part is not None else None
             else:
-                task = db.claim(session, task_id, worker, self._lease_s)
+                task = db.claim(session, task_id, worker, self._lease_s, download)
             if task is None:
                 return None
             hold = Hold(worker, task, part, tuple(parts.of(session, task_id)))
             following = parts.waiting(session, task_id)
+            at = time.time() + _BEHIND_S
+            if following:
+                db.note_queued(session, task_id, at)
         for name, page in following:
-            self._queue.put(unit_of(name, page), _BEHIND_S)
+            self._put(self._queue, unit_of(name, page), at)
         return hold
 
     def lost(self, worker: str | None = None) -> list[Hold]:
-        """What ``worker``, which is dead, held, or else that whose lease ran out."""
+        """What ``worker``, which is dead or has let go, held, or else what has no lease now."""
         with self._sessions() as session:
             found = [Hold(str(task.leased_by), task) for task in db.orphans(session, worker)]
             for part in parts.orphans(session, worker):
@@ -134,22 +167,33 @@ class Leases:
         with self._sessions() as session:
             return db.running(session)
 
-    def announce(self) -> None:
-        """Queue again what the queue lost."""
-        if self._queue.size() > 0:
-            return  # A row that is still queued is most likely one of those that wait.
-        with self._sessions() as session:
-            waiting = [*db.queued(session, older_than_s=5)]
-            waiting += [unit_of(*part) for part in parts.waiting(session)]
-        for unit in waiting:
-            self._queue.put(unit)
+    def announce(self, task: Task) -> None:
+        """Queue a task whose row is new."""
+        assert task.queued_at is not None
+        self._put(self._downloads if task.source_url else self._queue, task.id, task.queued_at)
+
+    def announce_lost(self) -> None:
+        """Queue again what a queue lost."""
+        for queue in (self._queue, self._downloads):
+            now = time.time()
+            before = (queue.oldest() or now) - _LOST_S
+            with self._sessions.begin() as session:
+                lost = db.waiting(session, before, download=queue is self._downloads)
+                units = {name: name for name in lost}
+                if queue is self._queue:
+                    for name, first in parts.waiting(session, queued_before=before):
+                        units[name] = unit_of(name, first)
+                for name in units:
+                    db.note_queued(session, name, now)
+            for unit in units.values():
+                self._put(queue, unit, now)
 
     def divide(self, hold: Hold, rest: Sequence[Part], job: Mapping[str, Any], **done: Any) -> None:
         """End the worker's own part, of which ``done`` is noted; let others do the ``rest``.
 
         ``job`` is noted of a task that was not divided before.
         """
-        task = hold.task
+        task, now = hold.task, time.time()
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ours = parts.finish(session, hold.part, hold.worker, rest, **done)
@@ -157,13 +201,25 @@ class Leases:
                 own = Part(task_id=task.id, first=1, finished=True, **done)
                 ours = parts.divide(session, task.id, hold.worker, [own, *rest], **job)
             is_read = parts.is_read(session, task.id)
+            if ours and (rest or is_read):
+                db.note_queued(session, task.id, now if is_read else now + _BEHIND_S)
         if not ours:
             self._forget_late(task)
-            return
-        if rest:
-            self._queue.put(unit_of(task.id, rest[0].first), _BEHIND_S)
-        if is_read:
-            self._queue.put(task.id)
+        elif is_read:
+            self._put(self._queue, task.id, now)
+        elif rest:
+            self._put(self._queue, unit_of(task.id, rest[0].first), now + _BEHIND_S)
+
+    def hand_over(self, hold: Hold, **values: Any) -> None:
+        """Let workers have a task that is downloaded."""
+        now = time.time()
+        values |= {"state": State.WAITING, "state_detail": "Waiting", "queued_at": now}
+        with self._sessions.begin() as session:
+            ours = db.let_go(session, hold.task, attempts=0, **values)
+        if ours:
+            self._put(self._queue, hold.task.id, now)
+        else:
+            self._forget_late(hold.task)
 
     def complete(self, hold: Hold, **values: Any) -> None:
         """End a task whose result is stored."""
@@ -174,25 +230,37 @@ class Leases:
         else:
             self._forget_late(hold.task)
 
-    def take_back(self, hold: Hold, innocent: bool = False) -> None:
-        """Queue again what lost its worker, or fail what ended too many.
+    def take_back(self, hold: Hold, blame: Blame, cause: AppError | None = None) -> None:
+        """Queue again what could not be finished, or fail what was begun too often.
 
-        ``innocent``: the worker was ended from outside, so that the attempt does not count.
+        ``cause`` is what is told of a document that is to blame too often; usually that it ended
+        its workers.
         """
         held = hold.part or hold.task
-        attempts = held.attempts - innocent
-        if attempts >= self._max_attempts:
-            why = f"The document ended its worker {attempts} times; it cannot be read."
-            self.fail(hold, InternalError(why))
-        else:
-            with self._sessions.begin() as session:
-                if hold.part is not None:
-                    ours = parts.requeue(session, hold.part, attempts)
-                else:
-                    ours = db.requeue(session, hold.task, attempts)
-            if ours:
-                log.warning("task %s lost its worker and is queued again", hold.task.id)
-                self._queue.put(hold.unit)
+        attempts = held.attempts - (blame is not Blame.DOCUMENT)
+        kills = held.kills + (blame is Blame.KILLER)
+        if attempts >= self._max_attempts or kills >= _MOST_KILLS:
+            why = f"The document ended its worker {attempts + kills} times; it cannot be read."
+            self.fail(hold, cause or InternalError(why))
+            return
+        values: dict[str, Any] = {"attempts": attempts, "kills": kills}
+        now = time.time()
+        with self._sessions.begin() as session:
+            if hold.part is not None:
+                ours = parts.let_go(session, hold.part, **values)
+                if ours:
+                    db.note_queued(session, hold.task.id, now)
+            else:
+                ours = db.let_go(session, hold.task, **values, queued_at=now, **_waits(hold))
+        if ours:
+            log.warning("task %s is queued again", hold.task.id)
+            self._put(self._downloads if hold.is_download else self._queue, hold.unit, now)
+
+    def _put(self, queue: Queue, unit: str, at: float) -> None:
+        try:
+            queue.put(unit, at)
+        except Unavailable:
+            log.warning("the queue does not answer; %s is announced later", unit)
 
     def _forget_late(self, task: Task) -> None:
         """Remove what was made for a task that ended, or was deleted, in the last moment.
@@ -206,6 +274,23 @@ class Leases:
                 self._storage.delete(key)
         if now is None or State(now.state).final:
             forget_source(self._storage, task)
+
+
+def surely(step: Callable[[], None], beat: Beat) -> None:
+    """Do ``step``, as often as it takes for the database to answer; ``beat`` tells of each wait."""
+    while True:
+        try:
+            return step()
+        except Unavailable as error:
+            log.warning("what was done cannot be noted yet: %s", error)
+        beat()
+        time.sleep(_AGAIN_S)
+
+
+def _waits(hold: Hold) -> dict[str, Any]:
+    """What a task says that waits again."""
+    state = State.WAITING if hold.task.source_url and not hold.is_download else State.QUEUED
+    return {"state": state, "state_detail": "Queued again after an interruption"}
 
 
 def unit_of(task_id: str, first: int) -> str:

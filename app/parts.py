@@ -96,19 +96,25 @@ def orphans(session: Session, worker: str | None = None) -> Sequence[Part]:
     return session.scalars(select(Part).where(lost)).all()
 
 
-def requeue(session: Session, part: Part, attempts: int) -> bool:
-    """Let others do an orphan; False if someone else dealt with it first."""
+def let_go(session: Session, part: Part, **values: Any) -> bool:
+    """Let others have a part that is held; False if it is not held so any more."""
     assert part.leased_by is not None
-    values = {"attempts": attempts, "leased_by": None, "leased_until": None}
-    return _change(session, part, part.leased_by, **values)
+    return _change(session, part, part.leased_by, leased_by=None, leased_until=None, **values)
 
 
-def waiting(session: Session, task_id: str | None = None) -> Sequence[tuple[str, int]]:
-    """Of the task, or of every one, the first part that waits for a worker: its task and page."""
+def waiting(
+    session: Session, task_id: str | None = None, queued_before: float | None = None
+) -> Sequence[tuple[str, int]]:
+    """Of the task, or of every one, the first part that waits for a worker: its task and page.
+
+    With ``queued_before``: of tasks of which no part was announced since (Unix seconds).
+    """
     waiting = select(Part.task_id, func.min(Part.first)).group_by(Part.task_id)
     waiting = waiting.where(Part.finished.is_(false()), Part.leased_by.is_(None))
     if task_id is not None:
         waiting = waiting.where(Part.task_id == task_id)
+    if queued_before is not None:
+        waiting = waiting.join(Task).where(Task.queued_at < queued_before)
     return [(name, first) for name, first in session.execute(waiting)]
 
 

@@ -4,56 +4,92 @@ Only the storage layer of Huey is used. Its consumer would pickle callables and 
 record of what runs; here the tasks table is the record, so the queue carries plain ids.
 """
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from huey.storage import PostgresStorage, PriorityRedisStorage, SqliteStorage
 
+from app.errors import Unavailable
+
 _POLL_S = 0.01  # SQLite cannot wake a waiting reader; an empty look costs about 10 microseconds.
+_LOCKED_S = 2.0  # Who puts an id is not to wait long: what the queue lacks is found by its row.
 
 
 class HueyQueue:
-    """Ids in the order they came, through whichever storage ``url`` names."""
+    """Ids in the order of their times, through whichever storage ``url`` names.
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._storage: Any
-        self._blocks = True
+    All methods raise Unavailable while the storage does not answer; the next call tries again.
+    """
+
+    def __init__(self, url: str, folder: Path, name: str = "ocr") -> None:
+        self._blocks = bool(url)
+        self._open: Callable[[], Any]
         if url.startswith(("redis://", "rediss://", "unix://")):
-            self._storage = PriorityRedisStorage("ocr", url=url, blocking=True, read_timeout=1)
+            self._open = lambda: PriorityRedisStorage(name, url=url, blocking=True, read_timeout=1)
         elif url.startswith(("postgresql://", "postgres://")):
-            self._storage = PostgresStorage("ocr", dsn=url, blocking=True, read_timeout=1)
+            self._open = lambda: PostgresStorage(name, dsn=url, blocking=True, read_timeout=1)
         elif url:
             raise ValueError("OCR_QUEUE_URL must begin with redis:// or postgresql://")
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            self._blocks = False
-            self._storage = SqliteStorage("ocr", filename=str(folder / "queue.db"), cache_mb=1)
+            file = str(folder / "queue.db")
+            self._open = lambda: SqliteStorage(name, filename=file, cache_mb=1, timeout=_LOCKED_S)
+        self._storage: Any = None
 
-    def put(self, unit: str, behind_s: float = 0) -> None:
-        """Announce work, as if it had come ``behind_s`` seconds later.
+    def put(self, unit: str, at: float) -> None:
+        """Announce work, as if it had come at the Unix time ``at``.
 
         Ids may be delivered twice or late.
         """
         # Long work lets short work pass by, but is not passed for ever: its turn is a time.
-        self._storage.enqueue(unit.encode(), -(time.time() + behind_s))
+        with self._answering() as storage:
+            storage.enqueue(f"{unit} {at}".encode(), -at)
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within about ``timeout_s`` seconds."""
         until = time.monotonic() + timeout_s
         while True:
-            data = self._storage.dequeue()
+            with self._answering() as storage:
+                data = storage.dequeue()
             if data is not None:
-                return bytes(data).decode()
+                return _split(data)[0]
             if time.monotonic() >= until:
                 return None
             if not self._blocks:
                 time.sleep(_POLL_S)
 
+    def oldest(self) -> float | None:
+        """The time of the next id (Unix seconds); None if the queue is empty."""
+        with self._answering() as storage:
+            items = storage.enqueued_items(1)
+        return _split(items[0])[1] if items else None
+
     def size(self) -> int:
         """How many ids are waiting."""
-        return int(self._storage.queue_size())
+        with self._answering() as storage:
+            return int(storage.queue_size())
 
     def close(self) -> None:
         """Let go of the connection; the next call would open another."""
-        self._storage.close()
+        if self._storage is not None:
+            self._storage.close()
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[Any]:
+        try:
+            if self._storage is None:
+                self._storage = self._open()
+            yield self._storage
+        except Exception as error:  # Each storage has its own.
+            broken, self._storage = self._storage, None
+            with contextlib.suppress(Exception):
+                broken.close()
+            raise Unavailable("The queue does not answer; try again later.") from error
+
+
+def _split(data: bytes) -> tuple[str, float]:
+    unit, _, at = bytes(data).decode().partition(" ")
+    return unit, float(at or 0)

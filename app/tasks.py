@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app import db
 from app.callbacks import Reporter, host_of
 from app.db import Task
-from app.errors import State, TaskNotFound
+from app.disk import Disk
+from app.errors import State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.interfaces import Storage
 from app.keys import forget_source, result_key, source_key, text_key
@@ -49,19 +50,34 @@ class Tasks:
         storage: Storage,
         fetcher: Fetcher,
         runner: Runner,
+        disk: Disk,
+        max_queued: int,
     ) -> None:
         self.sessions = sessions
         self.storage = storage
         self.runner = runner
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
+        self._disk = disk
+        self._max_queued = max_queued
 
     def close(self) -> None:
         """Let go of the connections to the database and the queue; end what the parts started."""
         self.runner.close()
         self.sessions.kw["bind"].dispose()
 
+    def check_room(self, size: int) -> None:
+        """Raise Unavailable if the queue is full, or the disk has no room for ``size`` bytes."""
+        if not self._disk.has_room(size):
+            raise Unavailable("The server's disk is full; try again later.")
+        with self.sessions() as session:
+            if db.is_full(session, self._max_queued):
+                raise Unavailable("Too many documents wait; try again later.")
+
     def submit(self, owner: str, submission: Submission, source: Path | None) -> Task:
-        """Accept a document; the file at ``source`` is moved away. Raises NotStored."""
+        """Accept a document; the file at ``source`` is moved away.
+
+        Raises NotStored, Unavailable; nothing is kept then.
+        """
         now = time.time()
         task = Task(
             id=str(uuid.uuid4()),
@@ -82,12 +98,17 @@ class Tasks:
             mode=submission.mode,
             input_size=source.stat().st_size if source else None,
             created_at=now,
+            queued_at=now,
         )
         if source:
             self.storage.put(source, source_key(task))
-        with self.sessions.begin() as session:
-            db.add(session, task)
-        self.runner.queue.put(task.id)  # After the commit: a worker must find the row.
+        try:
+            with self.sessions.begin() as session:
+                db.add(session, task)
+        except Unavailable:
+            self.storage.delete(source_key(task))
+            raise
+        self.runner.announce(task)  # After the commit: a worker must find the row.
         return task
 
     def get(self, owner: str, task_id: str) -> Task:

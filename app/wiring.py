@@ -5,37 +5,44 @@ from pathlib import Path
 
 from app import callbacks, db, languages
 from app.config import Settings
+from app.disk import Disk
 from app.fetch import Fetcher
 from app.interfaces import Engine, Queue
 from app.languages import Language
 from app.leases import Leases
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
-from app.runner import Limits, Runner
+from app.runner import Runner
 from app.storage import FolderStorage
 from app.tasks import Tasks
+from app.turn import Limits
 
 
-def build(settings: Settings, queue: Queue | None = None) -> Tasks:
-    """Every use case on the database, queue, storage and parts that the settings ask for.
+def build(settings: Settings, queue: Queue | None = None, downloads: Queue | None = None) -> Tasks:
+    """Every use case on the database, queues, storage and parts that the settings ask for.
 
-    ``queue`` is for tests that look at what is announced.
+    ``queue`` and ``downloads`` are for tests that look at what is announced.
     """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     sessions = db.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
     fetch = fetcher(settings)
     queue = queue or HueyQueue(settings.queue_url, settings.data_dir)
+    downloads = downloads or HueyQueue(settings.queue_url, settings.data_dir, "ocr-downloads")
+    disk = Disk(settings.data_dir, settings.min_free_bytes)
     runner = Runner(
-        leases=Leases(sessions, storage, queue, settings.lease_s, settings.max_attempts),
+        leases=Leases(sessions, storage, queue, downloads, settings.lease_s, settings.max_attempts),
         storage=storage,
         queue=queue,
+        downloads=downloads,
         fetcher=fetch,
         pipeline=partial(pipeline, settings),
         work=settings.data_dir / "work",
+        disk=disk,
         limits=Limits(settings.task_timeout_s, settings.turn_s),
     )
     reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
-    return Tasks(sessions, storage, reports, runner)
+    return Tasks(sessions, storage, reports, runner, disk, settings.max_queued)
 
 
 def pipeline(settings: Settings) -> Pipeline:

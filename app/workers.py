@@ -21,15 +21,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.errors import Unavailable
+from app.leases import Blame
 from app.runner import Runner
 from app.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
+_AWAY_S = 1.0  # Between two looks at a database, a queue or a disk that cannot be used.
 _HOUSEKEEPING_S = 5.0
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
+_CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -55,16 +59,25 @@ def work(
         ready()
         preparing, idle = True, False
         while not stopping.is_set() and os.getppid() == parent:
-            # Not between the tasks of a client that sends one after another: it would wait.
-            unit = runner.queue.get(0 if preparing and idle else 0.5)
-            idle = unit is None
-            if unit is None:
-                preparing = preparing and runner.prepare()
-            else:
-                try:
+            if not runner.has_room():  # What waits is not lost; what is begun might be.
+                stopping.wait(_AWAY_S)
+                continue
+            try:
+                # Not between the tasks of a client that sends one after another: it would wait.
+                unit = runner.queue.get(0 if preparing and idle else 0.5)
+                idle = unit is None
+                if unit is None:
+                    preparing = preparing and runner.prepare()
+                else:
                     runner.run(unit, name, lambda: _alarm(silent_limit_s))
-                finally:
-                    _alarm(0)
+            except Unavailable as error:
+                log.warning("worker %s waits: %s", name, error)
+                stopping.wait(_AWAY_S)
+                # A claim may have been noted although no answer came.
+                with contextlib.suppress(Unavailable):
+                    runner.release(name, Blame.NOBODY)
+            finally:
+                _alarm(0)
 
 
 def environment() -> dict[str, str]:
@@ -85,18 +98,22 @@ class _Slot:
     ready_pipe: int = -1
     ready: bool = False
     started: float = 0.0
+    kills_for_memory: int = 0  # Of the system, when it was started.
     pause_s: float = 0.0
     resume_at: float = 0.0
 
 
 @dataclass
 class Supervisor:
-    """Keeps worker processes running, takes back what dead ones left, sends reports."""
+    """Keeps worker processes running, takes back what dead ones left, fetches, sends reports."""
 
     tasks: Tasks
     count: int
     locks: Path
     drain_timeout_s: float
+    downloads: int
+    name: str = field(default_factory=lambda: _new_name())
+    _dead: list[tuple[str, Blame, bool]] = field(default_factory=list)  # To be released.
     _slots: list[_Slot] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -112,6 +129,7 @@ class Supervisor:
                 name="callbacks",
                 daemon=True,
             ),
+            threading.Thread(target=self._fetch, name="downloads", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -128,14 +146,15 @@ class Supervisor:
 
     def _supervise(self) -> None:
         # Workers are to die with the thread that starts them, so they all start in this one.
-        self._guarded(self._take_back_from_the_dead)
+        self._guarded(self._find_the_dead)
         self._guarded(self.tasks.runner.sweep)
         housekeeping = 0.0
         while not self._stopping.is_set():
             for slot in self._slots:
                 self._guarded(lambda slot=slot: self._tend(slot))  # type: ignore[misc]
+            self._guarded(self._release_the_dead)
             if time.monotonic() > housekeeping:
-                self._guarded(self.tasks.runner.recover)
+                self._guarded(self._recover)
                 housekeeping = time.monotonic() + _HOUSEKEEPING_S
             self._stopping.wait(_LOOK_S)
         self._end_workers()
@@ -160,15 +179,31 @@ class Supervisor:
         if status is None:
             return
         log.warning("worker %s ended (%s)", slot.name, _said(status))
+        killed = status == -signal.SIGKILL and _kills_for_memory() == slot.kills_for_memory
+        blame = Blame.KILLER if killed else Blame.DOCUMENT
+        self._dead.append((slot.name, blame, status == -signal.SIGALRM))
         self._forget(slot)
         quick = now - slot.started < _QUICK_DEATH_S
         slot.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * slot.pause_s)) if quick else 0.0
         slot.resume_at = now + slot.pause_s
-        self.tasks.runner.release(slot.name, timed_out=status == -signal.SIGALRM)
+
+    def _release_the_dead(self) -> None:
+        """Take back what dead workers left; what fails is tried again."""
+        while self._dead:
+            self.tasks.runner.release(*self._dead[0])
+            self._dead.pop(0)
+
+    def _recover(self) -> None:
+        living = {self.name}
+        for slot in self._slots:
+            if slot.process is not None and not _is_stopped(slot.process.pid):
+                living.add(slot.name)
+        self.tasks.runner.recover(living)
 
     def _launch(self, slot: _Slot) -> None:
-        slot.name = f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}"
+        slot.name = _new_name()
         slot.ready, slot.started = False, time.monotonic()
+        slot.kills_for_memory = _kills_for_memory()
         slot.ready_pipe, theirs = os.pipe()
         os.set_blocking(slot.ready_pipe, False)
         command = [sys.executable, "-m", "app.cli", "work", slot.name, str(theirs)]
@@ -186,13 +221,13 @@ class Supervisor:
             slot.ready_pipe = -1
         (self.locks / f"{slot.name}.lock").unlink(missing_ok=True)
 
-    def _take_back_from_the_dead(self) -> None:
-        """Tasks of workers that a killed server left: their locks are free."""
+    def _find_the_dead(self) -> None:
+        """Workers that a killed server left: their locks are free."""
         for name in self.tasks.runner.workers():
             lock = self.locks / f"{name}.lock"
             # Without a lock here it is a worker of another machine: its lease will tell.
             if lock.exists() and not _is_held(lock):
-                self.tasks.runner.release(name, innocent=True)
+                self._dead.append((name, Blame.KILLER, False))
         for lock in self.locks.glob("*.lock"):
             if not _is_held(lock):
                 lock.unlink(missing_ok=True)
@@ -211,7 +246,39 @@ class Supervisor:
                 process.wait()
             self._forget(slot)
             with contextlib.suppress(Exception):  # The next start does it, if this fails.
-                self.tasks.runner.release(slot.name, innocent=True)
+                self.tasks.runner.release(slot.name, Blame.NOBODY)
+
+    def _fetch(self) -> None:
+        """Fetch what tasks name by URL, so that no worker waits for a stranger's server."""
+        free = threading.Semaphore(self.downloads)
+
+        def fetch(unit: str) -> None:
+            try:
+                self.tasks.runner.download(unit, self.name)
+            except Unavailable as error:
+                log.warning("a download is left for later: %s", error)
+            except Exception:
+                log.exception("a download failed")
+            finally:
+                free.release()
+
+        with _held(self.locks / f"{self.name}.lock"):
+            while not self._stopping.is_set():
+                if not self.tasks.runner.has_room():
+                    self._stopping.wait(_AWAY_S)
+                elif free.acquire(timeout=0.5):
+                    unit = None
+                    try:
+                        unit = self.tasks.runner.downloads.get(0.5)
+                    except Unavailable:
+                        self._stopping.wait(_AWAY_S)
+                    if unit is None:
+                        free.release()
+                    else:
+                        # A daemon: one that is under way does not keep a server from ending.
+                        threading.Thread(target=fetch, args=[unit], daemon=True).start()
+            with contextlib.suppress(Exception):
+                self.tasks.runner.release(self.name, Blame.NOBODY)
 
 
 @contextlib.contextmanager
@@ -257,11 +324,35 @@ def _give_memory_back() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**21)
 
 
+def _is_stopped(pid: int) -> bool:
+    """Whether the process is held by SIGSTOP, so that not even its own timer can end it."""
+    try:
+        _, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return False
+    return after.split()[0] in "Tt"
+
+
+def _kills_for_memory() -> int:
+    """How many processes the kernel has ended for want of memory: of this container, or of all."""
+    for path in (_CGROUP_EVENTS, Path("/proc/vmstat")):
+        with contextlib.suppress(OSError, ValueError):
+            for line in path.read_text().splitlines():
+                name, value = line.split()
+                if name == "oom_kill":
+                    return int(value)
+    return 0
+
+
 def _has_spoken(pipe: int) -> bool:
     try:
         return bool(os.read(pipe, 1))
     except BlockingIOError:
         return False
+
+
+def _new_name() -> str:
+    return f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}"
 
 
 def _said(status: int) -> str:

@@ -16,7 +16,7 @@ def main() -> None:
         queue = HueyQueue(os.environ.get("OCR_QUEUE_URL", ""), Path(folder))
         began = time.perf_counter()
         for n in range(_IDS):
-            queue.put(str(n))
+            queue.put(str(n), n)
         put = time.perf_counter()
         for _ in range(_IDS):
             queue.get(1)

@@ -21,16 +21,24 @@ class InlineQueue:
 
     tasks: Tasks | None = None
     held: bool = False
+    downloads: bool = False
     ids: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
-    def put(self, unit: str, behind_s: float = 0) -> None:
+    def put(self, unit: str, at: float) -> None:
         if self.held or self.tasks is None:
             self.ids.append(unit)
+            self.times.append(at)
+        elif self.downloads:
+            self.tasks.runner.download(unit, "inline")
         else:
             self.tasks.runner.run(unit, "inline")
 
     def get(self, timeout_s: float) -> str | None:
         return self.ids.pop(0) if self.ids else None
+
+    def oldest(self) -> float | None:
+        return self.times[-len(self.ids)] if self.ids else None
 
     def size(self) -> int:
         return len(self.ids)
@@ -54,8 +62,9 @@ def queue() -> InlineQueue:
 @pytest.fixture
 def tasks(settings: Settings, queue: InlineQueue) -> Iterator[Tasks]:
     wiring.migrate(settings)
-    tasks = wiring.build(settings, queue)
-    queue.tasks = tasks
+    downloads = InlineQueue(downloads=True)
+    tasks = wiring.build(settings, queue, downloads)
+    queue.tasks = downloads.tasks = tasks
     yield tasks
     tasks.close()
 

@@ -40,6 +40,9 @@ def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
     sessions.kw["bind"].dispose()
 
 
+LATER = time.time() + 1000
+
+
 def _add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
     row = {
         "id": name,
@@ -50,6 +53,7 @@ def _add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> 
         "languages": "English",
         "base_url": "",
         "created_at": time.time(),
+        "queued_at": time.time(),
     }
     with sessions.begin() as session:
         db.add(session, Task(**(row | values)))
@@ -108,7 +112,7 @@ def test_only_the_holder_changes_a_task(sessions: sessionmaker[Session]) -> None
         assert db.claim(session, name, "first", 60)
     with sessions.begin() as session:
         (lost,) = db.orphans(session, "first")
-        assert db.requeue(session, lost, attempts=1)
+        assert db.let_go(session, lost, state=State.QUEUED, attempts=1)
     with sessions.begin() as session:
         assert db.claim(session, name, "second", 60)
 
@@ -148,13 +152,42 @@ def test_orphans_by_their_lease(sessions: sessionmaker[Session]) -> None:
 
 
 def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
-    """Waiting tasks come in the order of their submission."""
-    _add(sessions, "new", created_at=time.time())
-    _add(sessions, "old", created_at=time.time() - 100)
+    """Waiting tasks come in the order of the queue; those to be fetched are another queue's."""
+    now = time.time()
+    _add(sessions, "new", queued_at=now)
+    _add(sessions, "old", queued_at=now - 100)
+    _add(sessions, "away", queued_at=now, source_url="http://x")
+    _add(sessions, "here", queued_at=now - 1, source_url="http://x", input_size=9)
 
     with sessions() as session:
-        assert list(db.queued(session)) == ["old", "new"]
-        assert list(db.queued(session, older_than_s=50)) == ["old"]
+        assert list(db.waiting(session, now + 1, download=False)) == ["old", "here", "new"]
+        assert list(db.waiting(session, now - 50, download=False)) == ["old"]
+        assert list(db.waiting(session, now + 1, download=True)) == ["away"]
+
+
+def test_who_fetches_and_who_reads(sessions: sessionmaker[Session]) -> None:
+    """A worker does not get what is not here yet, nor a download what is."""
+    _add(sessions, "away", source_url="http://x")
+    _add(sessions, "here", state=State.WAITING, source_url="http://x", input_size=9)
+
+    with sessions.begin() as session:
+        assert db.claim(session, "away", "worker", 60) is None
+        assert db.claim(session, "here", "fetcher", 60, download=True) is None
+        assert db.claim(session, "away", "fetcher", 60, download=True)
+        assert db.claim(session, "here", "worker", 60)
+
+
+def test_a_full_queue(sessions: sessionmaker[Session]) -> None:
+    """What waits counts, and nothing else."""
+    _add(sessions, "done", state=State.COMPLETE)
+    _add(sessions, "at it", state=State.PROCESSING)
+    _add(sessions, "one", state=State.QUEUED)
+
+    with sessions.begin() as session:
+        assert not db.is_full(session, 2)
+    _add(sessions, "two", state=State.WAITING)
+    with sessions.begin() as session:
+        assert db.is_full(session, 2)
 
 
 def _divided(sessions: sessionmaker[Session], count: int) -> None:
@@ -181,7 +214,7 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
     assert _at(sessions) == (State.PROCESSING, 50, "Processing: 10 of 20 pages", 4)
     with sessions.begin() as session:
         assert db.claim(session, "t", "early", 60) is None
-        assert db.queued(session) == []
+        assert db.waiting(session, LATER, download=False) == []
         assert parts.waiting(session) == parts.waiting(session, "t") == [("t", 11)]
         part = parts.claim(session, "t", 11, "second", 60)
         assert part is not None
@@ -198,7 +231,7 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
 
     assert _at(sessions) == (State.PROCESSING, 99, "Processing: 20 of 20 pages", 5)
     with sessions.begin() as session:
-        assert list(db.queued(session)) == ["t"]
+        assert list(db.waiting(session, LATER, download=False)) == ["t"]
         assert (task := db.claim(session, "t", "last", 60))
         assert (task.state, task.attempts) == (State.PROCESSING, 1)
         assert db.claim(session, "t", "late", 60) is None
@@ -279,7 +312,7 @@ def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
     with sessions.begin() as session:
         (part,) = parts.orphans(session)
         assert parts.orphans(session, "busy")[0].first == 21
-        assert parts.requeue(session, part, attempts=1)
+        assert parts.let_go(session, part, attempts=1)
 
     with sessions.begin() as session:
         again = parts.claim(session, "t", 11, "next", 60)

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def queue(url: str, tmp_path: Path) -> Iterator[HueyQueue]:
 
 def test_first_in_first_out(queue: HueyQueue) -> None:
     """Ids come in the order they were put, once each."""
-    for name in ("a", "b", "c"):
-        queue.put(name)
+    for at, name in enumerate(("a", "b", "c")):
+        queue.put(name, at)
 
     assert queue.size() == 3
     assert [queue.get(1) for _ in range(3)] == ["a", "b", "c"]
@@ -48,12 +49,31 @@ def test_first_in_first_out(queue: HueyQueue) -> None:
 
 def test_long_work_lets_others_pass(queue: HueyQueue) -> None:
     """But only those that come in the time that was said."""
-    queue.put("long", behind_s=10)
-    queue.put("longer", behind_s=20)
-    queue.put("short")
-    queue.put("later", behind_s=15)
+    queue.put("long", 110)
+    queue.put("longer", 120)
+    queue.put("short", 100)
+    queue.put("later", 115)
 
     assert [queue.get(1) for _ in range(4)] == ["short", "long", "later", "longer"]
+
+
+def test_the_time_of_the_next_one(queue: HueyQueue) -> None:
+    """It tells which ids have left the queue."""
+    assert queue.oldest() is None
+    queue.put("b", 1000000002.25)
+    queue.put("a", 1000000001.5)
+
+    assert queue.oldest() == 1000000001.5
+    assert (queue.get(1), queue.oldest()) == ("a", 1000000002.25)
+
+
+def test_queues_with_other_names_are_others(queue: HueyQueue, url: str, tmp_path: Path) -> None:
+    """Downloads and documents do not mix."""
+    with closing(HueyQueue(url, tmp_path, "others")) as others:
+        queue.put("a", 1)
+        assert others.get(0.1) is None
+        others.put("b", 1)
+        assert (queue.get(1), others.get(1)) == ("a", "b")
 
 
 def test_nothing_comes_of_nothing(queue: HueyQueue) -> None:
@@ -63,7 +83,7 @@ def test_nothing_comes_of_nothing(queue: HueyQueue) -> None:
 
 def test_a_waiting_reader_is_woken(queue: HueyQueue) -> None:
     """An id that is put while a reader waits reaches it."""
-    threading.Timer(0.2, lambda: queue.put("late")).start()
+    threading.Timer(0.2, lambda: queue.put("late", 1)).start()
 
     assert queue.get(5) == "late"
 
@@ -78,8 +98,8 @@ def _drain(url: str, folder: Path, found: "multiprocessing.Queue[str]") -> None:
 def test_readers_share(queue: HueyQueue, url: str, tmp_path: Path) -> None:
     """Two processes get each id once between them."""
     names = [str(n) for n in range(40)]
-    for name in names:
-        queue.put(name)
+    for at, name in enumerate(names):
+        queue.put(name, at)
     spawn = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[str] = spawn.Queue()
 

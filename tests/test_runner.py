@@ -56,6 +56,11 @@ def _work(tasks: Tasks, queue: InlineQueue, worker: str = "worker", units: int =
         units -= 1
 
 
+def _long_ago(tasks: Tasks, task: Task) -> None:
+    with tasks.sessions.begin() as session:
+        session.get_one(Task, task.id).queued_at = time.time() - 10
+
+
 def _lines(tasks: Tasks, task: Task) -> list[str]:
     _, path = tasks.result(task.id, task.format)
     return path.read_text(encoding="utf-8").replace("\f", "\n").splitlines()
@@ -198,14 +203,14 @@ def test_a_lost_part_is_found_again(tasks: Tasks, queue: InlineQueue, source: Pa
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=1)
     queue.ids.clear()
+    _long_ago(tasks, task)
     tasks.runner.recover()
     assert queue.ids == [f"{task.id}:2"]
 
     _work(tasks, queue, units=PAGES - 1)
     assert queue.ids == [task.id]
     queue.ids.clear()
-    with tasks.sessions.begin() as session:
-        session.get_one(Task, task.id).created_at = time.time() - 10
+    _long_ago(tasks, task)
     tasks.runner.recover()
     _work(tasks, queue)
 

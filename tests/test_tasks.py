@@ -1,6 +1,7 @@
 """The use cases, with a real database, storage and pipeline, and the stub engine."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import update
 from app import db
 from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
+from app.leases import Blame
 from app.pipeline import Job, Outcome, Pipeline
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
@@ -174,12 +176,43 @@ def test_what_the_queue_lost_is_queued_again(
     queue.held = True
     task = tasks.submit(OWNER, TEXT, source)
     queue.ids.clear()
-    _set(tasks, task, created_at=time.time() - 60)
+    _set(tasks, task, queued_at=time.time() - 60)
 
     tasks.runner.recover()
     tasks.runner.recover()
 
     assert queue.ids == [task.id]
+
+
+def test_what_a_busy_queue_lost_is_queued_again(
+    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+) -> None:
+    """Ids leave in the order of their times: who should have come before the next one is lost."""
+    queue.held = True
+    lost, next_one, behind = (
+        tasks.submit(OWNER, TEXT, Path(shutil.copy(source, tmp_path / name))) for name in "abc"
+    )
+    now = time.time()
+    for task, at in ((lost, now - 90), (next_one, now - 60), (behind, now - 30)):
+        _set(tasks, task, queued_at=at)
+    queue.ids, queue.times = [next_one.id, behind.id], [now - 60, now - 30]
+
+    tasks.runner.recover()
+
+    assert queue.ids == [next_one.id, behind.id, lost.id]
+
+
+def test_the_clock_may_be_set(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
+    """A worker that lives keeps its task though its lease seems to have run out."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "alive", lease_s=-1000)
+
+    tasks.runner.recover(living={"alive"})
+    assert tasks.get(OWNER, task.id).leased_by == "alive"
+    tasks.runner.recover()
+    assert tasks.get(OWNER, task.id).leased_by is None
 
 
 def test_a_document_that_ends_its_workers_is_failed(
@@ -198,6 +231,22 @@ def test_a_document_that_ends_its_workers_is_failed(
     assert done.state == State.INTERNAL_ERROR
     assert "2 times" in done.state_detail
     assert _files(tasks, tmp_path) == set()
+
+
+def test_who_is_killed_from_outside_is_tried_longer(
+    tasks: Tasks, queue: InlineQueue, source: Path
+) -> None:
+    """The document is hardly to blame; but it is not tried for ever."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+
+    for n in range(10):
+        assert tasks.get(OWNER, task.id).state == State.QUEUED
+        with tasks.sessions.begin() as session:
+            assert db.claim(session, task.id, f"worker {n}", lease_s=1000)
+        tasks.runner.release(f"worker {n}", Blame.KILLER)
+
+    assert tasks.get(OWNER, task.id).state == State.INTERNAL_ERROR
 
 
 def test_a_hang_is_a_time_out(tasks: Tasks, queue: InlineQueue, source: Path) -> None:

@@ -124,6 +124,9 @@ class _Hanging:
 
     def warm_up(self) -> None: ...
 
+    def has_room(self) -> bool:
+        return True
+
     def get(self, timeout_s: float) -> str | None:
         return "task"
 

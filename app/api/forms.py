@@ -33,14 +33,19 @@ class Form:
         return next((self.fields[name] for name in names if self.fields.get(name)), None)
 
 
+def content_length(request: Request) -> int | None:
+    """How long the body is said to be, in bytes."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
 async def read_form(request: Request, staged: Path, max_file_bytes: int) -> Form:
     """Read the body of ``request``; a document is written to ``staged``.
 
     Raises BadRequest, and BodyTooLarge at the first byte too many.
     """
     most = max_file_bytes + _FIELDS_BYTES
-    length = request.headers.get("content-length", "0")
-    if length.isascii() and length.isdigit() and int(length) > most:
+    if (content_length(request) or 0) > most:
         raise _too_large(max_file_bytes)
     kind, options = parse_options_header(request.headers.get("content-type"))
     try:

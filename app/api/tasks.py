@@ -11,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app import languages
-from app.api.forms import Form, read_form
+from app.api.forms import Form, content_length, read_form
 from app.api.proxies import base_url
 from app.api.waiting import Waiting
 from app.db import Task
-from app.errors import BadRequest, State
+from app.errors import BadRequest, State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.reading import Mode
 from app.tasks import Submission, Tasks
@@ -83,6 +83,7 @@ class TaskRoutes:
     async def create(self, request: Request) -> Response:
         """Create a task from `image_file` or `image_url` and, unless `sync=0`, wait for it."""
         staged = self._staging / uuid.uuid4().hex
+        await run_in_threadpool(self._tasks.check_room, content_length(request) or 0)
         try:
             form = await read_form(request, staged, self._max_upload_bytes)
             base = self._public_url or base_url(request)
@@ -167,10 +168,12 @@ class TaskRoutes:
         try:
             task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
             envelope = await self._envelope(task, base)
-        except Exception:  # Deleted meanwhile; the status line is gone, so say it in the record.
+        except TaskNotFound:  # The status line is gone, so the record has to say it.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
             gone.state_detail, gone.format = "The task was deleted.", task.format
             envelope = self._tasks.record(gone, base)
+        except Unavailable:  # What was known of it last; a poll will tell more.
+            envelope = self._tasks.record(task, base)
         yield json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,0 +1,221 @@
+"""A worker's turn at a document: read pages, leave the rest to others, or make the result.
+
+A document that is not done in one turn is divided into parts, of which each leaves its pages in a
+file. Whoever takes the task when all are finished makes the result of all pages.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from app import languages
+from app.db import Part
+from app.errors import State, TimedOut, Unavailable
+from app.interfaces import Storage
+from app.keys import original_key, portion_key, result_key, source_key, text_key
+from app.leases import Beat, Hold, Leases, surely
+from app.pipeline import Job, Order, Outcome, Pipeline
+from app.portion import Portion
+from app.reading import Mode
+
+_PROGRESS_S = 0.2  # Between two pages that are told.
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long work may take."""
+
+    task_timeout_s: float
+    turn_s: float  # After which a worker lets other tasks have their turn.
+
+
+class Turn:
+    """What is held, and where it is done: ``folder`` is empty, and removed afterwards."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        storage: Storage,
+        pipeline: Pipeline,
+        limits: Limits,
+        hold: Hold,
+        folder: Path,
+        beat: Beat,
+    ) -> None:
+        self._leases = leases
+        self._storage = storage
+        self._pipeline = pipeline
+        self._limits = limits
+        self._hold = hold
+        self._folder = folder
+        self._beat = beat
+        self._said = 0.0
+        self._deadline = time.monotonic() + limits.task_timeout_s - hold.worked_s
+
+    def take(self) -> None:
+        """Do as much as a turn is long; ``beat`` is called at every sign of progress.
+
+        Raises Cancelled if it is no longer held, and whatever is wrong with the document.
+        """
+        hold, task, source = self._hold, self._hold.task, self._folder / "source"
+        order = Order(
+            task.format,
+            languages.parse(task.languages),
+            task.password,
+            task.pdfa,
+            Mode(task.mode),
+            hold.wants_text,
+        )
+        if hold.parts:
+            self._storage.fetch(original_key(task.id), source)
+            order = replace(order, password=None)
+        else:
+            self._storage.fetch(source_key(task), source)
+        with self._pipeline.open(order, source, self._folder) as job:
+            if job.indivisible:
+                self._give_back(job, order)
+            elif hold.parts and hold.part is None:
+                self._write(job, self._portions)
+            else:
+                self._read(job, source)
+
+    def _progress(self, done: int, pages: int, recognized: int) -> None:
+        now = time.monotonic()
+        if now > self._deadline:
+            raise TimedOut("The document takes longer than the limit; send fewer pages.")
+        self._beat()
+        if now < self._said + _PROGRESS_S and 0 < done < pages:
+            return  # A page may take less time than to say so.
+        self._said = now
+        # Nobody else can get the task from a database that is away; its end waits for it.
+        with contextlib.suppress(Unavailable):
+            if self._hold.parts:
+                self._leases.renew(self._hold, done=done, recognized=recognized)
+            else:
+                self._leases.renew(
+                    self._hold,
+                    state=State.PROCESSING,
+                    state_detail=f"Processing: {done} of {pages} pages",
+                    progress=min(99, 100 * done // max(1, pages)),
+                    file_pages=pages,
+                    ocr_pages=recognized,
+                )
+
+    def _read(self, job: Job, source: Path) -> None:
+        """Read until the turn is over; let others do what is left."""
+        part, task_id = self._hold.part, self._hold.task.id
+        first, last = (1, job.page_count) if part is None else (part.first, part.last)
+        clock = _Clock(self._limits.turn_s)
+        portion = job.read(
+            first, last, lambda done: clock.is_over(done, last - first + 1), self._progress
+        )
+        done = len(portion.pages)
+        if done == job.page_count:
+            self._write(job, lambda: [portion])
+            return
+        reached = first + done - 1
+        rest = clock.divide(task_id, first, reached, last)
+        saved = self._folder / "portion"
+        portion.save(saved)
+        self._storage.put(saved, portion_key(task_id, first))
+        if part is None:
+            self._storage.put(job.original or source, original_key(task_id))
+        divide = partial(
+            self._leases.divide,
+            self._hold,
+            rest,
+            {"input_media_type": job.media_type, "file_pages": job.page_count},
+            last=reached,
+            done=done,
+            recognized=portion.recognized,
+            worked_s=clock.worked_s,
+        )
+        surely(divide, self._beat)
+
+    def _portions(self) -> Iterator[Portion]:
+        fetched = self._folder / "portion"
+        for part in self._hold.parts:
+            self._storage.fetch(portion_key(part.task_id, part.first), fetched)
+            yield Portion.saved(fetched)
+            fetched.unlink()
+
+    def _write(self, job: Job, portions: Callable[[], Iterable[Portion]]) -> None:
+        text = self._folder / "text" if self._hold.wants_text else None
+        self._complete(job.write(portions, self._folder / "result", self._progress, text))
+
+    def _give_back(self, job: Job, order: Order) -> None:
+        """Let the document stay what it is; if its text is wanted, that is a work of its own."""
+        outcome = job.run(self._folder / "result", self._progress)
+        if self._hold.wants_text:
+
+            def beat(*_: int) -> None:
+                self._progress(outcome.pages, outcome.pages, outcome.recognized)
+
+            work = self._folder / "as-text"
+            work.mkdir()
+            plain = replace(order, format="txt")
+            self._pipeline.run(plain, self._folder / "source", work, self._folder / "text", beat)
+        self._complete(outcome)
+
+    def _complete(self, outcome: Outcome) -> None:
+        task, target = self._hold.task, self._folder / "result"
+        size = target.stat().st_size
+        if self._hold.wants_text:
+            self._storage.put(self._folder / "text", text_key(task))
+        self._storage.put(target, result_key(task))
+        complete = partial(
+            self._leases.complete,
+            self._hold,
+            state_detail=_detail(outcome),
+            progress=100,
+            input_media_type=task.input_media_type or outcome.input_media_type,
+            output_media_type=outcome.output_media_type,
+            output_size=size,
+            file_pages=outcome.pages,
+            ocr_pages=outcome.recognized,
+            failed_pages=",".join(map(str, outcome.failed)) or None,
+        )
+        surely(complete, self._beat)
+
+
+class _Clock:
+    """The time for which a worker stays with one document."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = time.monotonic()
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._began
+
+    def is_over(self, done: int, pages: int) -> bool:
+        """Whether it is after ``done`` of ``pages``; what takes no other turn is finished in it."""
+        left_s = self.worked_s * (pages - done) / done
+        return min(self.worked_s, left_s) >= self._seconds
+
+    def divide(self, task_id: str, first: int, reached: int, last: int) -> list[Part]:
+        """Parts of a turn each, of the pages after ``reached``, by those from ``first`` on."""
+        pages = reached - first + 1
+        size = max(1, round(pages * self._seconds / self.worked_s))
+        return [
+            Part(task_id=task_id, first=start, last=min(last, start + size - 1))
+            for start in range(reached + 1, last + 1, size)
+        ]
+
+
+def _detail(outcome: Outcome) -> str:
+    """What is said of a task that is complete, and of what its result lacks."""
+    lacking = list(outcome.left_out)
+    if failed := outcome.failed:
+        numbers = ", ".join(map(str, failed[:_MOST_NAMED]))
+        more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+        lacking.insert(0, f"pages that could not be read: {numbers}{more}")
+    return f"Complete, but for {'; '.join(lacking)}" if lacking else "Complete"
+
+
+_MOST_NAMED = 20
