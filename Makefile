@@ -8,7 +8,7 @@ PEERS := .venv-peers
 IMG2TABLE := .venv-img2table
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock system system-test system-bench
+.PHONY: help run test lint fmt chaos bench lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev ## Check format, style, types, import rules and migrations
 fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+chaos: $(VENV)/.dev ## Kill, stop, fill and lock whatever there is under 300 tasks, three times
+	@$(BIN)/python -m tests.chaos --runs 3
 
 bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other programs; CORPUS=DIR: of its documents, too
 	@$(BIN)/python -m benchmarks.compare

@@ -22,6 +22,7 @@ class Server:
 
     folder: Path
     settings: dict[str, str]
+    log: Path | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -30,6 +31,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self.process = self.launch()
+        self.until(self._ready)
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """A process that is to become the server."""
         self.port = self.port or free_port()
         environment = {
             **os.environ,
@@ -38,11 +44,10 @@ class Server:
             "OCR_TOKENS": TOKEN,
             **self.settings,
         }
-        with (self.folder.parent / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
+        with (self.log or self.folder.parent / "server.log").open("ab") as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log
             )
-        self.until(self._ready)
 
     def stop(self) -> None:
         if self.process is not None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def redis() -> Iterator[str]:
+def redis(port: int = 0) -> Iterator[str]:
     """The address of a Redis that lives as long as the context."""
-    port = free_port()
+    port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="ocr-redis-") as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         with _running([*command, "--save", ""], port):
@@ -24,11 +24,15 @@ def redis() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[str]:
-    """The address of a PostgreSQL database that lives as long as the context."""
+def postgresql(port: int = 0, folder: str | None = None) -> Iterator[str]:
+    """The address of a PostgreSQL database that lives as long as the context.
+
+    With a ``folder`` its data stay there, for another one.
+    """
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="ocr-pg-") as folder:
+    port = port or free_port()
+    with contextlib.ExitStack() as stack:
+        folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="ocr-pg-"))
         # The server refuses to run as root; Debian's package brings a user for it.
         user = []
         if os.getuid() == 0:
@@ -37,7 +41,8 @@ def postgresql() -> Iterator[str]:
             user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         data = f"{folder}/data"
         made = ["initdb", "-D", data, "-U", "ocr", "--auth=trust", "--no-sync", "-E", "UTF8"]
-        subprocess.run([*user, programs / made[0], *made[1:]], check=True, capture_output=True)
+        if not Path(data).exists():
+            subprocess.run([*user, programs / made[0], *made[1:]], check=True, capture_output=True)
         command = [*user, str(programs / "postgres"), "-D", data, "-p", str(port), "-k", folder]
         with _running([*command, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"], port):
             address = f"postgresql://ocr@127.0.0.1:{port}/postgres"
