@@ -2,23 +2,19 @@
 
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
-from app import __version__, db, languages, wiring
-from app.api.auth import digest
+from app import __version__, admin, languages, wiring
 from app.config import Settings
 from app.errors import AppError
 from app.pipeline import Order
@@ -26,8 +22,6 @@ from app.reading import Mode
 from app.runner import SAMPLE
 from app.tasks import Tasks
 from app.workers import Supervisor, work
-
-_TOKEN_BYTES = 32
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -183,56 +177,6 @@ def recognize(
     click.echo(target)
 
 
-@main.group()
-def token() -> None:
-    """Create, list and revoke tokens."""
-
-
-@token.command(name="create")
-@click.argument("name")
-@click.option("--days", type=float, help="Let it expire after this many days.")
-@click.pass_obj
-def token_create(settings: Settings, name: str, days: float | None) -> None:
-    """Create a token called NAME and print it; it cannot be shown again."""
-    wiring.migrate(settings)
-    secret = new_token()
-    now = time.time()
-    expires = now + timedelta(days=days).total_seconds() if days is not None else None
-    row = db.Token(digest=digest(secret), name=name, created_at=now, expires_at=expires)
-    with db.connect(settings.database).begin() as session:
-        if not db.add_token(session, row):
-            raise click.ClickException(f"There is a token called {name} already.")
-    click.echo(secret)
-
-
-@token.command(name="list")
-@click.pass_obj
-def token_list(settings: Settings) -> None:
-    """List the tokens: name, state, created, expires."""
-    wiring.migrate(settings)
-    with db.connect(settings.database)() as session:
-        for row in db.tokens(session):
-            expired = row.expires_at is not None and row.expires_at <= time.time()
-            state = "revoked" if row.revoked_at else "expired" if expired else "valid"
-            click.echo(f"{row.name}\t{state}\t{_day(row.created_at)}\t{_day(row.expires_at)}")
-
-
-@token.command(name="revoke")
-@click.argument("name")
-@click.pass_obj
-def token_revoke(settings: Settings, name: str) -> None:
-    """End the right of the token called NAME; its tasks stay."""
-    wiring.migrate(settings)
-    with db.connect(settings.database).begin() as session:
-        if not db.revoke_token(session, name):
-            raise click.ClickException(f"There is no valid token called {name}.")
-
-
-def new_token() -> str:
-    """A token that cannot be guessed, in the form that clients know."""
-    return "sk-" + secrets.token_urlsafe(_TOKEN_BYTES)
-
-
 def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
     return Supervisor(
         tasks,
@@ -267,7 +211,7 @@ def _with_local_token(settings: Settings) -> Settings:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(new_token())
+            file.write(admin.new_token())
     known = settings.tokens.get_secret_value()
     both = ",".join(filter(None, [known, path.read_text().strip()]))
     return settings.model_copy(update={"tokens": type(settings.tokens)(both)})
@@ -287,8 +231,8 @@ def _greet(settings: Settings, listener: socket.socket) -> None:
     )
 
 
-def _day(moment: float | None) -> str:
-    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+main.add_command(admin.token)
+main.add_command(admin.task)
 
 
 if __name__ == "__main__":

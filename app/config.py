@@ -31,6 +31,15 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Comma-separated tokens that are valid beside those in the database.",
     )
+    rate_per_minute: int = Field(
+        0, ge=0, description="Tasks that a token may create in a minute; 0: no limit."
+    )
+    tasks_at_once: int = Field(
+        0, ge=0, description="Unfinished tasks that a token may have; 0: no limit."
+    )
+    page_quota: int = Field(
+        0, ge=0, description="Pages that a token may have recognized in all; 0: no limit."
+    )
     error_type: str = Field("new_api_error", description="`error.type` of a refused token.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe messages that are logged."

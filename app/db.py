@@ -1,4 +1,4 @@
-"""Tasks, their parts, tokens, and the statements about them; right on SQLite and PostgreSQL.
+"""Rows of tasks, their parts and tokens, and statements; right on SQLite and PostgreSQL.
 
 Functions take a session and leave the transaction to the caller. Times are Unix seconds.
 """
@@ -33,6 +33,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
@@ -371,34 +372,6 @@ def settle_callback(session: Session, task_id: str, due: float | None, result: s
     )
 
 
-def token(session: Session, digest: str) -> Token | None:
-    """The row of a token."""
-    return session.get(Token, digest)
-
-
-def tokens(session: Session) -> Sequence[Token]:
-    """All tokens, oldest first."""
-    return session.scalars(select(Token).order_by(Token.created_at)).all()
-
-
-def add_token(session: Session, token: Token) -> bool:
-    """Insert a token; False if the name is taken."""
-    if session.scalars(select(Token.name).where(Token.name == token.name)).first():
-        return False
-    session.add(token)
-    return True
-
-
-def revoke_token(session: Session, name: str) -> bool:
-    """End a token's right; False if no valid token has this name."""
-    return changed(
-        session,
-        update(Token)
-        .where(Token.name == name, Token.revoked_at.is_(None))
-        .values(revoked_at=time.time()),
-    )
-
-
 def ping(session: Session) -> None:
     """Fail unless the database answers."""
     session.execute(text("SELECT 1"))
@@ -415,6 +388,12 @@ def ended(values: dict[str, Any]) -> dict[str, Any]:
         "result_since": now if values["state"] == State.COMPLETE else None,
         "callback_due": case((Task.callback_url.is_not(None), now)),
     }
+
+
+def insert(session: Session, row: type[Base]) -> Any:
+    """An INSERT that may say what is done on a conflict, which each database has its own for."""
+    ours = session.get_bind().dialect.name
+    return sqlite.insert(row) if ours == "sqlite" else postgresql.insert(row)
 
 
 def changed(session: Session, statement: Any) -> bool:

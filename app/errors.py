@@ -38,6 +38,7 @@ class AppError(Exception):
     state = State.FAILED
     status = 500
     code = "internal_error"
+    retry_after_s: int | None = None  # When a request that was refused may be sent again.
 
 
 class InternalError(AppError):
@@ -55,10 +56,37 @@ class BadRequest(AppError):
     status, code = 400, "invalid_parameter"
 
 
-class Unauthorized(AppError):
+class Refused(AppError):
+    """The token does not allow it; told in the gateway's shape."""
+
+
+class Unauthorized(Refused):
     """The token is missing, unknown, expired or revoked."""
 
     status, code = 401, ""
+
+
+class QuotaUsedUp(Refused):
+    """The token's pages are used up."""
+
+    status, code = 403, "insufficient_user_quota"
+
+
+class RateLimited(AppError):
+    """The token has created as many tasks in this minute as it may."""
+
+    status, code = 429, "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyTasks(AppError):
+    """The token has as many unfinished tasks as it may."""
+
+    status, code = 429, "too_many_tasks"
+    retry_after_s = 5  # When one of the tasks will end, nobody knows.
 
 
 class TaskNotFound(AppError):

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import db, parts
+from app import access, db, parts
 from app.db import Part, Task
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Queue, Storage
@@ -222,9 +222,11 @@ class Leases:
             self._forget_late(hold.task)
 
     def complete(self, hold: Hold, **values: Any) -> None:
-        """End a task whose result is stored."""
+        """End a task whose result is stored, and count its pages."""
         with self._sessions.begin() as session:
             ours = db.finish(session, hold.task.id, hold.worker, state=State.COMPLETE, **values)
+            if ours:
+                access.count_pages(session, hold.task.owner, values["file_pages"])
         if ours:
             forget_source(self._storage, hold.task)
         else:

@@ -55,7 +55,9 @@ def create_app(
     app.add_exception_handler(HTTPException, http_exception)
     # The last that is added is the first that a request meets.
     fixed = tuple(t for t in map(str.strip, settings.tokens.get_secret_value().split(",")) if t)
-    app.add_middleware(BearerToken, tokens=Tokens(tasks.sessions, fixed))
+    app.add_middleware(
+        BearerToken, tokens=Tokens(tasks.sessions, fixed, wiring.allowance(settings))
+    )
     app.add_middleware(TrustedProxies, networks=settings.trusted_proxies)
     app.add_middleware(ErrorResponses, token_error_type=settings.error_type)
     app.add_middleware(
@@ -63,7 +65,10 @@ def create_app(
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE", "HEAD"],
         allow_headers=["*"],
-        expose_headers=["X-Request-Id", "Retry-After", "Content-Disposition"],
+        expose_headers=[
+            *("X-Request-Id", "Retry-After", "X-OCR-Failed-Pages"),
+            *("Content-Disposition", "Content-Range", "Accept-Ranges"),
+        ],
     )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

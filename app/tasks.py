@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import db
+from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.db import Task
 from app.disk import Disk
-from app.errors import State, TaskNotFound, Unavailable
+from app.errors import AppError, State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.interfaces import Storage
 from app.keys import forget_source, result_key, source_key, text_key
@@ -73,10 +74,17 @@ class Tasks:
             if db.is_full(session, self._max_queued):
                 raise Unavailable("Too many documents wait; try again later.")
 
-    def submit(self, owner: str, submission: Submission, source: Path | None) -> Task:
+    def look(self, access: Access) -> None:
+        """Raise QuotaUsedUp, TooManyTasks or RateLimited if a task would be refused now."""
+        with self.sessions() as session:
+            look(session, access.owner, access.allowance)
+
+    def submit(
+        self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
+    ) -> Task:
         """Accept a document; the file at ``source`` is moved away.
 
-        Raises NotStored, Unavailable; nothing is kept then.
+        Raises NotStored, Unavailable, and what ``look`` does; nothing is kept then.
         """
         now = time.time()
         task = Task(
@@ -104,8 +112,10 @@ class Tasks:
             self.storage.put(source, source_key(task))
         try:
             with self.sessions.begin() as session:
+                if allowance.any:
+                    enter(session, owner, allowance)
                 db.add(session, task)
-        except Unavailable:
+        except AppError:
             self.storage.delete(source_key(task))
             raise
         self.runner.announce(task)  # After the commit: a worker must find the row.

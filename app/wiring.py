@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from app import callbacks, db, languages
+from app.access import Allowance
 from app.config import Settings
 from app.disk import Disk
 from app.fetch import Fetcher
@@ -128,6 +129,11 @@ def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date."""
     db.migrate(settings.database, settings.data_dir)
+
+
+def allowance(settings: Settings) -> Allowance:
+    """What tokens may do that have no limits of their own."""
+    return Allowance(settings.rate_per_minute, settings.tasks_at_once, settings.page_quota)
 
 
 def staging(settings: Settings) -> Path:

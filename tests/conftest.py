@@ -1,16 +1,21 @@
 """Fixtures: an application on SQLite in a temporary folder whose tasks run as they are put."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from app import wiring
+from app import db, wiring
 from app.config import Settings
+from app.db import Task, Token, Usage
 from app.main import create_app
 from app.tasks import Tasks
+from tests import services
 
 TOKEN = "sk-test"
 
@@ -74,3 +79,28 @@ def client(settings: Settings, tasks: Tasks) -> Iterator[TestClient]:
     app = create_app(settings, tasks)
     with TestClient(app, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
         yield client
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('db') / 'ocr.db'}"
+    elif services.missing("postgres") and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL is not installed")
+    else:
+        with services.postgresql() as address:
+            yield address.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
+    """Sessions on it, with the migrations applied and nothing in it."""
+    db.migrate(url, tmp_path)
+    sessions = db.connect(url)
+    with sessions.begin() as session:
+        session.execute(delete(Task))
+        session.execute(delete(Token))
+        session.execute(delete(Usage))
+    yield sessions
+    sessions.kw["bind"].dispose()

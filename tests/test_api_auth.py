@@ -5,7 +5,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from app import db
+from app import access, db
 from app.api.auth import digest
 from app.tasks import Tasks
 from tests.conftest import TOKEN
@@ -65,9 +65,9 @@ def test_tokens_of_the_database(client: TestClient, tasks: Tasks) -> None:
     }
     with tasks.sessions.begin() as session:
         for row in rows.values():
-            assert db.add_token(session, row)
+            assert access.add_token(session, row)
     with tasks.sessions.begin() as session:
-        assert db.revoke_token(session, "d")
+        assert access.change_token(session, "d", revoked_at=now)
 
     seen = {
         token: client.get("/task/x", headers={"Authorization": token}).status_code for token in rows

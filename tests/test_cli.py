@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app import db
+from app.access import NONE, Access, Allowance
 from app.api.auth import Tokens, digest
 from app.cli import main
 
@@ -33,15 +34,57 @@ def test_a_tokens_life(folder: Path) -> None:
     tokens = Tokens(sessions, ())
 
     assert secret.startswith("sk-")
-    assert tokens.owner(secret) == digest(secret)
+    assert tokens.access(secret) == Access(digest(secret), NONE)
     assert "office\tvalid" in run("token", "list").output
     assert run("token", "create", "office").exit_code == 1
     assert run("token", "revoke", "office").exit_code == 0
     assert run("token", "revoke", "office").exit_code == 1
     assert "office\trevoked" in run("token", "list").output
-    assert tokens.owner(secret) is None
+    assert tokens.access(secret) is None
     sessions.kw["bind"].dispose()
     assert secret.encode() not in (folder / "ocr.db").read_bytes()
+
+
+def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own, or those of the settings; changed one by one."""
+    monkeypatch.setenv("OCR_RATE_PER_MINUTE", "30")
+    secret = run("token", "create", "a", "--tasks", "4", "--pages", "100", "--days", "1").output
+    tokens = Tokens(db.connect(f"sqlite:///{folder / 'ocr.db'}"), (), Allowance(30, 0, 0))
+
+    def allowed() -> Allowance:
+        found = tokens.access(secret.strip().splitlines()[-1])
+        assert found is not None
+        return found.allowance
+
+    assert allowed() == Allowance(30, 4, 100)
+    assert run("token", "set", "a", "--rate", "0", "--pages", "default").exit_code == 0
+    assert allowed() == Allowance(0, 4, 0)
+    listed = run("token", "list").output.splitlines()[-1].split("\t")
+    assert (listed[:2], listed[4:]) == (["a", "valid"], ["-", "0 of 4", "0"])
+    assert listed[3] != "-"
+    assert run("token", "set", "a", "--days", "0").exit_code == 0
+    assert run("token", "list").output.splitlines()[-1].split("\t")[3] == "-"
+    for wrong in (["a"], ["a", "--rate", "x"], ["a", "--rate", "-1"], ["b", "--rate", "1"]):
+        assert run("token", "set", *wrong).exit_code != 0
+
+
+def test_a_task_is_shown(folder: Path) -> None:
+    """What an operator asks for; not whose it is."""
+    run("token", "list")
+    row = db.Task(
+        id="t", owner="secret", state=1, state_detail="Complete", format="txt", languages="English"
+    )
+    row.base_url, row.created_at, row.callback_result, row.password = "", 0.0, "204", "hidden"
+    with db.connect(f"sqlite:///{folder / 'ocr.db'}").begin() as session:
+        db.add(session, row)
+
+    shown = run("task", "show", "t").output
+
+    assert "callback_result\t204" in shown
+    assert "created_at\t1970-01-01 00:00:00 UTC" in shown
+    assert "secret" not in shown
+    assert "hidden" not in shown
+    assert run("task", "show", "u").exit_code == 1
 
 
 def test_a_taken_port_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,44 +1,16 @@
 """The statements and the migrations, on SQLite and on PostgreSQL."""
 
-import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import db, parts
+from app import access, db, parts
 from app.db import Part, Task, Token
 from app.errors import State
-from tests import services
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('db') / 'ocr.db'}"
-    elif services.missing("postgres") and not os.environ.get("CI"):
-        pytest.skip("PostgreSQL is not installed")
-    else:
-        with services.postgresql() as address:
-            yield address.replace("postgresql://", "postgresql+psycopg://")
-
-
-@pytest.fixture
-def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
-    db.migrate(url, tmp_path)
-    sessions = db.connect(url)
-    with sessions.begin() as session:
-        session.execute(delete(Task))
-        session.execute(delete(Token))
-    yield sessions
-    sessions.kw["bind"].dispose()
-
 
 LATER = time.time() + 1000
 
@@ -340,9 +312,9 @@ def test_token_names_are_unique(sessions: sessionmaker[Session]) -> None:
     """A name stands for one token; revoking needs a valid one."""
     for digest, new in (("1", True), ("2", False)):
         with sessions.begin() as session:
-            assert db.add_token(session, Token(digest=digest, name="n", created_at=1.0)) is new
+            assert access.add_token(session, Token(digest=digest, name="n", created_at=1.0)) is new
 
     with sessions.begin() as session:
-        assert db.revoke_token(session, "n")
-        assert not db.revoke_token(session, "n")
-        assert [token.name for token in db.tokens(session)] == ["n"]
+        assert access.change_token(session, "n", revoked_at=1.0)
+        assert not access.change_token(session, "n", revoked_at=1.0)
+        assert [token.name for token in access.tokens(session)] == ["n"]

@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import db
+from app import access
+from app.access import NONE, Access, Allowance
 from app.errors import Unauthorized
 
 PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
@@ -21,21 +22,27 @@ _LONGEST = 1024
 class Tokens:
     """The tokens of the environment and of the database."""
 
-    def __init__(self, sessions: sessionmaker[Session], fixed: tuple[str, ...]) -> None:
+    def __init__(
+        self, sessions: sessionmaker[Session], fixed: tuple[str, ...], allowance: Allowance = NONE
+    ) -> None:
+        """``allowance`` is that of tokens that have no limits of their own."""
         self._sessions = sessions
         self._fixed = tuple(digest(token) for token in fixed)
+        self._allowance = allowance
 
-    def owner(self, token: str) -> str | None:
-        """The digest that stands for a valid token, else None."""
+    def access(self, token: str) -> Access | None:
+        """What a valid token allows, else None."""
         shown = digest(token)
         # Digests are compared, not tokens, and each to its end: time tells nothing.
         if any([hmac.compare_digest(shown, known) for known in self._fixed]):
-            return shown
+            return Access(shown, self._allowance)
         with self._sessions() as session:
-            row = db.token(session, shown)
+            row = access.token(session, shown)
         if row is None or row.revoked_at is not None:
             return None
-        return shown if row.expires_at is None or row.expires_at > time.time() else None
+        if row.expires_at is not None and row.expires_at <= time.time():
+            return None
+        return Access(shown, self._allowance.of(row))
 
 
 class BearerToken:
@@ -49,10 +56,10 @@ class BearerToken:
         """Serve one request. Raises Unauthorized."""
         if scope["type"] == "http" and not _is_public(scope["path"]):
             token = _shown(Headers(scope=scope))
-            owner = await run_in_threadpool(self.tokens.owner, token) if token else None
-            if owner is None:
+            access = await run_in_threadpool(self.tokens.access, token) if token else None
+            if access is None:
                 raise Unauthorized("无效的令牌")
-            scope["state"]["owner"] = owner
+            scope["state"]["access"] = access
         await self.app(scope, receive, send)
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import AppError, InternalError, Unauthorized, Unavailable
+from app.errors import AppError, InternalError, Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,15 @@ class ErrorResponses:
                 await _answer_early(response, receive, numbered)
 
     def _response(self, error: AppError, request_id: str) -> JSONResponse:
-        if isinstance(error, Unauthorized):
+        if isinstance(error, Refused):
             # The gateway's own shape, for clients that look for nothing else.
             message = f"{error} (request id: {request_id})"
             detail = {"message": message, "type": self.token_error_type, "code": error.code}
             return JSONResponse({"error": detail}, error.status)
-        return error_response(error.status, str(error), error.code, request_id)
+        response = error_response(error.status, str(error), error.code, request_id)
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
 
 
 def error_response(status: int, message: str, code: str, request_id: str) -> JSONResponse:

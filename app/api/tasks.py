@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app import languages
+from app.access import Access
 from app.api.forms import Form, content_length, read_form
 from app.api.proxies import base_url
 from app.api.waiting import Waiting
@@ -82,6 +83,10 @@ class TaskRoutes:
 
     async def create(self, request: Request) -> Response:
         """Create a task from `image_file` or `image_url` and, unless `sync=0`, wait for it."""
+        access: Access = request.state.access
+        # Before the body is read; what counts is looked at again when the task is inserted.
+        if access.allowance.any:
+            await run_in_threadpool(self._tasks.look, access)
         staged = self._staging / uuid.uuid4().hex
         await run_in_threadpool(self._tasks.check_room, content_length(request) or 0)
         try:
@@ -89,8 +94,9 @@ class TaskRoutes:
             base = self._public_url or base_url(request)
             submission = await run_in_threadpool(self._checked, form, base)
             wait = _flag(form, "sync", default=True)
-            owner = request.state.owner
-            task = await run_in_threadpool(self._tasks.submit, owner, submission, form.file)
+            task = await run_in_threadpool(
+                self._tasks.submit, access.owner, submission, form.file, access.allowance
+            )
         finally:
             await run_in_threadpool(staged.unlink, missing_ok=True)
         if not wait:
@@ -102,12 +108,12 @@ class TaskRoutes:
 
     async def poll(self, request: Request, task_id: str) -> Response:
         """The record of a task."""
-        task = await run_in_threadpool(self._tasks.get, request.state.owner, task_id)
+        task = await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
         return await self._answer(task, self._public_url or base_url(request), fresh=True)
 
     async def delete(self, request: Request, task_id: str) -> Response:
         """Cancel the task if it is unfinished, and delete all that is kept of it."""
-        await run_in_threadpool(self._tasks.delete, request.state.owner, task_id)
+        await run_in_threadpool(self._tasks.delete, request.state.access.owner, task_id)
         return JSONResponse({"status": 200, "data": {"task_id": task_id}})
 
     def _checked(self, form: Form, base: str) -> Submission:
@@ -290,14 +296,20 @@ _ERROR: dict[str, Any] = {
         },
     },
 }
+_REFUSAL: dict[str, Any] = {
+    "type": "object",
+    "properties": {"error": _ERROR["properties"]["error"]},
+}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": what, "content": {"application/json": {"schema": schema}}}
     for status, what, schema in (
         (200, "The record", _RECORD),
         (400, "A field is missing or wrong", _ERROR),
-        (401, "No valid token", _ERROR),
+        (401, "No valid token", _REFUSAL),
+        (403, "The token's pages are used up", _REFUSAL),
         (404, "No such task", _ERROR),
         (413, "The document is too large", _ERROR),
+        (429, "Too many tasks in this minute, or unfinished; see Retry-After", _ERROR),
         (503, "The server cannot take the task now", _ERROR),
     )
 }

@@ -1,0 +1,188 @@
+"""The commands ``ocr-server token`` and ``ocr-server task``, for who runs the server."""
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from app import access, db, wiring
+from app.api.auth import digest
+from app.config import Settings
+
+_TOKEN_BYTES = 32
+_DEFAULT = -1
+
+
+class _Limit(click.ParamType[int]):
+    """A number, or ``default`` for the setting's."""
+
+    name = "N|default"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "default":
+            return _DEFAULT
+        if not str(value).isdecimal():
+            self.fail(f"{value} is neither a number nor 'default'.", param, ctx)
+        return min(int(value), 2**31 - 1)
+
+
+def _limits(command: Any) -> Any:
+    for name, limited in (
+        ("--pages", "Pages that it may have recognized in all"),
+        ("--tasks", "Unfinished tasks that it may have"),
+        ("--rate", "Tasks that it may create in a minute"),
+    ):
+        command = click.option(name, type=_Limit(), help=limited + "; 0: no limit.")(command)
+    return command
+
+
+@click.group()
+def token() -> None:
+    """Create, list, change and revoke tokens."""
+
+
+@token.command(name="create")
+@click.argument("name")
+@click.option("--days", type=float, help="Let it expire after this many days.")
+@_limits
+@click.pass_obj
+def token_create(
+    settings: Settings,
+    name: str,
+    days: float | None,
+    rate: int | None,
+    tasks: int | None,
+    pages: int | None,
+) -> None:
+    """Create a token called NAME and print it; it cannot be shown again."""
+    wiring.migrate(settings)
+    secret = new_token()
+    row = db.Token(
+        digest=digest(secret),
+        name=name,
+        created_at=time.time(),
+        expires_at=None if days is None else _in_days(days),
+        **_changes(rate, tasks, pages),
+    )
+    with db.connect(settings.database).begin() as session:
+        if not access.add_token(session, row):
+            raise click.ClickException(f"There is a token called {name} already.")
+    click.echo(secret)
+
+
+@token.command(name="set")
+@click.argument("name")
+@click.option("--days", type=float, help="Let it expire this many days from now; 0: never.")
+@_limits
+@click.pass_obj
+def token_set(
+    settings: Settings,
+    name: str,
+    days: float | None,
+    rate: int | None,
+    tasks: int | None,
+    pages: int | None,
+) -> None:
+    """Change the limits of the token called NAME; what is not named stays as it is."""
+    wiring.migrate(settings)
+    values = _changes(rate, tasks, pages)
+    if days is not None:
+        values["expires_at"] = _in_days(days) if days else None
+    if not values:
+        raise click.UsageError("Name what is to be changed.")
+    with db.connect(settings.database).begin() as session:
+        if not access.change_token(session, name, **values):
+            raise click.ClickException(f"There is no valid token called {name}.")
+
+
+@token.command(name="list")
+@click.pass_obj
+def token_list(settings: Settings) -> None:
+    """List the tokens, with what they have used of their limits."""
+    wiring.migrate(settings)
+    default = wiring.allowance(settings)
+    click.echo("name\tstate\tcreated\texpires\ttasks/minute\tunfinished\tpages")
+    with db.connect(settings.database)() as session:
+        used = access.pages_used(session)
+        for row in access.tokens(session):
+            expired = row.expires_at is not None and row.expires_at <= time.time()
+            allowance = default.of(row)
+            columns = (
+                row.name,
+                "revoked" if row.revoked_at else "expired" if expired else "valid",
+                _day(row.created_at),
+                _day(row.expires_at),
+                str(allowance.rate_per_minute or "-"),
+                _of(access.unfinished(session, row.digest), allowance.tasks_at_once),
+                _of(used.get(row.digest, 0), allowance.page_quota),
+            )
+            click.echo("\t".join(columns))
+
+
+@token.command(name="revoke")
+@click.argument("name")
+@click.pass_obj
+def token_revoke(settings: Settings, name: str) -> None:
+    """End the right of the token called NAME; its tasks stay."""
+    wiring.migrate(settings)
+    with db.connect(settings.database).begin() as session:
+        if not access.change_token(session, name, revoked_at=time.time()):
+            raise click.ClickException(f"There is no valid token called {name}.")
+
+
+@click.group()
+def task() -> None:
+    """Look at tasks."""
+
+
+@task.command(name="show")
+@click.argument("task_id")
+@click.pass_obj
+def task_show(settings: Settings, task_id: str) -> None:
+    """Show what is known of a task; of its token and password nothing."""
+    wiring.migrate(settings)
+    with db.connect(settings.database)() as session:
+        row = db.task(session, task_id)
+    if row is None:
+        raise click.ClickException("There is no such task.")
+    for name in (column.key for column in db.Task.__table__.columns):
+        value = getattr(row, name)
+        if name not in _PRIVATE and value is not None:
+            moment = name.endswith(("_at", "_due", "_since", "_until"))
+            click.echo(f"{name}\t{_second(value) if moment else value}")
+
+
+def new_token() -> str:
+    """A token that cannot be guessed, in the form that clients know."""
+    return "sk-" + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+_PRIVATE = ("owner", "password", "fingerprint", "reuse_key")
+
+
+def _changes(rate: int | None, tasks: int | None, pages: int | None) -> dict[str, Any]:
+    """The columns of limits that were named."""
+    named = {"rate_per_minute": rate, "tasks_at_once": tasks, "page_quota": pages}
+    return {
+        column: None if value == _DEFAULT else value
+        for column, value in named.items()
+        if value is not None
+    }
+
+
+def _in_days(days: float) -> float:
+    return time.time() + timedelta(days=days).total_seconds()
+
+
+def _of(used: int, most: int) -> str:
+    return f"{used} of {most}" if most else str(used)
+
+
+def _day(moment: float | None) -> str:
+    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+
+
+def _second(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
