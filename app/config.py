@@ -56,6 +56,21 @@ class Settings(BaseSettings):
         "empty: SQLite in `OCR_DATA_DIR`.",
     )
 
+    keep_sources_s: float = Field(
+        0, ge=0, description="How long a document is kept after its task ended, in seconds."
+    )
+    keep_results_s: float = Field(
+        7 * 86400,
+        ge=0,
+        description="How long a result is kept after its task ended, in seconds; 0: as long as "
+        "the task.",
+    )
+    keep_tasks_s: float = Field(
+        30 * 86400,
+        ge=0,
+        description="How long a task is known after it ended, in seconds; 0: for ever.",
+    )
+
     # Work.
     engine: Literal["auto", "ppocr", "tesseract", "stub"] = Field(
         "auto", description="Engine for every page; `auto` picks by language."

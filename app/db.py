@@ -278,17 +278,17 @@ def renew(session: Session, task_id: str, worker: str, lease_s: float, **values:
     )
 
 
-def finish(session: Session, task_id: str, worker: str, **values: Any) -> bool:
-    """End a task; False if it is no longer this worker's."""
-    ours = changed(
-        session,
+def finish(session: Session, task_id: str, worker: str, **values: Any) -> Task | None:
+    """End a task; None if it is no longer this worker's."""
+    task = session.scalars(
         update(Task)
         .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
-        .values(**ended(values)),
-    )
-    if ours:
+        .values(**ended(values))
+        .returning(Task)
+    ).one_or_none()
+    if task is not None:
         session.execute(delete(Part).where(Part.task_id == task_id))
-    return ours
+    return task
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:

@@ -95,6 +95,12 @@ class TaskNotFound(AppError):
     status, code = 404, "task_not_exist"
 
 
+class ResultExpired(TaskNotFound):
+    """The result was kept for its time."""
+
+    code = "result_expired"
+
+
 class BodyTooLarge(AppError):
     """The request's body is over the limit."""
 

@@ -191,6 +191,9 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove the file, or all files below a folder; it is no error if there is none."""
 
+    def settled(self, folder: str, age_s: float) -> Iterator[str]:
+        """The keys in a folder, also of folders, that nothing was put under for ``age_s``."""
+
 
 class Queue(Protocol):
     """Carries ids of work to workers. The tables of the database hold the truth, not the queue.

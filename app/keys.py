@@ -1,13 +1,39 @@
-"""Under which keys the files of a task are stored."""
+"""Under which keys the files of a task are stored, and how long they are wanted."""
 
 from app.db import Task
+from app.errors import State
 from app.interfaces import Storage
 
+FOLDERS = ("sources", "parts", "results", "texts")
+"""What the keys begin with; a name that begins with the id of its task follows."""
 
-def forget_source(storage: Storage, task: Task) -> None:
-    """Remove the files of a task that are not its result."""
-    storage.delete(source_key(task))
-    storage.delete(f"parts/{task.id}")
+
+def forget_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
+    """Remove what is not wanted of the files of ``task``; ``now`` is its row, if there is one."""
+    keys = (source_key(task), f"parts/{task.id}", result_key(task), text_key(task))
+    for key in keys:
+        if not is_wanted(key, now):
+            storage.delete(key)
+
+
+def is_wanted(key: str, task: Task | None) -> bool:
+    """Whether the file of a task is still needed; ``task`` is its row, if there is one."""
+    if task is None:
+        return False
+    if not State(task.state).final:
+        return True
+    since = {
+        "sources": task.source_since,
+        "parts": None,
+        "results": task.result_since,
+        "texts": task.result_since,
+    }
+    return since[key.partition("/")[0]] is not None
+
+
+def task_of(key: str) -> str:
+    """The id of the task that a file or folder belongs to."""
+    return key.split("/")[1].partition(".")[0]
 
 
 def source_key(task: Task) -> str:

@@ -24,7 +24,7 @@ from app import access, db, parts
 from app.db import Part, Task
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Queue, Storage
-from app.keys import forget_source, result_key, text_key
+from app.keys import forget_unwanted
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,7 @@ class Leases:
         downloads: Queue,
         lease_s: float,
         max_attempts: int,
+        keeps_sources: bool = False,
     ) -> None:
         self._sessions = sessions
         self._storage = storage
@@ -98,6 +99,7 @@ class Leases:
         self._downloads = downloads
         self._lease_s = lease_s
         self._max_attempts = max_attempts
+        self._keeps_sources = keeps_sources
 
     def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
         """What has this name in the queue, for ``worker``; None if it is not to be had.
@@ -149,13 +151,13 @@ class Leases:
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""
         values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
+        values["source_since"] = time.time() if self._keeps_sources else None
         with self._sessions.begin() as session:
             if hold.part is not None:
-                ours = parts.fail(session, hold.part, hold.worker, **values)
+                ended = parts.fail(session, hold.part, hold.worker, **values)
             else:
-                ours = db.finish(session, hold.task.id, hold.worker, **values)
-        if ours:
-            forget_source(self._storage, hold.task)
+                ended = db.finish(session, hold.task.id, hold.worker, **values)
+        self._tidy(hold.task, ended)
 
     def workers(self) -> set[str]:
         """The workers that hold a lease."""
@@ -204,7 +206,7 @@ class Leases:
             if ours and (rest or is_read):
                 db.note_queued(session, task.id, now if is_read else now + _BEHIND_S)
         if not ours:
-            self._forget_late(task)
+            self._tidy(task)
         elif is_read:
             self._put(self._queue, task.id, now)
         elif rest:
@@ -219,18 +221,19 @@ class Leases:
         if ours:
             self._put(self._queue, hold.task.id, now)
         else:
-            self._forget_late(hold.task)
+            self._tidy(hold.task)
 
     def complete(self, hold: Hold, **values: Any) -> None:
         """End a task whose result is stored, and count its pages."""
+        values |= {
+            "state": State.COMPLETE,
+            "source_since": time.time() if self._keeps_sources else None,
+        }
         with self._sessions.begin() as session:
-            ours = db.finish(session, hold.task.id, hold.worker, state=State.COMPLETE, **values)
-            if ours:
-                access.count_pages(session, hold.task.owner, values["file_pages"])
-        if ours:
-            forget_source(self._storage, hold.task)
-        else:
-            self._forget_late(hold.task)
+            ended = db.finish(session, hold.task.id, hold.worker, **values)
+            if ended is not None:
+                access.count_pages(session, ended.owner, values["file_pages"])
+        self._tidy(hold.task, ended)
 
     def take_back(self, hold: Hold, blame: Blame, cause: AppError | None = None) -> None:
         """Queue again what could not be finished, or fail what was begun too often.
@@ -264,18 +267,16 @@ class Leases:
         except Unavailable:
             log.warning("the queue does not answer; %s is announced later", unit)
 
-    def _forget_late(self, task: Task) -> None:
-        """Remove what was made for a task that ended, or was deleted, in the last moment.
+    def _tidy(self, task: Task, ended: Task | None = None) -> None:
+        """Remove the files that are not wanted of a task that ``ended``.
 
-        If another worker took it over, its files are the same.
+        Without that row someone else ended or deleted it in the last moment, and what was made
+        for it since is to go too; or another worker took it over, whose files are the same.
         """
-        with self._sessions() as session:
-            now = db.task(session, task.id)
-        if now is None:
-            for key in (result_key(task), text_key(task)):
-                self._storage.delete(key)
-        if now is None or State(now.state).final:
-            forget_source(self._storage, task)
+        if ended is None:
+            with self._sessions() as session:
+                ended = db.task(session, task.id)
+        forget_unwanted(self._storage, task, ended)
 
 
 def surely(step: Callable[[], None], beat: Beat) -> None:

@@ -74,20 +74,20 @@ def finish(session: Session, part: Part, worker: str, rest: Sequence[Part], **va
     return ours
 
 
-def fail(session: Session, part: Part, worker: str, **values: Any) -> bool:
-    """End the whole task of a part; False if the part is no longer this worker's."""
+def fail(session: Session, part: Part, worker: str, **values: Any) -> Task | None:
+    """End the whole task of a part; None if the part is no longer this worker's."""
     held = exists().where(
         Part.task_id == Task.id, Part.first == part.first, Part.leased_by == worker
     )
-    ours = changed(
-        session,
+    task = session.scalars(
         update(Task)
         .where(Task.id == part.task_id, Task.state.in_(RUNNING), held)
-        .values(**ended(values)),
-    )
-    if ours:
+        .values(**ended(values))
+        .returning(Task)
+    ).one_or_none()
+    if task is not None:
         session.execute(delete(Part).where(Part.task_id == part.task_id))
-    return ours
+    return task
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Part]:

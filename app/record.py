@@ -13,9 +13,9 @@ def record(task: Task, base: str, text: str | None = None) -> dict[str, Any]:
 
     ``base`` begins the result's address.
     """
-    complete = task.state == State.COMPLETE
+    there = task.state == State.COMPLETE and task.result_since is not None
     values = {
-        "file": f"{base}/tasks/output/ocr/{task.id}.{task.format}" if complete else None,
+        "file": f"{base}/tasks/output/ocr/{task.id}.{task.format}" if there else None,
         "type": _TYPE,
         "state": int(task.state),
         "task_id": task.id,

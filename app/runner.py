@@ -1,5 +1,6 @@
 """Does what the queues announce, whatever happens, and deals with what dead workers left."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -166,13 +167,17 @@ class Runner:
         """The workers that hold a lease."""
         return self._leases.workers()
 
-    def sweep(self) -> None:
-        """Remove the work folders that nobody works in: what killed processes left."""
+    def sweep(self, *, tasks_only: bool = False) -> None:
+        """Remove the work folders that nobody works in: what killed processes left.
+
+        ``tasks_only``: those of tasks, which can be told while others are in use.
+        """
         busy = self._leases.running()
-        for folder in self._work.glob("*"):
+        for folder in self._work.glob("????????-????-*" if tasks_only else "*"):
             task_id, _, _ = folder.name.partition(".")
-            if task_id not in busy and time.time() - folder.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                if task_id not in busy and time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def release(self, worker: str, blame: Blame = Blame.DOCUMENT, timed_out: bool = False) -> None:
         """Deal with what a dead worker left: try again, or fail what ended it too often.

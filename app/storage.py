@@ -1,7 +1,10 @@
 """Files in a local folder, each put under its name in one atomic step."""
 
+import contextlib
 import os
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from app.errors import NotStored
@@ -46,6 +49,18 @@ class FolderStorage:
             (self.root / key).unlink(missing_ok=True)
         except IsADirectoryError:
             shutil.rmtree(self.root / key)
+
+    def settled(self, folder: str, age_s: float) -> Iterator[str]:
+        """The keys in a folder, also of folders, that nothing was put under for ``age_s``."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    # Not when it was written: a link to an old file is new.
+                    with contextlib.suppress(FileNotFoundError):
+                        if time.time() - entry.stat().st_ctime >= age_s:
+                            yield f"{folder}/{entry.name}"
+        except FileNotFoundError:
+            return
 
 
 def _sync_folder(folder: Path) -> None:

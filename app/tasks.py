@@ -14,12 +14,13 @@ from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.db import Task
 from app.disk import Disk
-from app.errors import AppError, State, TaskNotFound, Unavailable
+from app.errors import AppError, ResultExpired, State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.interfaces import Storage
-from app.keys import forget_source, result_key, source_key, text_key
+from app.keys import forget_unwanted, result_key, source_key, text_key
 from app.reading import Mode
 from app.record import record
+from app.retention import Sweeper
 from app.runner import Runner
 
 
@@ -51,12 +52,14 @@ class Tasks:
         storage: Storage,
         fetcher: Fetcher,
         runner: Runner,
+        sweeper: Sweeper,
         disk: Disk,
         max_queued: int,
     ) -> None:
         self.sessions = sessions
         self.storage = storage
         self.runner = runner
+        self.sweeper = sweeper
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
         self._max_queued = max_queued
@@ -134,18 +137,17 @@ class Tasks:
         task = self.get(owner, task_id)
         with self.sessions.begin() as session:
             db.remove(session, task.id)
-        forget_source(self.storage, task)
-        for key in (result_key(task), text_key(task)):
-            self.storage.delete(key)
+        forget_unwanted(self.storage, task, None)
 
     def result(self, task_id: str, suffix: str) -> tuple[Task, Path]:
-        """A complete task and its result file. Raises TaskNotFound."""
+        """A complete task and its result file. Raises TaskNotFound, ResultExpired."""
         with self.sessions() as session:
             task = db.task(session, task_id)
         if task and task.state == State.COMPLETE and task.format == suffix:
             path = self.storage.locate(result_key(task))
-            if path:
-                return task, path
+            if path is None:
+                raise ResultExpired("The result was kept for its time and is deleted.")
+            return task, path
         raise TaskNotFound("There is no such result.")
 
     def text(self, task: Task) -> str | None:

@@ -13,6 +13,7 @@ from app.languages import Language
 from app.leases import Leases
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
+from app.retention import Keeping, Sweeper
 from app.runner import Runner
 from app.storage import FolderStorage
 from app.tasks import Tasks
@@ -32,7 +33,15 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     downloads = downloads or HueyQueue(settings.queue_url, settings.data_dir, "ocr-downloads")
     disk = Disk(settings.data_dir, settings.min_free_bytes)
     runner = Runner(
-        leases=Leases(sessions, storage, queue, downloads, settings.lease_s, settings.max_attempts),
+        leases=Leases(
+            sessions,
+            storage,
+            queue,
+            downloads,
+            settings.lease_s,
+            settings.max_attempts,
+            settings.keep_sources_s > 0,
+        ),
         storage=storage,
         queue=queue,
         downloads=downloads,
@@ -43,7 +52,9 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
         limits=Limits(settings.task_timeout_s, settings.turn_s),
     )
     reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
-    return Tasks(sessions, storage, reports, runner, disk, settings.max_queued)
+    keeping = Keeping(settings.keep_sources_s, settings.keep_results_s, settings.keep_tasks_s)
+    sweeper = Sweeper(sessions, storage, keeping, staging(settings))
+    return Tasks(sessions, storage, reports, runner, sweeper, disk, settings.max_queued)
 
 
 def pipeline(settings: Settings) -> Pipeline:

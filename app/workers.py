@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 0.05
 _AWAY_S = 1.0  # Between two looks at a database, a queue or a disk that cannot be used.
 _HOUSEKEEPING_S = 5.0
+_BETWEEN_BATCHES_S = 0.1
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -105,7 +106,7 @@ class _Slot:
 
 @dataclass
 class Supervisor:
-    """Keeps worker processes running, takes back what dead ones left, fetches, sends reports."""
+    """Keeps workers running, takes back what dead ones left, fetches, reports and sweeps."""
 
     tasks: Tasks
     count: int
@@ -121,15 +122,12 @@ class Supervisor:
     def start(self) -> None:
         """Start in the background."""
         self._slots = [_Slot() for _ in range(self.count)]
+        reports, stopping = self.tasks.reporter.run, self._stopping
         self._threads = [
             threading.Thread(target=self._supervise, name="supervisor", daemon=True),
-            threading.Thread(
-                target=self.tasks.reporter.run,
-                args=(self._stopping,),
-                name="callbacks",
-                daemon=True,
-            ),
+            threading.Thread(target=reports, args=(stopping,), name="callbacks", daemon=True),
             threading.Thread(target=self._fetch, name="downloads", daemon=True),
+            threading.Thread(target=self._sweep, name="retention", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -279,6 +277,17 @@ class Supervisor:
                         threading.Thread(target=fetch, args=[unit], daemon=True).start()
             with contextlib.suppress(Exception):
                 self.tasks.runner.release(self.name, Blame.NOBODY)
+
+    def _sweep(self) -> None:
+        """Remove what was kept long enough; no worker waits for it."""
+        while not self._stopping.is_set():
+            more = False
+            try:
+                self.tasks.runner.sweep(tasks_only=True)
+                more = self.tasks.sweeper.step()
+            except Exception:
+                log.exception("the sweeper stumbled; it goes on")
+            self._stopping.wait(_BETWEEN_BATCHES_S if more else _HOUSEKEEPING_S)
 
 
 @contextlib.contextmanager

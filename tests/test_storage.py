@@ -73,3 +73,14 @@ def test_delete(storage: FolderStorage, tmp_path: Path) -> None:
         storage.delete(key)
 
     assert [path.name for path in (storage.root / "a").iterdir()] == ["folder-2"]
+
+
+def test_settled(storage: FolderStorage, tmp_path: Path) -> None:
+    """Names of files and folders that nothing was put under lately; no folder, no names."""
+    for key in ("a/file", "a/folder/1", "b/file"):
+        (tmp_path / "source").write_bytes(b"x")
+        storage.put(tmp_path / "source", key)
+
+    assert set(storage.settled("a", 0)) == {"a/file", "a/folder"}
+    assert list(storage.settled("a", 3600)) == []
+    assert list(storage.settled("never", 0)) == []

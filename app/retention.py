@@ -1,0 +1,152 @@
+"""What time takes away: sources and results that were kept long enough, old tasks, lost files.
+
+Files go before the row says so: a crash between leaves a row that is dealt with again, and no file
+that nobody knows of. Where a row went first all the same (a task that was deleted while a worker
+stored its pages, a worker or server that was killed), a walk through the files finds what is left.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.attributes import InstrumentedAttribute
+
+from app.db import Task
+from app.interfaces import Storage
+from app.keys import FOLDERS, forget_unwanted, is_wanted, result_key, source_key, task_of, text_key
+
+log = logging.getLogger(__name__)
+
+EXPIRED = "Complete; the result was kept for its time and is deleted"
+
+_ROWS = 100  # Of a batch: others write to the database too.
+_FILES = 500
+_ROUND_S = 600.0  # From one walk through all files to the next.
+_SAFE_AGE_S = 3600.0  # A file may be older than the row that is to know of it.
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how many seconds after the end of a task things are kept."""
+
+    sources_s: float  # 0: not at all.
+    results_s: float  # 0: as long as the task.
+    tasks_s: float  # 0: for ever.
+
+
+class Sweeper:
+    """Removes what is kept long enough, a little at a time."""
+
+    def __init__(
+        self, sessions: sessionmaker[Session], storage: Storage, keeping: Keeping, staging: Path
+    ) -> None:
+        """``staging`` is the folder for uploads that are coming in."""
+        self._sessions = sessions
+        self._storage = storage
+        self._keeping = keeping
+        self._staging = staging
+        self._files: Iterator[str] | None = None
+        self._next_round = 0.0
+
+    def step(self) -> bool:
+        """Remove a batch of each; whether there is more to be done at once."""
+        more = [self._end_sources(), self._end_results(), self._end_tasks()]
+        self._walk()
+        return any(more)
+
+    def _end_sources(self) -> bool:
+        with self._sessions() as session:
+            found = _due(session, Task.source_since, self._keeping.sources_s)
+        for task in found:
+            self._delete(source_key(task))
+        self._change(found, source_since=None)
+        return len(found) == _ROWS
+
+    def _end_results(self) -> bool:
+        if not self._keeping.results_s:
+            return False
+        with self._sessions() as session:
+            found = _due(session, Task.result_since, self._keeping.results_s)
+        for task in found:
+            for key in (result_key(task), text_key(task)):
+                self._delete(key)
+        self._change(found, result_since=None, state_detail=EXPIRED)
+        return len(found) == _ROWS
+
+    def _end_tasks(self) -> bool:
+        if not self._keeping.tasks_s:
+            return False
+        with self._sessions() as session:
+            found = _due(session, Task.completed_at, self._keeping.tasks_s)
+        for task in found:
+            with self._told():
+                forget_unwanted(self._storage, task, None)
+        if found:
+            with self._sessions.begin() as session:
+                session.execute(delete(Task).where(Task.id.in_([task.id for task in found])))
+        return len(found) == _ROWS
+
+    def _change(self, tasks: Sequence[Task], **values: Any) -> None:
+        if tasks:
+            ids = [task.id for task in tasks]
+            with self._sessions.begin() as session:
+                session.execute(update(Task).where(Task.id.in_(ids)).values(**values))
+
+    def _walk(self) -> None:
+        """Look at some files; remove those that no task wants."""
+        if self._files is None:
+            if time.monotonic() < self._next_round:
+                return
+            self._next_round = time.monotonic() + _ROUND_S
+            self._files = self._all_files()
+            self._sweep_staging()
+        keys = list(islice(self._files, _FILES))
+        if len(keys) < _FILES:
+            self._files = None
+        if not keys:
+            return
+        with self._sessions() as session:
+            wanted = select(Task).where(Task.id.in_({task_of(key) for key in keys}))
+            tasks = {task.id: task for task in session.scalars(wanted)}
+        for key in keys:
+            if not is_wanted(key, tasks.get(task_of(key))):
+                log.info("%s belongs to no task any more and is removed", key)
+                self._delete(key)
+
+    def _all_files(self) -> Iterator[str]:
+        for folder in FOLDERS:
+            yield from self._storage.settled(folder, _SAFE_AGE_S)
+
+    def _sweep_staging(self) -> None:
+        """Uploads that a killed server left."""
+        for path in self._staging.glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime >= _SAFE_AGE_S:
+                    path.unlink()
+
+    def _delete(self, key: str) -> None:
+        with self._told():
+            self._storage.delete(key)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A file that cannot be removed holds up no other; the walk comes back to it."""
+        try:
+            yield
+        except OSError:
+            log.exception("a file could not be removed; it is tried again")
+
+
+def _due(
+    session: Session, since: InstrumentedAttribute[float | None], kept_s: float
+) -> Sequence[Task]:
+    """The tasks whose time is up, oldest first; of each one knows what its keys are made of."""
+    due = select(Task).where(since <= time.time() - kept_s).order_by(since).limit(_ROWS)
+    return session.scalars(due).all()
