@@ -22,6 +22,17 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Base of the result addresses; empty: the address the client used."
     )
+    result_url_s: float = Field(
+        0,
+        ge=0,
+        description="How long the address of a result is good, in seconds; 0: as long as the "
+        "result, and it is static.",
+    )
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="What such addresses are signed with, the same on all machines; empty: made "
+        "once in `OCR_DATA_DIR`.",
+    )
     trusted_proxies: Names = Field(
         (),
         description="Addresses or networks of proxies whose `X-Forwarded-*` headers are believed.",

@@ -8,14 +8,14 @@ from app.errors import State
 _TYPE = 101  # The hosted service's number for document recognition.
 
 
-def record(task: Task, base: str, text: str | None = None) -> dict[str, Any]:
+def record(task: Task, address: str, text: str | None = None) -> dict[str, Any]:
     """The record's ``data``: keys without a value yet are left out, the order is fixed.
 
-    ``base`` begins the result's address.
+    ``address`` is that of the result, once it is there.
     """
     there = task.state == State.COMPLETE and task.result_since is not None
     values = {
-        "file": f"{base}/tasks/output/ocr/{task.id}.{task.format}" if there else None,
+        "file": address if there else None,
         "type": _TYPE,
         "state": int(task.state),
         "task_id": task.id,

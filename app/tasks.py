@@ -18,6 +18,7 @@ from app.errors import AppError, ResultExpired, State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.interfaces import Storage
 from app.keys import forget_unwanted, result_key, source_key, text_key
+from app.links import Links
 from app.reading import Mode
 from app.record import record
 from app.retention import Sweeper
@@ -53,6 +54,7 @@ class Tasks:
         fetcher: Fetcher,
         runner: Runner,
         sweeper: Sweeper,
+        links: Links,
         disk: Disk,
         max_queued: int,
     ) -> None:
@@ -60,6 +62,7 @@ class Tasks:
         self.storage = storage
         self.runner = runner
         self.sweeper = sweeper
+        self.links = links
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
         self._max_queued = max_queued
@@ -164,4 +167,7 @@ class Tasks:
 
     def record(self, task: Task, base: str) -> dict[str, Any]:
         """What a client is told of a task; ``base`` begins the result's address."""
-        return {"status": 200, "data": record(task, base, self.text(task))}
+        return {
+            "status": 200,
+            "data": record(task, self.links.address(base, task), self.text(task)),
+        }

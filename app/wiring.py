@@ -11,6 +11,7 @@ from app.fetch import Fetcher
 from app.interfaces import Engine, Queue
 from app.languages import Language
 from app.leases import Leases
+from app.links import Links, kept_secret
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
 from app.retention import Keeping, Sweeper
@@ -53,8 +54,9 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     )
     reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
     keeping = Keeping(settings.keep_sources_s, settings.keep_results_s, settings.keep_tasks_s)
+    links = Links(settings.result_url_s, _secret(settings) if settings.result_url_s else b"")
     sweeper = Sweeper(sessions, storage, keeping, staging(settings))
-    return Tasks(sessions, storage, reports, runner, sweeper, disk, settings.max_queued)
+    return Tasks(sessions, storage, reports, runner, sweeper, links, disk, settings.max_queued)
 
 
 def pipeline(settings: Settings) -> Pipeline:
@@ -155,3 +157,8 @@ def staging(settings: Settings) -> Path:
 def locks(settings: Settings) -> Path:
     """The folder for the locks of the worker processes."""
     return settings.data_dir / "workers"
+
+
+def _secret(settings: Settings) -> bytes:
+    """What addresses of results are signed with."""
+    return settings.secret.get_secret_value().encode() or kept_secret(settings.data_dir / "secret")

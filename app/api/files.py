@@ -1,4 +1,4 @@
-"""Result files: static, at addresses that cannot be guessed."""
+"""Result files, at addresses that cannot be guessed."""
 
 import re
 import unicodedata
@@ -36,11 +36,15 @@ class FileRoutes:
             )
         return router
 
-    async def result(self, name: str) -> FileResponse:
+    async def result(self, name: str, expires: str = "", signature: str = "") -> FileResponse:
         """The file of a complete task: `{task_id}.{format}`."""
         parts = _NAME.fullmatch(name)
         if parts is None:
             raise TaskNotFound("There is no such result.")
+        if not self._tasks.links.opens(name, expires, signature):
+            raise TaskNotFound(
+                "The address is not valid any more; the task's record has a new one."
+            )
         task, path = await run_in_threadpool(self._tasks.result, *parts.groups())
         kind = task.output_media_type or "application/octet-stream"
         return FileResponse(
