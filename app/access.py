@@ -7,7 +7,7 @@ in the transaction that inserts the task, behind the lock on its owner's row of 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import case, func, select, update
@@ -50,20 +50,23 @@ class Access:
 
     owner: str  # SHA-256 of the token, hexadecimal.
     allowance: Allowance
+    # Made of the token, and nowhere kept: what is signed with it cannot be guessed from the
+    # database.
+    seal: bytes = field(default=b"", repr=False, compare=False)
 
 
 def look(session: Session, owner: str, allowance: Allowance) -> None:
-    """Raise QuotaUsedUp, TooManyTasks or RateLimited if ``enter`` would now."""
+    """Raise QuotaUsedUp, TooManyTasks or RateLimited if a task would be refused now."""
     usage = session.get(Usage, owner)
     if usage is None:
         usage = Usage(pages=0, minute_from=0.0, minute_tasks=0)
     now = time.time()
     began = usage.minute_tasks if abs(now - usage.minute_from) < _MINUTE_S else 0
-    _check(session, owner, allowance, usage.pages, usage.minute_from, began + 1)
+    _check(session, owner, allowance, usage.pages, usage.minute_from, began + 1, new=1)
 
 
 def enter(session: Session, owner: str, allowance: Allowance) -> None:
-    """Count a task that is about to be inserted, and hold the owner's row until the commit.
+    """Count a task that was inserted, and hold the owner's row until the commit.
 
     Raises QuotaUsedUp, TooManyTasks, RateLimited; the caller then rolls back.
     """
@@ -82,7 +85,7 @@ def enter(session: Session, owner: str, allowance: Allowance) -> None:
         )
         .returning(Usage.pages, Usage.minute_from, Usage.minute_tasks)
     ).one()
-    _check(session, owner, allowance, pages, minute_from, tasks)
+    _check(session, owner, allowance, pages, minute_from, tasks, new=0)
 
 
 def count_pages(session: Session, owner: str, pages: int) -> None:
@@ -134,9 +137,18 @@ def unfinished(session: Session, owner: str) -> int:
 
 
 def _check(
-    session: Session, owner: str, allowance: Allowance, pages: int, minute_from: float, tasks: int
+    session: Session,
+    owner: str,
+    allowance: Allowance,
+    pages: int,
+    minute_from: float,
+    tasks: int,
+    new: int,
 ) -> None:
-    """Raise if a limit is passed; ``tasks`` is the number of the new one in its minute."""
+    """Raise if a limit is passed by the last of ``tasks`` in this minute.
+
+    ``new`` is how many tasks are not in the table yet.
+    """
     if allowance.page_quota and pages >= allowance.page_quota:
         raise QuotaUsedUp(f"用户额度不足, 剩余额度: 0 页, 总额度: {allowance.page_quota} 页")
     if allowance.rate_per_minute and tasks > allowance.rate_per_minute:
@@ -144,8 +156,8 @@ def _check(
             f"This token may create {allowance.rate_per_minute} tasks in a minute.",
             retry_after_s=max(1, math.ceil(minute_from + _MINUTE_S - time.time())),
         )
-    if allowance.tasks_at_once and unfinished(session, owner) >= allowance.tasks_at_once:
-        most = allowance.tasks_at_once
+    most = allowance.tasks_at_once
+    if most and unfinished(session, owner) + new > most:
         raise TooManyTasks(f"This token has {most} unfinished tasks, which is its limit.")
 
 

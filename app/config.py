@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         description="How long a task is known after it ended, in seconds; 0: for ever.",
     )
 
+    reuse_results: bool = Field(
+        False,
+        description="Whether a document that the same token sent before, with the same options, "
+        "gets a copy of that result at once.",
+    )
+
     # Work.
     engine: Literal["auto", "ppocr", "tesseract", "stub"] = Field(
         "auto", description="Engine for every page; `auto` picks by language."

@@ -201,9 +201,38 @@ def migrate(url: str, folder: Path) -> None:
         engine.dispose()
 
 
-def add(session: Session, task: Task) -> None:
-    """Insert a row."""
-    session.add(task)
+def add(session: Session, task: Task) -> bool:
+    """Insert a row; False if its owner's idempotency key is another task's already."""
+    if task.idempotency_key is None:
+        session.add(task)
+        session.flush()
+        return True
+    known = {column.key: getattr(task, column.key) for column in Task.__table__.columns}
+    values = {name: value for name, value in known.items() if value is not None}
+    statement = insert(session, Task).values(**values).on_conflict_do_nothing()
+    return session.scalars(statement.returning(Task.id)).one_or_none() is not None
+
+
+def keyed(session: Session, owner: str, key: str) -> Task | None:
+    """The task that an owner's idempotency key stands for."""
+    return session.scalars(
+        select(Task).where(Task.owner == owner, Task.idempotency_key == key)
+    ).one_or_none()
+
+
+def reusable(session: Session, owner: str, key: str) -> Task | None:
+    """An owner's latest complete task with this reuse key, whose result is still there, whole."""
+    return session.scalars(
+        select(Task)
+        .where(
+            Task.owner == owner,
+            Task.reuse_key == key,
+            Task.result_since.is_not(None),
+            Task.failed_pages.is_(None),
+        )
+        .order_by(Task.result_since.desc())
+        .limit(1)
+    ).one_or_none()
 
 
 def task(session: Session, task_id: str) -> Task | None:

@@ -72,6 +72,12 @@ class QuotaUsedUp(Refused):
     status, code = 403, "insufficient_user_quota"
 
 
+class IdempotencyKeyReused(AppError):
+    """The key of another request was sent with this one."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
 class RateLimited(AppError):
     """The token has created as many tasks in this minute as it may."""
 

@@ -1,9 +1,11 @@
 """The use cases: submit, get and delete tasks, get their results, and what is told of them."""
 
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,14 @@ from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.db import Task
 from app.disk import Disk
-from app.errors import AppError, ResultExpired, State, TaskNotFound, Unavailable
+from app.errors import (
+    AppError,
+    IdempotencyKeyReused,
+    ResultExpired,
+    State,
+    TaskNotFound,
+    Unavailable,
+)
 from app.fetch import Fetcher
 from app.interfaces import Storage
 from app.keys import forget_unwanted, result_key, source_key, text_key
@@ -23,6 +32,14 @@ from app.reading import Mode
 from app.record import record
 from app.retention import Sweeper
 from app.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request is known by that may be sent again."""
+
+    key: str  # The client's, for one request.
+    fingerprint: str  # Of all that was asked for: other requests have another.
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +56,15 @@ class Submission:
     return_text: bool = False
     pdfa: bool = False
     mode: Mode = Mode.AUTO
+    digest: str | None = None  # SHA-256 of the document, hexadecimal, if it was sent.
+    known_by: Known | None = None
 
 
 class Tasks:
     """Every use case of a client; safe to share between threads.
 
-    ``fetcher`` sends the reports.
+    ``fetcher`` sends the reports. ``maker`` names all that results depend on beside the request;
+    without it none is reused.
     """
 
     def __init__(
@@ -55,6 +75,7 @@ class Tasks:
         runner: Runner,
         sweeper: Sweeper,
         links: Links,
+        maker: str,
         disk: Disk,
         max_queued: int,
     ) -> None:
@@ -63,6 +84,7 @@ class Tasks:
         self.runner = runner
         self.sweeper = sweeper
         self.links = links
+        self._maker = maker
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
         self._max_queued = max_queued
@@ -80,51 +102,46 @@ class Tasks:
             if db.is_full(session, self._max_queued):
                 raise Unavailable("Too many documents wait; try again later.")
 
-    def look(self, access: Access) -> None:
-        """Raise QuotaUsedUp, TooManyTasks or RateLimited if a task would be refused now."""
+    def look(self, access: Access, key: str | None = None) -> None:
+        """Raise QuotaUsedUp, TooManyTasks or RateLimited if a task would be refused now.
+
+        A request whose idempotency ``key`` is known makes no other task.
+        """
         with self.sessions() as session:
-            look(session, access.owner, access.allowance)
+            if key is None or db.keyed(session, access.owner, key) is None:
+                look(session, access.owner, access.allowance)
 
     def submit(
         self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
     ) -> Task:
         """Accept a document; the file at ``source`` is moved away.
 
-        Raises NotStored, Unavailable, and what ``look`` does; nothing is kept then.
+        A request that was sent before, by its idempotency key, gives the task that it gave then.
+        Raises NotStored, Unavailable, IdempotencyKeyReused, and what ``look`` does; nothing is
+        kept then.
         """
-        now = time.time()
-        task = Task(
-            id=str(uuid.uuid4()),
-            owner=owner,
-            state=State.QUEUED,
-            state_detail="Queued",
-            progress=0,
-            format=submission.format,
-            languages=submission.languages,
-            password=submission.password,
-            source_url=submission.source_url,
-            filename=submission.filename,
-            callback_url=submission.callback_url,
-            callback_host=host_of(submission.callback_url) if submission.callback_url else None,
-            base_url=submission.base_url,
-            return_text=submission.return_text,
-            pdfa=submission.pdfa,
-            mode=submission.mode,
-            input_size=source.stat().st_size if source else None,
-            created_at=now,
-            queued_at=now,
-        )
-        if source:
-            self.storage.put(source, source_key(task))
+        task = self._task(owner, submission)
+        if known := self._known(task):
+            return known
         try:
+            if source:
+                task.input_size = source.stat().st_size
+                if not self._reuse(task, source):
+                    self.storage.put(source, source_key(task))
             with self.sessions.begin() as session:
-                if allowance.any:
+                inserted = db.add(session, task)
+                if inserted and allowance.any:
                     enter(session, owner, allowance)
-                db.add(session, task)
         except AppError:
-            self.storage.delete(source_key(task))
+            forget_unwanted(self.storage, task, None)
             raise
-        self.runner.announce(task)  # After the commit: a worker must find the row.
+        if not inserted:  # The same request came twice at the same moment.
+            forget_unwanted(self.storage, task, None)
+            if known := self._known(task):
+                return known
+            raise Unavailable("The task of this Idempotency-Key was just deleted; send it again.")
+        if not State(task.state).final:
+            self.runner.announce(task)  # After the commit: a worker must find the row.
         return task
 
     def get(self, owner: str, task_id: str) -> Task:
@@ -171,3 +188,82 @@ class Tasks:
             "status": 200,
             "data": record(task, self.links.address(base, task), self.text(task)),
         }
+
+    def _task(self, owner: str, submission: Submission) -> Task:
+        now = time.time()
+        callback, known = submission.callback_url, submission.known_by
+        return Task(
+            id=str(uuid.uuid4()),
+            owner=owner,
+            state=State.QUEUED,
+            state_detail="Queued",
+            progress=0,
+            format=submission.format,
+            languages=submission.languages,
+            password=submission.password,
+            source_url=submission.source_url,
+            filename=submission.filename,
+            callback_url=callback,
+            callback_host=host_of(callback) if callback else None,
+            base_url=submission.base_url,
+            return_text=submission.return_text,
+            pdfa=submission.pdfa,
+            mode=submission.mode,
+            idempotency_key=known.key if known else None,
+            fingerprint=known.fingerprint if known else None,
+            reuse_key=self._reuse_key(submission),
+            created_at=now,
+            queued_at=now,
+        )
+
+    def _known(self, task: Task) -> Task | None:
+        """The task that the same request gave before. Raises IdempotencyKeyReused."""
+        if task.idempotency_key is None:
+            return None
+        with self.sessions() as session:
+            known = db.keyed(session, task.owner, task.idempotency_key)
+        if known is not None and known.fingerprint != task.fingerprint:
+            raise IdempotencyKeyReused("This Idempotency-Key was sent with another request before.")
+        return known
+
+    def _reuse_key(self, submission: Submission) -> str | None:
+        """What documents have in common whose results are the same byte for byte."""
+        if not self._maker or submission.digest is None or submission.password:
+            return None
+        same = asdict(
+            replace(submission, base_url="", filename=None, callback_url=None, known_by=None)
+        )
+        return hashlib.sha256(json.dumps([self._maker, same]).encode()).hexdigest()
+
+    def _reuse(self, task: Task, source: Path) -> bool:
+        """Complete a new task with the result of an equal one; False if there is none."""
+        if task.reuse_key is None:
+            return False
+        with self.sessions() as session:
+            done = db.reusable(session, task.owner, task.reuse_key)
+        if done is None:
+            return False
+        linked = source.with_name(f"{source.name}.result")
+        try:
+            for key in (result_key, text_key):
+                if key is result_key or (task.return_text and task.format != "txt"):
+                    self.storage.fetch(key(done), linked)
+                    self.storage.put(linked, key(task))
+        except FileNotFoundError:  # Deleted in this moment.
+            forget_unwanted(self.storage, task, None)
+            return False
+        finally:
+            linked.unlink(missing_ok=True)
+        for name in _SAME_RESULT:
+            setattr(task, name, getattr(done, name))
+        now = time.time()
+        task.state, task.progress = State.COMPLETE, 100
+        task.processed_at = task.completed_at = task.result_since = now
+        task.callback_due = now if task.callback_url else None
+        return True
+
+
+_SAME_RESULT = (
+    *("state_detail", "input_media_type", "output_media_type", "output_size"),
+    *("file_pages", "ocr_pages"),
+)

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from app import callbacks, db, languages
+from app import __version__, callbacks, db, languages
 from app.access import Allowance
 from app.config import Settings
 from app.disk import Disk
@@ -55,8 +55,13 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
     keeping = Keeping(settings.keep_sources_s, settings.keep_results_s, settings.keep_tasks_s)
     links = Links(settings.result_url_s, _secret(settings) if settings.result_url_s else b"")
+    maker = (
+        f"{__version__} {settings.engine} {settings.pdf_writer}" if settings.reuse_results else ""
+    )
     sweeper = Sweeper(sessions, storage, keeping, staging(settings))
-    return Tasks(sessions, storage, reports, runner, sweeper, links, disk, settings.max_queued)
+    return Tasks(
+        sessions, storage, reports, runner, sweeper, links, maker, disk, settings.max_queued
+    )
 
 
 def pipeline(settings: Settings) -> Pipeline:

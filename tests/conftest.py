@@ -1,9 +1,11 @@
 """Fixtures: an application on SQLite in a temporary folder whose tasks run as they are put."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -18,6 +20,10 @@ from app.tasks import Tasks
 from tests import services
 
 TOKEN = "sk-test"
+
+
+Start = Callable[..., tuple[TestClient, Tasks]]
+"""Starts a server with settings of its own."""
 
 
 @dataclass
@@ -104,3 +110,21 @@ def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
         session.execute(delete(Usage))
     yield sessions
     sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def start(
+    settings: Settings, url: str, sessions: sessionmaker[Session], queue: InlineQueue
+) -> Iterator[Start]:
+    """Starts servers with settings of their own on the same database."""
+    with ExitStack() as stack:
+
+        def begin(**changes: Any) -> tuple[TestClient, Tasks]:
+            changed = settings.model_copy(update={"database_url": url, **changes})
+            tasks = wiring.build(changed, queue)
+            queue.tasks = tasks
+            stack.callback(tasks.close)
+            client = TestClient(create_app(changed, tasks), headers={"Authorization": TOKEN})
+            return stack.enter_context(client), tasks
+
+        yield begin

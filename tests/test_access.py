@@ -3,9 +3,6 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from httpx2 import Response
@@ -13,39 +10,18 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from app import access, wiring
+from app import access
 from app.access import Access, Allowance
 from app.api.auth import digest
 from app.config import Settings
 from app.db import Task, Token, Usage
 from app.errors import QuotaUsedUp, RateLimited
-from app.main import create_app
 from app.tasks import Tasks
-from tests.conftest import TOKEN, InlineQueue
+from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture
 from tests.test_api_tasks import refused, send
 
 OWNER = digest(TOKEN)
-
-Start = Callable[..., tuple[TestClient, Tasks]]
-
-
-@pytest.fixture
-def start(
-    settings: Settings, url: str, sessions: sessionmaker[Session], queue: InlineQueue
-) -> Iterator[Start]:
-    """Starts servers with settings of their own on the same database."""
-    with ExitStack() as stack:
-
-        def begin(**changes: Any) -> tuple[TestClient, Tasks]:
-            changed = settings.model_copy(update={"database_url": url, **changes})
-            tasks = wiring.build(changed, queue)
-            queue.tasks = tasks
-            stack.callback(tasks.close)
-            client = TestClient(create_app(changed, tasks), headers={"Authorization": TOKEN})
-            return stack.enter_context(client), tasks
-
-        yield begin
 
 
 def _storm(clients: list[TestClient], posts: int) -> list[Response]:

@@ -32,17 +32,17 @@ class Tokens:
 
     def access(self, token: str) -> Access | None:
         """What a valid token allows, else None."""
-        shown = digest(token)
+        shown, seal = digest(token), _digest("seal", token)
         # Digests are compared, not tokens, and each to its end: time tells nothing.
         if any([hmac.compare_digest(shown, known) for known in self._fixed]):
-            return Access(shown, self._allowance)
+            return Access(shown, self._allowance, seal)
         with self._sessions() as session:
             row = access.token(session, shown)
         if row is None or row.revoked_at is not None:
             return None
         if row.expires_at is not None and row.expires_at <= time.time():
             return None
-        return Access(shown, self._allowance.of(row))
+        return Access(shown, self._allowance.of(row), seal)
 
 
 class BearerToken:
@@ -65,7 +65,11 @@ class BearerToken:
 
 def digest(token: str) -> str:
     """What is kept of a token; long random tokens need no salt."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    return _digest("", token).hex()
+
+
+def _digest(purpose: str, token: str) -> bytes:
+    return hashlib.sha256((purpose + token).encode("utf-8", "surrogateescape")).digest()
 
 
 def _is_public(path: str) -> bool:

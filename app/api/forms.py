@@ -1,5 +1,6 @@
 """Request bodies: fields are kept in memory, the document streams to a file."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class Form:
 
     fields: dict[str, str] = field(default_factory=dict)
     file: Path | None = None
+    digest: str | None = None  # SHA-256 of it, hexadecimal.
     file_name: str | None = None
 
     def get(self, *names: str) -> str | None:
@@ -121,6 +123,7 @@ class _Parts:
         self._header = (bytearray(), bytearray())
         self._sink: bytearray | None = None
         self._in_file = False
+        self._digest = hashlib.sha256()
 
     def begin(self) -> None:
         self._count += 1
@@ -177,6 +180,7 @@ class _Parts:
                 self._out = self.staged.open("wb", buffering=0)
                 self.form.file = self.staged
             self._out.write(self.pending)
+            self._digest.update(self.pending)
         except OSError as error:
             raise Unavailable("The server's disk is full or fails; try again later.") from error
         self.pending.clear()
@@ -186,6 +190,8 @@ class _Parts:
             self._out.close()
 
     def decode_fields(self) -> None:
+        if self.form.file is not None:
+            self.form.digest = self._digest.hexdigest()
         for name, value in self._values.items():
             try:
                 self.form.fields[name] = value.decode("utf-8")

@@ -1,8 +1,12 @@
 """Creating, polling and deleting tasks, under the endpoint's paths and the vendor's."""
 
+import hashlib
+import hmac
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ from app.db import Task
 from app.errors import BadRequest, State, TaskNotFound, Unavailable
 from app.fetch import Fetcher
 from app.reading import Mode
-from app.tasks import Submission, Tasks
+from app.tasks import Known, Submission, Tasks
 
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")
 _MOST_PASSWORD = 32
@@ -84,15 +88,18 @@ class TaskRoutes:
     async def create(self, request: Request) -> Response:
         """Create a task from `image_file` or `image_url` and, unless `sync=0`, wait for it."""
         access: Access = request.state.access
+        key = _idempotency_key(request)
         # Before the body is read; what counts is looked at again when the task is inserted.
         if access.allowance.any:
-            await run_in_threadpool(self._tasks.look, access)
+            await run_in_threadpool(self._tasks.look, access, key)
         staged = self._staging / uuid.uuid4().hex
         await run_in_threadpool(self._tasks.check_room, content_length(request) or 0)
         try:
             form = await read_form(request, staged, self._max_upload_bytes)
             base = self._public_url or base_url(request)
             submission = await run_in_threadpool(self._checked, form, base)
+            if key is not None:
+                submission = replace(submission, known_by=_known_by(key, submission, access.seal))
             wait = _flag(form, "sync", default=True)
             task = await run_in_threadpool(
                 self._tasks.submit, access.owner, submission, form.file, access.allowance
@@ -149,6 +156,7 @@ class TaskRoutes:
             return_text=_flag(form, "return_text", default=False),
             pdfa=_flag(form, "pdfa", default=False),
             mode=Mode(mode),
+            digest=form.digest,
         )
 
     async def _answer(self, task: Task, base: str, fresh: bool = False) -> Response:
@@ -183,6 +191,27 @@ class TaskRoutes:
         yield json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _idempotency_key(request: Request) -> str | None:
+    """The key of a request that may be sent again. Raises BadRequest."""
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise BadRequest(
+            "Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters."
+        )
+    return keys[0]
+
+
+def _known_by(key: str, submission: Submission, seal: bytes) -> Known:
+    """What a request is known by; its fingerprint cannot be guessed at without the token.
+
+    The password is part of it, and the fingerprint is kept for longer.
+    """
+    asked = json.dumps(asdict(replace(submission, base_url=""))).encode()
+    return Known(key, hmac.new(seal, asked, hashlib.sha256).hexdigest())
+
+
 def _flag(form: Form, name: str, *, default: bool) -> bool:
     value = form.get(name)
     if value is None:
@@ -192,6 +221,7 @@ def _flag(form: Form, name: str, *, default: bool) -> bool:
     return value == "1"
 
 
+_KEY = re.compile(r"[ -~]{1,255}")
 _MODES = [mode.value for mode in Mode]
 _FIELDS: dict[str, Any] = {
     "image_file": {"type": "string", "format": "binary", "description": "The document."},
@@ -239,6 +269,14 @@ _WITHOUT_FILE = {
     "properties": {name: rule for name, rule in _FIELDS.items() if name != "image_file"},
 }
 _BODY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The same key with the same request gives the same task.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -246,7 +284,7 @@ _BODY: dict[str, Any] = {
             "application/x-www-form-urlencoded": {"schema": _WITHOUT_FILE},
             "application/json": {"schema": _WITHOUT_FILE},
         },
-    }
+    },
 }
 _RECORD: dict[str, Any] = {
     "type": "object",
@@ -308,6 +346,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         (401, "No valid token", _REFUSAL),
         (403, "The token's pages are used up", _REFUSAL),
         (404, "No such task", _ERROR),
+        (422, "The Idempotency-Key of another request", _ERROR),
         (413, "The document is too large", _ERROR),
         (429, "Too many tasks in this minute, or unfinished; see Retry-After", _ERROR),
         (503, "The server cannot take the task now", _ERROR),
