@@ -47,6 +47,7 @@ def serve(settings: Settings, local_token: bool) -> None:
     """Run the HTTP server and its workers."""
     import uvicorn
 
+    from app.api.connections import Pace, bounded, raise_file_limit
     from app.main import create_app
 
     if local_token:
@@ -60,8 +61,11 @@ def serve(settings: Settings, local_token: bool) -> None:
     try:
         if local_token:
             _greet(settings, listener)
+        pace = Pace(settings.header_timeout_s, settings.body_timeout_s, settings.min_bytes_per_s)
         config = uvicorn.Config(
             create_app(settings, tasks, supervisor.warm, lambda: server.should_exit),
+            http=bounded(pace, raise_file_limit(settings.max_connections)),
+            ws="none",
             log_config=None,
             log_level=settings.log_level,
             proxy_headers=False,  # app.api.proxies knows whom to believe.

@@ -137,6 +137,23 @@ class Settings(BaseSettings):
     sync_wait_s: float = Field(
         120, ge=0, description="Longest wait of a `sync=1` request, in seconds."
     )
+    max_connections: int = Field(
+        2000,
+        gt=0,
+        description="Most connections at once; beyond it, whoever says nothing longest makes room.",
+    )
+    header_timeout_s: float = Field(
+        10, gt=0, description="Limit for the header of a request, in seconds."
+    )
+    body_timeout_s: float = Field(
+        30, gt=0, description="Longest that a client may send nothing of a body, in seconds."
+    )
+    min_bytes_per_s: int = Field(
+        500,
+        gt=0,
+        description="Slowest that a body may come and an answer be taken, on average and after "
+        "`OCR_BODY_TIMEOUT_S`.",
+    )
     max_upload_bytes: int = Field(
         200 * 2**20, gt=0, description="Largest document, sent or downloaded, in bytes."
     )

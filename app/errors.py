@@ -113,6 +113,12 @@ class BodyTooLarge(AppError):
     status, code = 413, "file_too_large"
 
 
+class RequestTooSlow(AppError):
+    """The body of a request comes too slowly, or has stopped coming."""
+
+    status, code = 408, "request_timeout"
+
+
 class Unavailable(AppError):
     """The service cannot take the request now; later it can."""
 

@@ -12,6 +12,7 @@ from app import __version__, wiring
 from app.api.auth import BearerToken, Tokens
 from app.api.errors import ErrorResponses, http_exception
 from app.api.files import FileRoutes
+from app.api.forms import Bounds
 from app.api.operations import OperationRoutes
 from app.api.proxies import TrustedProxies
 from app.api.tasks import TaskRoutes
@@ -46,7 +47,7 @@ def create_app(
             partial(wiring.check_languages, settings),
             wiring.staging(settings),
             settings.public_url,
-            settings.max_upload_bytes,
+            Bounds(settings.max_upload_bytes, settings.body_timeout_s, settings.min_bytes_per_s),
             settings.sync_wait_s,
         ).router()
     )

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from app.api.forms import Form, read_form
+from app.api.forms import Bounds, Form, read_form
 from app.errors import BadRequest, BodyTooLarge
 
 BODY = (
@@ -33,7 +33,7 @@ def _read(
     sent = {"content-type": "multipart/form-data; boundary=b"} | (headers or {})
     raw = [(k.encode(), v.encode()) for k, v in sent.items()]
     request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-    return asyncio.run(read_form(request, staged, most))
+    return asyncio.run(read_form(request, staged, Bounds(most, 30, 500)))
 
 
 @given(cuts=st.sets(st.integers(1, len(BODY) - 1)))

@@ -1,7 +1,9 @@
 """Request bodies: fields are kept in memory, the document streams to a file."""
 
+import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +15,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import BadRequest, BodyTooLarge, Unavailable
+from app.errors import BadRequest, BodyTooLarge, RequestTooSlow, Unavailable
 
 FILE_FIELDS = ("image_file", "file")
 _FIELDS_BYTES = 1 * 2**20  # All fields but the document, with the multipart frame around them.
 _MOST_PARTS = 1000
 _WRITE_BYTES = 1 * 2**20
+_NO_TEXT = re.compile("[\\0\ud800-\udfff]")  # NUL, and halves of a character, which JSON can name.
 
 
 @dataclass
@@ -41,36 +44,56 @@ def content_length(request: Request) -> int | None:
     return int(length) if length.isascii() and length.isdigit() else None
 
 
-async def read_form(request: Request, staged: Path, max_file_bytes: int) -> Form:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a body may be."""
+
+    file_bytes: int
+    silent_s: float  # Longest time without a byte of it.
+    bytes_per_s: int  # Slowest that it may come on average, once ``silent_s`` have passed.
+
+
+async def read_form(request: Request, staged: Path, bounds: Bounds) -> Form:
     """Read the body of ``request``; a document is written to ``staged``.
 
-    Raises BadRequest, and BodyTooLarge at the first byte too many.
+    Raises BadRequest, RequestTooSlow, and BodyTooLarge at the first byte too many.
     """
-    most = max_file_bytes + _FIELDS_BYTES
+    most = bounds.file_bytes + _FIELDS_BYTES
     if (content_length(request) or 0) > most:
-        raise _too_large(max_file_bytes)
+        raise _too_large(bounds.file_bytes)
     kind, options = parse_options_header(request.headers.get("content-type"))
     try:
         if kind == b"multipart/form-data":
             if not options.get(b"boundary"):
                 raise BadRequest("The Content-Type multipart/form-data names no boundary.")
-            return await _read_multipart(request, options[b"boundary"], staged, max_file_bytes)
-        body = b"".join([chunk async for chunk in _bounded(request, _FIELDS_BYTES, max_file_bytes)])
+            form = await _read_multipart(request, options[b"boundary"], staged, bounds)
+            return _checked(form)
+        body = b"".join([chunk async for chunk in _bounded(request, _FIELDS_BYTES, bounds)])
     except ClientDisconnect as error:
         raise BadRequest("The connection was closed before the body ended.") from error
     if kind == b"application/x-www-form-urlencoded":
-        return Form(_parse_urlencoded(body))
+        return _checked(Form(_parse_urlencoded(body)))
     if kind == b"application/json":
-        return Form(_parse_json(body))
+        return _checked(Form(_parse_json(body)))
     raise BadRequest(
         "The body must be multipart/form-data with image_file or image_url; "
         "application/x-www-form-urlencoded and application/json can carry image_url."
     )
 
 
-async def _read_multipart(request: Request, boundary: bytes, staged: Path, most: int) -> Form:
+def _checked(form: Form) -> Form:
+    """The form, all of whose text can be kept in any database."""
+    for name in _TEXT_FIELDS & form.fields.keys():
+        if _NO_TEXT.search(form.fields[name]):
+            raise BadRequest(f"The field {name} has characters that are none.")
+    if form.file_name is not None:
+        form.file_name = _NO_TEXT.sub("", form.file_name) or None
+    return form
+
+
+async def _read_multipart(request: Request, boundary: bytes, staged: Path, bounds: Bounds) -> Form:
     form = Form()
-    parts = _Parts(form, staged, most)
+    parts = _Parts(form, staged, bounds.file_bytes)
     ended = False
 
     def on_end() -> None:
@@ -92,7 +115,7 @@ async def _read_multipart(request: Request, boundary: bytes, staged: Path, most:
                 "on_end": on_end,
             },
         )
-        async for chunk in _bounded(request, most + _FIELDS_BYTES, most):
+        async for chunk in _bounded(request, bounds.file_bytes + _FIELDS_BYTES, bounds):
             parser.write(chunk)
             if len(parts.pending) >= _WRITE_BYTES:
                 await run_in_threadpool(parts.flush)
@@ -199,12 +222,22 @@ class _Parts:
                 raise BadRequest(f"The field {name} is not UTF-8.") from error
 
 
-async def _bounded(request: Request, most: int, said: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in request.stream():
+async def _bounded(request: Request, most: int, bounds: Bounds) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    began, size = loop.time(), 0
+    chunks = request.stream()
+    while True:
+        due = min(loop.time(), began + size / bounds.bytes_per_s) + bounds.silent_s
+        try:
+            async with asyncio.timeout_at(due):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise RequestTooSlow("The body comes too slowly, or has stopped coming.") from error
+        if chunk is None:
+            return
         size += len(chunk)
         if size > most:
-            raise _too_large(said)
+            raise _too_large(bounds.file_bytes)
         yield chunk
 
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app import languages
 from app.access import Access
-from app.api.forms import Form, content_length, read_form
+from app.api.forms import Bounds, Form, content_length, read_form
 from app.api.proxies import base_url
 from app.api.waiting import Waiting
 from app.db import Task
@@ -42,7 +42,7 @@ class TaskRoutes:
         check_languages: languages.Check,
         staging: Path,
         public_url: str,
-        max_upload_bytes: int,
+        bounds: Bounds,
         sync_wait_s: float,
     ) -> None:
         self._tasks = tasks
@@ -51,7 +51,7 @@ class TaskRoutes:
         self._check_languages = check_languages
         self._staging = staging
         self._public_url = public_url.rstrip("/")
-        self._max_upload_bytes = max_upload_bytes
+        self._bounds = bounds
         self._sync_wait_s = sync_wait_s
 
     def router(self) -> APIRouter:
@@ -95,7 +95,7 @@ class TaskRoutes:
         staged = self._staging / uuid.uuid4().hex
         await run_in_threadpool(self._tasks.check_room, content_length(request) or 0)
         try:
-            form = await read_form(request, staged, self._max_upload_bytes)
+            form = await read_form(request, staged, self._bounds)
             base = self._public_url or base_url(request)
             submission = await run_in_threadpool(self._checked, form, base)
             if key is not None:
@@ -346,6 +346,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         (401, "No valid token", _REFUSAL),
         (403, "The token's pages are used up", _REFUSAL),
         (404, "No such task", _ERROR),
+        (408, "The body comes too slowly", _ERROR),
         (422, "The Idempotency-Key of another request", _ERROR),
         (413, "The document is too large", _ERROR),
         (429, "Too many tasks in this minute, or unfinished; see Retry-After", _ERROR),
