@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 PEERS := .venv-peers
 IMG2TABLE := .venv-img2table
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt chaos bench lock system system-test system-bench
+.PHONY: help run test lint audit fmt chaos bench lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,6 +26,10 @@ lint: $(VENV)/.dev ## Check format, style, types, import rules and migrations
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Strict: an index that cannot tell is no "nothing found".
+audit: $(VENV)/.dev ## Ask PyPI for advisories about every pinned package; needs the network
+	@$(UV) tool run -q pip-audit@$(PIP_AUDIT_VERSION) -r requirements.lock --require-hashes --disable-pip --strict
+
 fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -37,6 +42,7 @@ bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and acc
 	@$(BIN)/python -m benchmarks.latency
 	@$(BIN)/python -m benchmarks.office
 	@$(BIN)/python -m benchmarks.queue
+	@$(BIN)/python -m benchmarks.soak --soak
 	@$(BIN)/python -m benchmarks.tesseract_binding
 	@$(BIN)/python -m benchmarks.pdf_writer
 	@$(BIN)/python -m benchmarks.tables

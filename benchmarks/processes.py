@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -37,6 +37,20 @@ def cpu_seconds(root: int) -> float:
 def resident_bytes(pid: int) -> int:
     """The memory that a process holds now, what it shares with others included."""
     return _kilobytes(pid, "status", "VmRSS:") * 1024
+
+
+def together_bytes(pids: Sequence[int]) -> int:
+    """The memory that processes hold now; what they share with each other is counted once."""
+    return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in pids) * 1024
+
+
+def descriptors(pids: Sequence[int]) -> int:
+    """The files, sockets and pipes that processes have open now."""
+    count = 0
+    for pid in pids:
+        with suppress(OSError):  # It has ended in the meantime.
+            count += sum(1 for _ in (_PROC / str(pid) / "fd").iterdir())
+    return count
 
 
 @dataclass

@@ -1,10 +1,12 @@
 """How much memory the server's workers hold while they read many different pages.
 
 Usage: python -m benchmarks.soak [--pages N] [--corpus DIR]
+       python -m benchmarks.soak --soak [--tasks N]
 
 Sends dense pages in four languages and a phone's screen in turn, and with ``--corpus`` its pictures
 and the pages of its PDF files too, with a full queue. Prints the resident memory of each worker,
-shared libraries included, now and then.
+shared libraries included, now and then. With ``--soak`` a thousand tasks of every kind instead, and
+slow clients beside them: see benchmarks.mixed.
 """
 
 import argparse
@@ -14,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks import corpus, pages, processes, systems
+from benchmarks import corpus, mixed, pages, processes, systems
 
 _EVERY = 25  # Pages between two looks.
 _DRAWN = 4  # Pages in each language.
@@ -27,7 +29,12 @@ def main() -> None:
     )
     parser.add_argument("--pages", type=int, default=500)
     parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--tasks", type=int, default=1000)
     arguments = parser.parse_args()
+    if arguments.soak:
+        mixed.measure(arguments.tasks)
+        return
     with tempfile.TemporaryDirectory(prefix="ocr-bench-") as name:
         folder = Path(name)
         samples = [*pages.draw(folder, _DRAWN), pages.draw_screen(folder)]
@@ -38,10 +45,10 @@ def main() -> None:
         step = max(
             n for n in range(1, len(jobs)) if math.gcd(n, len(jobs)) == 1 and n <= len(jobs) // 3
         )
-        mixed = [jobs[n * step % len(jobs)] for n in range(len(jobs))]
+        in_turn = [jobs[n * step % len(jobs)] for n in range(len(jobs))]
         print(f"{len(jobs)} different pages in turn, megabytes of each worker", flush=True)
         with systems.started(["ocr-server"], folder, False) as (server,):
-            _soak(server, list(islice(cycle(mixed), arguments.pages)))
+            _soak(server, list(islice(cycle(in_turn), arguments.pages)))
 
 
 def _soak(server: systems.System, jobs: list[systems.Job]) -> None:

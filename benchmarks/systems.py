@@ -30,6 +30,7 @@ CORES = len(os.sched_getaffinity(0))
 PEERS = Path(__file__).parent.parent / ".venv-peers" / "bin"
 IMG2TABLE = Path(__file__).parent.parent / ".venv-img2table" / "bin"
 NAMES = ("ocr-server", "ocrmypdf", "tesseract", "rapidocr", "engine")
+TOKEN = "sk-bench"  # noqa: S105 - of a server that lives as long as this run
 
 
 class ReadFailed(Exception):
@@ -106,6 +107,18 @@ def our_server(
     Each request has the fields of ``asks``, such as ``format``. Only the numbers of workers and
     threads are taken from the environment.
     """
+    with serving(folder) as (pid, client):
+        yield _OurServer(pid, client, whole_files, asks)
+
+
+@contextmanager
+def serving(
+    folder: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[int, httpx2.Client]]:
+    """The process of ``ocr-server serve`` on a new data folder, and a client that has its token.
+
+    ``settings`` are variables of its environment beside those that it comes with.
+    """
     folder.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -114,11 +127,13 @@ def our_server(
         for name, value in os.environ.items()
         if name[:4] != "OCR_" or name in ("OCR_WORKERS", "OCR_THREADS")
     }
-    environment = kept | {
+    environment = {
+        **kept,
         "OCR_DATA_DIR": str(folder / "server"),
         "OCR_PORT": str(port),
-        "OCR_TOKENS": _TOKEN,
+        "OCR_TOKENS": TOKEN,
         "OCR_LOG_LEVEL": "warning",
+        **settings,
     }
     command = [str(Path(sys.executable).with_name("ocr-server")), "serve"]
     with (
@@ -129,14 +144,14 @@ def our_server(
         ) as server,
         httpx2.Client(
             base_url=f"http://127.0.0.1:{port}",
-            headers={"Authorization": f"Bearer {_TOKEN}"},
+            headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=_LIMIT_S,
         ) as client,
     ):
         try:
             _wait_until_ready(client, server)
             _wait_until_idle(server)
-            yield _OurServer(server.pid, client, whole_files, asks)
+            yield server.pid, client
         finally:
             server.terminate()
 
@@ -164,7 +179,6 @@ for name in ("ocrmypdf", "rapidocr", "onnxruntime", "kreuzberg", "pypdfium2"):
     print(name, version(name))
 """
 _LIMIT_S = 900.0  # For one job, beyond what any of them should need.
-_TOKEN = "sk-bench"  # noqa: S105 - of a server that lives as long as this run
 
 
 class _OurServer:
