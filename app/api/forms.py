@@ -38,12 +38,6 @@ class Form:
         return next((self.fields[name] for name in names if self.fields.get(name)), None)
 
 
-def content_length(request: Request) -> int | None:
-    """How long the body is said to be, in bytes."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a body may be."""
@@ -53,14 +47,21 @@ class Bounds:
     bytes_per_s: int  # Slowest that it may come on average, once ``silent_s`` have passed.
 
 
+def announced_bytes(request: Request, bounds: Bounds) -> int:
+    """How long the body is said to be; 0 if it is not. Raises BodyTooLarge."""
+    length = request.headers.get("content-length", "")
+    said = int(length) if length.isascii() and length.isdigit() else 0
+    if said > bounds.file_bytes + _FIELDS_BYTES:
+        raise _too_large(bounds.file_bytes)
+    return said
+
+
 async def read_form(request: Request, staged: Path, bounds: Bounds) -> Form:
     """Read the body of ``request``; a document is written to ``staged``.
 
     Raises BadRequest, RequestTooSlow, and BodyTooLarge at the first byte too many.
     """
-    most = bounds.file_bytes + _FIELDS_BYTES
-    if (content_length(request) or 0) > most:
-        raise _too_large(bounds.file_bytes)
+    announced_bytes(request, bounds)
     kind, options = parse_options_header(request.headers.get("content-type"))
     try:
         if kind == b"multipart/form-data":

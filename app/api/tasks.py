@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app import languages
 from app.access import Access
-from app.api.forms import Bounds, Form, content_length, read_form
+from app.api.forms import Bounds, Form, announced_bytes, read_form
 from app.api.proxies import base_url
 from app.api.waiting import Waiting
 from app.db import Task
@@ -93,7 +93,8 @@ class TaskRoutes:
         if access.allowance.any:
             await run_in_threadpool(self._tasks.look, access, key)
         staged = self._staging / uuid.uuid4().hex
-        await run_in_threadpool(self._tasks.check_room, content_length(request) or 0)
+        size = announced_bytes(request, self._bounds)
+        await run_in_threadpool(self._tasks.check_room, size)
         try:
             form = await read_form(request, staged, self._bounds)
             base = self._public_url or base_url(request)
