@@ -30,8 +30,8 @@ _CLIENTS = 16
 _BLOCK = 100
 _WARM_UP = 50
 _SLOW = 200
-_ROUNDS = 5  # With, and without, slow clients.
-_SHORT = 50  # Tasks of each such round.
+_ROUNDS = 4  # With, and without, slow clients.
+_SHORT = 40  # Tasks of each such round.
 _LIMIT_S = 300.0  # For one task.
 
 
@@ -141,8 +141,6 @@ def measure(count: int) -> None:
                 service = _Service(pid, client, folder, contents, web)
                 _soak(service, count)
                 _beside_slow_clients(service)
-    for failure in service.failures[:10]:
-        print(failure)
 
 
 def _soak(service: _Service, count: int) -> None:
@@ -156,6 +154,8 @@ def _soak(service: _Service, count: int) -> None:
     after = service.state()
 
     print(f"{count} tasks by {_CLIENTS} clients, {len(service.failures)} failed (goal: none)")
+    for failure in service.failures[:10]:
+        print(failure)
     print("tasks           p50      p95   memory")
     blocks = [runs[n : n + _BLOCK] for n in range(0, count, _BLOCK)]
     figures = [(*_percentiles(runs), _mean(samples, runs)) for runs in blocks]
@@ -173,11 +173,12 @@ def _soak(service: _Service, count: int) -> None:
         ("memory, MB", before.memory_bytes // 2**20, after.memory_bytes // 2**20),
         ("files", before.files, after.files),
     ):
-        print(f"{name:11} {was:7} {now:8}")
+        print(f"{name:11} {was:7} {now:8}", flush=True)
 
 
 def _beside_slow_clients(service: _Service) -> None:
     tasks = _block()[:_SHORT]
+    failed_before = len(service.failures)
     medians: dict[bool, list[float]] = {False: [], True: []}
     whole: dict[bool, list[float]] = {False: [], True: []}
     for number in range(2 * _ROUNDS):
@@ -188,6 +189,8 @@ def _beside_slow_clients(service: _Service) -> None:
             runs = service.run(tasks)
             whole[beside].append(time.perf_counter() - began)
         medians[beside].append(statistics.median(run.seconds for run in runs))
+    for failure in service.failures[failed_before:]:
+        print(failure)
     for name, found in (("a task", medians), ("all of them", whole)):
         alone, slowed = (statistics.median(found[beside]) for beside in (False, True))
         print(

@@ -9,7 +9,6 @@ import struct
 import sys
 import termios
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, cast
 
@@ -158,8 +157,8 @@ class _Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._upgrade = self._head_without_upgrade()
             return
-        found = Counter(name for name, _ in self.headers)
-        if any(found[name] > 1 for name in _SINGLE):
+        names = [name for name, _ in self.headers]
+        if len(set(names)) < len(names) and any(names.count(name) > 1 for name in _SINGLE):
             self._fail(400, "A header that may be there once is there twice.")
         super().on_headers_complete()
         self._leave_idleness()
