@@ -161,6 +161,16 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         200_000_000, gt=0, description="Largest page image, in pixels, that is decoded."
     )
+    max_document_pixels: int = Field(
+        50_000_000_000, gt=0, description="Most pixels of all frames of an image together."
+    )
+    max_unpacked_bytes: int = Field(
+        2**30,
+        gt=0,
+        description="Most bytes that an Office document, or the compressed data of a PDF other "
+        "than its images, may unpack to.",
+    )
+    max_result_bytes: int = Field(2**30, gt=0, description="Largest result, in bytes.")
     page_timeout_s: float = Field(60, gt=0, description="Limit for one page, in seconds.")
     task_timeout_s: float = Field(
         3600, gt=0, description="Limit for one attempt at a task, in seconds."

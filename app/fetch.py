@@ -6,8 +6,8 @@ checked like the first URL.
 """
 
 import ipaddress
+import posixpath
 import re
-import socket
 import ssl
 import threading
 import time
@@ -17,20 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpcore2
 
+from app.addresses import is_local, is_public, resolve
 from app.errors import BadRequest, DownloadFailed, TooLarge
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Gives the addresses of a host and port as text; raises OSError."""
-
-
-def resolve_host(host: str, port: int) -> list[str]:
-    """The addresses of ``host`` as the system sees them, odd spellings of numbers included."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Fetcher:
@@ -42,7 +37,7 @@ class Fetcher:
         timeout_s: float,
         open_networks: Iterable[str] = (),
         open_ports: Iterable[int] = (),
-        resolve: Resolve = resolve_host,
+        resolve: Resolve = resolve,
     ) -> None:
         """``open_networks`` and ``open_ports`` are allowed beyond public networks, 80 and 443."""
         self._max_bytes = max_bytes
@@ -51,19 +46,22 @@ class Fetcher:
         self._ports = {80, 443, *open_ports}
         self._resolve = resolve
 
-    def check(self, url: str, field: str = "image_url") -> None:
-        """Raise BadRequest, naming ``field``, unless ``url`` is well-formed; looks nothing up."""
-        self._parse(url, field)
+    def check(self, url: str, field: str = "image_url", own: str = "") -> None:
+        """Raise BadRequest, naming ``field``, unless ``url`` is well-formed; looks nothing up.
 
-    def fetch(self, url: str, target: Path) -> None:
+        ``own`` is the address of this server, whose results are nobody's documents.
+        """
+        self._parse(url, field, own)
+
+    def fetch(self, url: str, target: Path, own: str = "") -> None:
         """Write the body behind ``url`` to ``target``; on failure there is no ``target``.
 
-        Raises DownloadFailed, TooLarge.
+        ``own`` is as for ``check``. Raises DownloadFailed, TooLarge.
         """
         deadline = time.monotonic() + self._timeout_s
         try:
             with self._translated(deadline):
-                self._follow(url, target, deadline)
+                self._follow(url, target, deadline, own)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -80,22 +78,22 @@ class Fetcher:
         ):
             return response.status
 
-    def _follow(self, url: str, target: Path, deadline: float) -> None:
-        parsed = self._parse(url)
+    def _follow(self, url: str, target: Path, deadline: float, own: str) -> None:
+        parsed = self._parse(url, own=own)
         for _ in range(1 + _MOST_REDIRECTS):
             location = self._get(parsed, target, deadline)
             if location is None:
                 return
             try:
                 url = urljoin(url, location)
-                parsed = self._parse(url)
+                parsed = self._parse(url, own=own)
             except (ValueError, BadRequest) as error:
                 raise DownloadFailed(
                     "The server behind the URL redirects to an address that is not allowed."
                 ) from error
         raise DownloadFailed(f"The URL redirects more than {_MOST_REDIRECTS} times.")
 
-    def _parse(self, url: str, field: str = "image_url") -> "_Url":
+    def _parse(self, url: str, field: str = "image_url", own: str = "") -> "_Url":
         if len(url) > _MOST_CHARACTERS:
             raise BadRequest(f"{field}: longer than {_MOST_CHARACTERS} characters.")
         if not url.isprintable() or any(c.isspace() or c == "\\" for c in url):
@@ -115,7 +113,10 @@ class Fetcher:
         if port is None:
             port = 443 if parts.scheme == "https" else 80
         if port not in self._ports:
-            raise BadRequest(f"{field}: only the ports 80 and 443 are allowed.")
+            ports = ", ".join(map(str, sorted(self._ports)))
+            raise BadRequest(f"{field}: only these ports are allowed: {ports}.")
+        if host == _host_of(own) and _RESULTS in posixpath.normpath(unquote(parts.path)):
+            raise BadRequest(f"{field}: is a result of this server; name the document itself.")
         path = quote(parts.path or "/", safe=_UNQUOTED)
         query = "?" + quote(parts.query, safe=_UNQUOTED + "?") if parts.query else ""
         return _Url(parts.scheme, host, port, path + query)
@@ -133,8 +134,11 @@ class Fetcher:
             if response.status != 200:
                 raise _bad_status(response.status)
             self._check_length(headers.get(b"content-length", ""))
-            chunks = _decoded(response.iter_stream(), headers.get(b"content-encoding", ""))
-            self._save(chunks, target, deadline)
+            received = self._bounded(response.iter_stream(), deadline)
+            decoded = _decoded(received, headers.get(b"content-encoding", ""))
+            with target.open("wb") as file:
+                for chunk in self._bounded(decoded, deadline):
+                    file.write(chunk)
             return None
 
     @contextmanager
@@ -178,16 +182,15 @@ class Fetcher:
         if text.isdecimal() and int(text) > self._max_bytes:
             raise self._too_large()
 
-    def _save(self, chunks: Iterable[bytes], target: Path, deadline: float) -> None:
+    def _bounded(self, chunks: Iterable[bytes], deadline: float) -> Iterator[bytes]:
         size = 0
-        with target.open("wb") as file:
-            for chunk in chunks:
-                size += len(chunk)
-                if size > self._max_bytes:
-                    raise self._too_large()
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                file.write(chunk)
+        for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large()
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            yield chunk
 
     def _allows(self, address: str) -> bool:
         ip = ipaddress.ip_address(address)
@@ -195,10 +198,16 @@ class Fetcher:
             if ip.scope_id:
                 return False
             ip = ip.ipv4_mapped or ip
-        return any(ip in network for network in self._networks) or _is_public(ip)
+        if any(ip in network for network in self._networks):
+            return True
+        # What listens on a public address of this machine may be meant for its neighbours only.
+        return is_public(ip) and not is_local(ip)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The document is larger than {self._max_bytes / 2**20:g} MB.")
+        return TooLarge(
+            f"The document is larger than the {self._max_bytes / 2**20:g} MB that are accepted; "
+            "send it in parts."
+        )
 
     @contextmanager
     def _translated(self, deadline: float) -> Iterator[None]:
@@ -329,19 +338,12 @@ _MOST_ADDRESSES = 4
 _CONNECT_S = 10.0
 _SILENCE_S = 20.0
 _PIECE_BYTES = 64 * 1024
+_GZIP, _GZIP_BYTE = 31, 0x1F  # What zlib calls it, and what it begins with.
+_RESULTS = "/tasks/output/"
 _UNQUOTED = "/%:;=@!$&'()*+,~"
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
-
-# Only these IPv6 addresses are given out to the public (RFC 4291, IANA registry) ...
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# ... except those that carry an IPv4 address for a relay to unpack: Teredo and kin, 6to4.
-_TUNNELS = (ipaddress.IPv6Network("2001::/23"), ipaddress.IPv6Network("2002::/16"))
-# How an IPv6-only network reaches IPv4 hosts (RFC 6052): as public as the address inside.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# What ``is_global`` lets through: relays of 6to4 (RFC 7526) and, in old releases, protocol use.
-_SPECIAL_IPV4 = (ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv4Network("192.0.0.0/24"))
 
 _T = TypeVar("_T")
 
@@ -350,16 +352,11 @@ def _bad_status(status: int) -> DownloadFailed:
     return DownloadFailed(f"The server behind the URL answered with status {status}.")
 
 
-def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(ip, ipaddress.IPv4Address):
-        special = ip.is_multicast or ip.is_reserved or any(ip in net for net in _SPECIAL_IPV4)
-        return ip.is_global and not special
-    if ip in _NAT64:
-        return _is_public(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    # ISATAP (RFC 5214): the last half is 0000:5efe or 0200:5efe and an IPv4 address.
-    isatap = (int(ip) >> 32) & 0xFDFFFFFF == 0x5EFE
-    tunnel = isatap or any(ip in network for network in _TUNNELS)
-    return ip in _GLOBAL_UNICAST and ip.is_global and not ip.is_multicast and not tunnel
+def _host_of(url: str) -> str:
+    try:
+        return _ascii_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return ""
 
 
 def _ascii_host(host: str) -> str:
@@ -416,12 +413,17 @@ def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     # We asked for identity; servers that store a file gzipped send it so all the same.
     if encoding.strip().lower() not in ("gzip", "x-gzip"):
         raise DownloadFailed("The server behind the URL sends an unknown content encoding.")
-    inflate = zlib.decompressobj(wbits=31)
+    inflate = zlib.decompressobj(wbits=_GZIP)
     for chunk in chunks:
         rest = chunk
-        while rest and not inflate.eof:
+        while rest:
+            if inflate.eof:  # Another member may follow (RFC 1952, 2.2), or padding.
+                if rest[0] != _GZIP_BYTE:
+                    return
+                inflate = zlib.decompressobj(wbits=_GZIP)
             yield inflate.decompress(rest, _PIECE_BYTES)
-            rest = inflate.unconsumed_tail
-    yield inflate.flush()  # The few bytes that a full piece had no room for.
+            rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+    if not inflate.eof:
+        yield inflate.flush()  # The few bytes that a full piece had no room for.
     if not inflate.eof:
         raise zlib.error("the gzip stream ends early")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.document import Document, Page
-from app.errors import AppError, InvalidFile
+from app.errors import AppError, InvalidFile, TooLarge
 from app.interfaces import Converter, Engine, Keeper, Keepsake, Source, Writer
 from app.languages import Language
 from app.layout.breaks import continued
@@ -60,8 +60,10 @@ class Pipeline:
         writers: Mapping[str, Writer],
         engine: str = "auto",
         keepers: Mapping[str, Keeper] | None = None,
+        max_result_bytes: int = 2**30,
     ) -> None:
         self._keepers = keepers or {}
+        self._max_result_bytes = max_result_bytes
         self._converters = {kind: c for c in converters for kind in c.media_types}
         self._engines = engines
         self._writers = writers
@@ -71,7 +73,14 @@ class Pipeline:
         """The same with one writer more."""
         converters = list(dict.fromkeys(self._converters.values()))
         writers = {**self._writers, name: writer}
-        return Pipeline(converters, self._engines, writers, self._engine, self._keepers)
+        return Pipeline(
+            converters,
+            self._engines,
+            writers,
+            self._engine,
+            self._keepers,
+            self._max_result_bytes,
+        )
 
     def prepare(self) -> bool:
         """Do a little that makes later pages quicker; False where nothing is left to do."""
@@ -115,7 +124,13 @@ class Pipeline:
         form = "pdf" if order.mode is Mode.FORCE else order.format
         with converter.open(source, work, order.password, form) as opened:
             yield Job(
-                order, kind, opened, self._engines[self._engine], self._writers, self._keepers
+                order,
+                kind,
+                opened,
+                self._engines[self._engine],
+                self._writers,
+                self._keepers,
+                self._max_result_bytes,
             )
 
 
@@ -130,8 +145,10 @@ class Job:
         engine: Engine,
         writers: Mapping[str, Writer],
         keepers: Mapping[str, Keeper],
+        max_result_bytes: int,
     ) -> None:
         self._order = order
+        self._max_result_bytes = max_result_bytes
         self._writer, self._text_writer = writers[order.writer], writers["txt"]
         self._keepers = keepers
         self._reader = Reader(engine, order.languages, order.mode)
@@ -209,7 +226,7 @@ class Job:
         self._write(map(self._opened.shown, pages()), target)
         if text is not None:
             read = (page for portion in portions() for page in portion.pages)
-            self._text_writer.write(Document(_joined(read)), text)
+            self._text_writer.write(Document(self._bounded(_joined(read), text)), text)
         return self._outcome(
             done, Portion((), recognized, tuple(failed), fault, tuple(dict.fromkeys(left_out)))
         )
@@ -230,7 +247,22 @@ class Job:
 
     def _write(self, pages: Iterator[Page], target: Path) -> None:
         tags = tuple(language.tag for language in self._order.languages if language.tag)
-        self._writer.write(Document(_joined(pages), self.original, tags), target)
+        bounded = self._bounded(_joined(pages), target)
+        self._writer.write(Document(bounded, self.original, tags), target)
+        self._check_size(target)
+
+    def _bounded(self, pages: Iterator[Page], target: Path) -> Iterator[Page]:
+        for page in pages:
+            yield page
+            self._check_size(target)
+
+    def _check_size(self, target: Path) -> None:
+        """Raise TooLarge for a result that is; some writers fill it page by page."""
+        if target.exists() and target.stat().st_size > self._max_result_bytes:
+            raise TooLarge(
+                f"The result has more than {self._max_result_bytes / 2**20:g} MB; send the "
+                "document in parts, or ask for txt."
+            )
 
     def _outcome(self, pages: int, read: Portion) -> Outcome:
         if read.fault is not None and len(read.failed) == pages:
@@ -259,6 +291,7 @@ class Job:
                 recognized = min(len(pages), document.page_count)
             progress(0, document.page_count, recognized)
         keeper.write(document.package, texts, target)
+        self._check_size(target)
         return Outcome(self.media_type, keeper.media_type, document.page_count, recognized)
 
 

@@ -158,7 +158,7 @@ class Runner:
     def _download(self, hold: Hold, folder: Path) -> None:
         task, source = hold.task, folder / "source"
         assert task.source_url is not None
-        self._fetcher.fetch(task.source_url, source)
+        self._fetcher.fetch(task.source_url, source, task.base_url)
         size = source.stat().st_size
         self._storage.put(source, source_key(task))
         surely(lambda: self._leases.hand_over(hold, input_size=size), lambda: None)

@@ -81,15 +81,20 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
 
-    images = ImageConverter(settings.max_pixels, settings.max_pages)
-    pdf = PdfConverter(settings.max_pixels, settings.max_pages, settings.page_timeout_s)
+    images = ImageConverter(settings.max_pixels, settings.max_pages, settings.max_document_pixels)
+    pdf = PdfConverter(
+        settings.max_pixels,
+        settings.max_pages,
+        settings.page_timeout_s,
+        settings.max_unpacked_bytes,
+    )
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
     office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
     return Pipeline(
         converters=[
             images,
             pdf,
-            OfficeConverter(pdf, images, office),
+            OfficeConverter(pdf, images, office, settings.max_unpacked_bytes),
         ],
         engines=engines(settings),
         writers={
@@ -102,6 +107,7 @@ def pipeline(settings: Settings) -> Pipeline:
         },
         engine=settings.engine,
         keepers={"docx": DocxKeeper(), "xlsx": XlsxKeeper(), "pptx": PptxKeeper()},
+        max_result_bytes=settings.max_result_bytes,
     )
 
 

@@ -130,10 +130,10 @@ class TaskRoutes:
         if (form.file is None) == (url is None):
             raise BadRequest("Send exactly one of image_file and image_url.")
         if url:
-            self._fetcher.check(url, "image_url")
+            self._fetcher.check(url, "image_url", base)
         callback = form.get("callback_url")
         if callback:
-            self._fetcher.check(callback, "callback_url")
+            self._fetcher.check(callback, "callback_url", base)
         wanted = form.get("format") or "txt"
         if wanted not in FORMATS:
             raise BadRequest(f"format must be one of {', '.join(FORMATS)} (in lower case).")

@@ -20,7 +20,10 @@ def decode(path: Path, max_pixels: int) -> NDArray[np.uint8]:
         if width <= 0 or rows == 0 or bits not in (1, 2, 4, 8, 16, 24, 32) or packing not in (0, 3):
             raise InvalidFile("The image is damaged or cannot be read.")
         if width * rows > max_pixels:
-            raise TooLarge(f"The image has {width} x {rows} pixels.")
+            raise TooLarge(
+                f"The image has {width} x {rows} pixels; at most {max_pixels} are accepted: "
+                "scale it down."
+            )
         stride = (width * bits + 31) // 32 * 4
         file.seek(start)
         data = np.frombuffer(file.read(stride * rows), dtype=np.uint8)

@@ -19,7 +19,7 @@ from app.converters import bmp, jpeg, tiff
 from app.converters.paper import on_paper
 from app.converters.samples import rows_of, to_bytes
 from app.document import Page
-from app.errors import AppError, InvalidFile, TooLarge
+from app.errors import AppError, InvalidFile, OutOfResources, TooLarge
 from app.interfaces import Image, SourcePage
 
 
@@ -28,9 +28,12 @@ class ImageConverter:
 
     media_types = frozenset({media.PNG, media.JPEG, media.GIF, media.BMP, media.TIFF, media.WEBP})
 
-    def __init__(self, max_pixels: int, max_pages: int) -> None:
+    def __init__(
+        self, max_pixels: int, max_pages: int, max_document_pixels: int = 50_000_000_000
+    ) -> None:
         self._max_pixels = max_pixels
         self._max_pages = max_pages
+        self._max_document_pixels = max_document_pixels
         # Pillow's own limit is below ours and can only be moved for the whole process.
         PIL.Image.MAX_IMAGE_PIXELS = max_pixels
 
@@ -40,6 +43,7 @@ class ImageConverter:
     ) -> Iterator["_ImageSource"]:
         """Open ``source``; images have no password."""
         if media.detect(source) == media.JPEG:
+            jpeg.check(source)
             with _decoding():
                 source = jpeg.ended(source, work / "ended.jpg", self._max_pixels)
         # Not by its path, for then Pillow 13 maps it and garbles rotated uncompressed TIFF files.
@@ -47,6 +51,11 @@ class ImageConverter:
             _check_pixels(image, self._max_pixels)
             with _decoding():
                 count = _count_frames(image, self._max_pages)
+            if count * image.width * image.height > self._max_document_pixels:
+                raise TooLarge(
+                    f"The image has {count} frames of {image.width} x {image.height} pixels; at "
+                    f"most {self._max_document_pixels} are accepted in all: send it in parts."
+                )
             opened = _ImageSource(image, source, work, count, self._max_pixels)
             try:
                 yield opened
@@ -175,9 +184,12 @@ def _decoding() -> Iterator[None]:
     except AppError:
         raise
     except PIL.Image.DecompressionBombError as error:
-        raise TooLarge("The image has too many pixels.") from error
+        limit = PIL.Image.MAX_IMAGE_PIXELS
+        raise TooLarge(
+            f"The image has more than the {limit} pixels that are accepted; scale it down."
+        ) from error
     except MemoryError as error:
-        raise TooLarge("The image needs too much memory.") from error
+        raise OutOfResources("The image needs more memory than there is; scale it down.") from error
     except Exception as error:  # Its plug-ins let through whatever their parsing runs into.
         raise InvalidFile("The image is damaged or cannot be read.") from error
 
@@ -186,7 +198,8 @@ def _check_pixels(image: PIL.Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise TooLarge(
-            f"The image has {width} x {height} pixels; at most {max_pixels} are accepted."
+            f"The image has {width} x {height} pixels; at most {max_pixels} are accepted: "
+            "scale it down."
         )
 
 
@@ -201,7 +214,9 @@ def _count_frames(image: PIL.Image.Image, max_pages: int) -> int:
         if count == 1:
             raise
     if count > max_pages:
-        raise TooLarge(f"The image has {count} frames; at most {max_pages} are accepted.")
+        raise TooLarge(
+            f"The image has {count} frames; at most {max_pages} are accepted: send it in parts."
+        )
     return count
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from app.errors import TooLarge
+
 
 def is_common(source: Path) -> bool:
     """Whether it is baseline or progressive: only these are sure to be shown by any PDF reader."""
@@ -23,6 +25,37 @@ def is_common(source: Path) -> bool:
             else:
                 place += 2 + int.from_bytes(marker[2:], "big")
     return False
+
+
+def check(source: Path) -> None:
+    """Raise TooLarge where decoding would take minutes: much metadata, many passes."""
+    data = source.read_bytes()
+    place, extra, height, width = 2, 0, 0, 0
+    for _ in range(_MOST_MARKERS):
+        if data[place : place + 1] != b"\xff" or place + 9 > len(data):
+            return  # Damaged: decoders look no further.
+        kind, size = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if kind == 0xDA:
+            break
+        if kind == 0xFF:  # A fill byte.
+            place += 1
+            continue
+        if kind == 0xFE or 0xE0 <= kind <= 0xEF:
+            extra += size
+        elif 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height = int.from_bytes(data[place + 5 : place + 7], "big")
+            width = int.from_bytes(data[place + 7 : place + 9], "big")
+        if extra > _MOST_EXTRA_BYTES:
+            break
+        place += 2 + size
+    else:
+        extra = _MOST_EXTRA_BYTES + 1
+    if extra > _MOST_EXTRA_BYTES:
+        raise TooLarge("The image has too much metadata; save it without.")
+    # Within a picture these two bytes are nothing else.
+    passes = data.count(b"\xff\xda", place, data.find(_END, place) % (len(data) + 1))
+    if passes > _USUAL_PASSES and passes * width * height > _MOST_PASSED_PIXELS:
+        raise TooLarge("The image is stored in too many passes; save it anew.")
 
 
 def ended(source: Path, target: Path, max_pixels: int) -> Path:
@@ -49,6 +82,10 @@ def ended(source: Path, target: Path, max_pixels: int) -> Path:
     return target
 
 
+_MOST_MARKERS = 20_000
+_MOST_EXTRA_BYTES = 32 * 2**20
+_USUAL_PASSES = 20  # Of progressive files; most have ten.
+_MOST_PASSED_PIXELS = 2_000_000_000
 _END = b"\xff\xd9"
 _TAIL_BYTES = 4096
 _FEW_ROWS = 32  # As many as a decoder may hold back.

@@ -42,7 +42,14 @@ class OfficeConverter:
         }
     )
 
-    def __init__(self, pdf: Converter, images: Converter, program: OfficeProgram) -> None:
+    def __init__(
+        self,
+        pdf: Converter,
+        images: Converter,
+        program: OfficeProgram,
+        max_unpacked_bytes: int = 2**30,
+    ) -> None:
+        self._max_unpacked_bytes = max_unpacked_bytes
         self._pdf = pdf
         self._images = images
         self._program = program
@@ -63,7 +70,7 @@ class OfficeConverter:
             return
         left_out = _left_out(source) if kind == media.XLSX else ()
         if kind in _ZIPPED:
-            source = make_harmless(source, work / "harmless")
+            source = make_harmless(source, work / "harmless", self._max_unpacked_bytes)
             if form == "txt":
                 source = make_roomy(source, work / "roomy")
         result = self._program.convert(source, kind, media.PDF, work)
@@ -85,7 +92,7 @@ class OfficeConverter:
         if not keeps and (modern != media.XLSX or form == "pdf"):
             return None
         if kind in _ZIPPED:
-            check_size(source)
+            check_size(source, self._max_unpacked_bytes)
         else:
             source = self._program.convert(source, kind, modern, work)
             kind = modern

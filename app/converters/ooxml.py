@@ -8,12 +8,11 @@ from pathlib import Path
 from app.errors import InvalidFile, TooLarge
 from app.media import open_archive
 
-MAX_TOTAL_BYTES = 2**30
 MAX_RATIO = 200  # Of parts above LARGE_PART_BYTES; XML shrinks to a tenth.
 LARGE_PART_BYTES = 10 * 2**20
 
 
-def make_harmless(source: Path, target: Path) -> Path:
+def make_harmless(source: Path, target: Path, max_unpacked_bytes: int) -> Path:
     """``source``, or a copy without references that would be loaded from outside.
 
     Hyperlinks stay: nobody follows them. Raises TooLarge for what would unpack to too much,
@@ -21,7 +20,7 @@ def make_harmless(source: Path, target: Path) -> Path:
     """
     with open_archive(source) as archive:
         parts = archive.infolist()
-        _check_size(parts)
+        _check_size(parts, max_unpacked_bytes)
         cleaned: dict[str, bytes] = {}
         for part in parts:
             if part.filename.lower().endswith(".rels"):
@@ -40,18 +39,23 @@ def make_harmless(source: Path, target: Path) -> Path:
     return target
 
 
-def check_size(source: Path) -> None:
+def check_size(source: Path, max_unpacked_bytes: int) -> None:
     """Raise TooLarge for what would unpack to too much, InvalidFile."""
     with open_archive(source) as archive:
-        _check_size(archive.infolist())
+        _check_size(archive.infolist(), max_unpacked_bytes)
 
 
-def _check_size(parts: list[zipfile.ZipInfo]) -> None:
-    if sum(part.file_size for part in parts) > MAX_TOTAL_BYTES:
-        raise TooLarge("The file unpacks to more than 1 GiB.")
+def _check_size(parts: list[zipfile.ZipInfo], max_unpacked_bytes: int) -> None:
+    if sum(part.file_size for part in parts) > max_unpacked_bytes:
+        raise TooLarge(
+            f"The document unpacks to more than the {max_unpacked_bytes / 2**20:g} MB that are "
+            "accepted; send it in parts, or with smaller pictures."
+        )
     for part in parts:
         if part.file_size > max(LARGE_PART_BYTES, MAX_RATIO * part.compress_size):
-            raise TooLarge("A part of the file is packed suspiciously tightly.")
+            raise TooLarge(
+                "A part of the document is packed so tightly that it may do harm; save it anew."
+            )
 
 
 _MAX_RELATIONSHIPS_BYTES = 16 * 2**20

@@ -12,9 +12,10 @@ import pikepdf
 
 from app import media
 from app.converters import poppler
+from app.converters.pdf_bounds import PdfBounds
 from app.converters.pdfium import PasswordRefused, PdfiumDocument, ProtectionRefused, Refused
 from app.document import Line, Page, Rules
-from app.errors import AppError, EncryptedDocument, InvalidFile, TooLarge
+from app.errors import AppError, EncryptedDocument, InvalidFile
 from app.interfaces import Image, Source, SourcePage
 
 
@@ -23,10 +24,16 @@ class PdfConverter:
 
     media_types = frozenset({media.PDF})
 
-    def __init__(self, max_pixels: int, max_pages: int, page_timeout_s: float) -> None:
+    def __init__(
+        self,
+        max_pixels: int,
+        max_pages: int,
+        page_timeout_s: float,
+        max_unpacked_bytes: int = 2**30,
+    ) -> None:
         self._max_pixels = max_pixels
-        self._max_pages = max_pages
         self._page_timeout_s = page_timeout_s
+        self._bounds = PdfBounds(max_pages, max_unpacked_bytes)
 
     @contextmanager
     def open(
@@ -42,11 +49,11 @@ class PdfConverter:
                 document = PdfiumDocument(readable, b"", self._max_pixels)
         except Refused:
             count = poppler.page_count(readable, self._page_timeout_s)
-            self._check_count(count)
+            self._bounds.check_pages(count)
             yield _PopplerSource(readable, count, self._page_timeout_s)
             return
         with closing(document):
-            self._check_count(document.page_count)
+            self._bounds.check_pages(document.page_count)
             yield _PdfiumSource(readable, document, self._page_timeout_s)
 
     def prepare(self) -> None:
@@ -58,6 +65,7 @@ class PdfConverter:
     def _readable(self, source: Path, work: Path, password: str) -> Path:
         """``source``, or a copy without password or damage. Raises EncryptedDocument."""
         secrets = _spellings(password)
+        self._bounds.check(source, secrets)
         try:
             document = self._unlock(source, secrets)
         except PasswordRefused as error:
@@ -91,14 +99,6 @@ class PdfConverter:
             with suppress(PasswordRefused):
                 return PdfiumDocument(source, secret, self._max_pixels)
         return PdfiumDocument(source, secrets[-1], self._max_pixels)
-
-    def _check_count(self, count: int) -> None:
-        if count < 1:
-            raise InvalidFile("The document has no pages.")
-        if count > self._max_pages:
-            raise TooLarge(
-                f"The document has more than the {self._max_pages} pages that are accepted."
-            )
 
 
 def _spellings(password: str) -> list[bytes]:

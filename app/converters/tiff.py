@@ -29,10 +29,14 @@ def rewrite(source: Path, target: Path, max_pixels: int, max_pages: int) -> Path
     for width, height in _sizes(source):
         count += 1
         if count > max_pages:
-            raise TooLarge(f"The image has more than the {max_pages} frames that are accepted.")
+            raise TooLarge(
+                f"The image has more than the {max_pages} frames that are accepted; send it in "
+                "parts."
+            )
         if width * height > max_pixels:
             raise TooLarge(
-                f"The image has {width} x {height} pixels; at most {max_pixels} are accepted."
+                f"The image has {width} x {height} pixels; at most {max_pixels} are accepted: "
+                "scale it down."
             )
     if not count:
         raise InvalidFile("The image is damaged or cannot be read.")

@@ -1,0 +1,188 @@
+"""What a PDF file would unpack to and how many pages it claims, before PDFium takes memory."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pikepdf
+from pikepdf import settings as qpdf
+
+from app.errors import InvalidFile, TooLarge
+
+MAX_STREAM_BYTES = 64 * 2**20
+"""Of a stream that is read as a whole: operators, fonts, tables."""
+
+
+class PdfBounds:
+    """Refuses files that are small and become large."""
+
+    def __init__(self, max_pages: int, max_unpacked_bytes: int) -> None:
+        self._max_pages = max_pages
+        self._max_unpacked_bytes = max_unpacked_bytes
+        # Of what qpdf itself unpacks, such as tables of objects; for the whole process.
+        most = 2 * MAX_STREAM_BYTES
+        qpdf.set_qpdf_limits(
+            flate_max_memory=most,
+            run_length_max_memory=most,
+            png_max_memory=most,
+            tiff_max_memory=most,
+            doc_max_warnings=_MOST_WARNINGS,
+        )
+
+    def check_pages(self, count: int) -> None:
+        """Raise InvalidFile, TooLarge for a document of none or too many."""
+        if count < 1:
+            raise InvalidFile("The document has no pages.")
+        if count > self._max_pages:
+            raise TooLarge(f"The document has more than {self._max_pages} pages; send it in parts.")
+
+    def check(self, path: Path, secrets: Sequence[bytes]) -> None:
+        """Raise TooLarge if it is; what is damaged or has another password passes."""
+        for secret in secrets:
+            try:
+                with pikepdf.open(path, password=secret, suppress_warnings=True) as document:
+                    self._check_count(document)
+                    self._check_streams(document)
+                return
+            except pikepdf.PasswordError:
+                continue
+            except (pikepdf.PdfError, ValueError, TypeError, RuntimeError):
+                break
+        self._check_bytes(path.read_bytes())
+
+    def _check_count(self, document: pikepdf.Pdf) -> None:
+        with suppress(AttributeError, KeyError, ValueError, TypeError):
+            # Readers do not believe a number that is absurd, but count, and may count for ever.
+            self.check_pages(max(1, int(document.Root.Pages.Count)))
+
+    def _check_streams(self, document: pikepdf.Pdf) -> None:
+        total = 0
+        for each in document.objects:
+            if isinstance(each, pikepdf.Stream):
+                total += self._size(document, each)
+                if total > self._max_unpacked_bytes:
+                    raise self._too_large()
+
+    def _size(self, document: pikepdf.Pdf, stream: pikepdf.Stream) -> int:
+        """How many bytes it unpacks to, if that can be many; else 0."""
+        filters = _filters(stream)
+        if stream.get("/Type") == "/EmbeddedFile":
+            return 0  # Nobody unpacks it.
+        if stream.get("/Subtype") == "/Image":
+            filters = filters[:-1]  # Images are unpacked row by row, and have a size of their own.
+        growth = 1
+        for name in filters:
+            growth *= _GROWTH.get(name, 1)
+        if growth == 1 or growth * int(stream.get("/Length", 0)) <= MAX_STREAM_BYTES:
+            return 0
+        data = stream.read_raw_bytes()
+        for place, name in enumerate(filters):
+            if name == _FLATE:
+                data = self._inflated(data)
+                continue
+            if name == _LZW and _lzw_size(data, MAX_STREAM_BYTES) > MAX_STREAM_BYTES:
+                raise self._too_large()
+            if place == len(filters) - 1 and name == _LZW:
+                return 0  # Just counted, and few are so large.
+            if name in _GROWTH:
+                data = pikepdf.Stream(document, data, Filter=pikepdf.Name(name)).read_bytes()
+        if len(data) > MAX_STREAM_BYTES:
+            raise self._too_large()
+        return len(data)
+
+    def _check_bytes(self, data: bytes) -> None:
+        """The same for a file that only more forgiving readers may make sense of."""
+        total = 0
+        for match in _STREAM.finditer(data):
+            found = data[match.end() : data.find(b"endstream", match.end()) % (len(data) + 1)]
+            for _ in range(_MOST_LAYERS):
+                if not _is_deflated(found):
+                    break
+                found = self._inflated(found)
+                total += len(found)
+                if total > self._max_unpacked_bytes:
+                    raise self._too_large()
+
+    def _inflated(self, data: bytes) -> bytes:
+        """The data; what comes before an error is kept, as readers do. Raises TooLarge."""
+        inflate, pieces, size = zlib.decompressobj(), [], 0
+        rest = memoryview(data)
+        with suppress(zlib.error):
+            while rest and not inflate.eof:
+                piece = inflate.decompress(rest[:_PIECE_BYTES], _PIECE_BYTES)
+                while piece:
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_STREAM_BYTES:
+                        raise self._too_large()
+                    piece = inflate.decompress(inflate.unconsumed_tail, _PIECE_BYTES)
+                rest = rest[_PIECE_BYTES:]
+        return b"".join(pieces)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            "The document unpacks to more than is accepted; send it printed to a new PDF, or in "
+            "parts."
+        )
+
+
+_FLATE, _LZW = "/FlateDecode", "/LZWDecode"
+_ABBREVIATED = {
+    "/Fl": _FLATE,
+    "/LZW": _LZW,
+    "/RL": "/RunLengthDecode",
+    "/A85": "/ASCII85Decode",
+    "/AHx": "/ASCIIHexDecode",
+}
+_GROWTH = {
+    _FLATE: 1032,
+    _LZW: 2560,
+    "/RunLengthDecode": 64,
+    "/ASCII85Decode": 4,
+    "/ASCIIHexDecode": 1,
+}
+"""How many bytes a filter can make of one."""
+
+_MOST_WARNINGS = 100_000
+_MOST_LAYERS = 25
+_PIECE_BYTES = 2**20
+_STREAM = re.compile(rb"(?<!end)stream\r?\n")
+
+
+def _filters(stream: pikepdf.Stream) -> list[str]:
+    found = stream.get("/Filter")
+    names = list(found) if isinstance(found, pikepdf.Array) else [found] if found else []
+    return [_ABBREVIATED.get(str(name), str(name)) for name in names[:_MOST_LAYERS]]
+
+
+def _is_deflated(data: bytes) -> bool:
+    return len(data) > 2 and data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
+
+
+def _lzw_size(data: bytes, enough: int) -> int:
+    """How many bytes LZW data unpack to, after the PDF specification 7.4.4; stops at ``enough``."""
+    lengths = [1] * 256 + [0, 0]
+    size = bits = held = before = 0
+    width = 9
+    for byte in data:
+        held, bits = held << 8 | byte, bits + 8
+        if bits < width:
+            continue
+        bits -= width
+        code, held = held >> bits, held & ((1 << bits) - 1)
+        if code == 256:
+            del lengths[258:]
+            width, before = 9, 0
+            continue
+        if code == 257 or code > len(lengths):
+            break
+        length = lengths[code] if code < len(lengths) else before + 1
+        if before and len(lengths) < 4096:
+            lengths.append(before + 1)
+        before, size = length, size + length
+        width = min(12, max(9, (len(lengths) + 1).bit_length()))
+        if size > enough:
+            break
+    return size
