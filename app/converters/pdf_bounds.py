@@ -45,6 +45,7 @@ class PdfBounds:
                 with pikepdf.open(path, password=secret, suppress_warnings=True) as document:
                     self._check_count(document)
                     self._check_streams(document)
+                    _check_forms(document)
                 return
             except pikepdf.PasswordError:
                 continue
@@ -155,6 +156,64 @@ def _filters(stream: pikepdf.Stream) -> list[str]:
     found = stream.get("/Filter")
     names = list(found) if isinstance(found, pikepdf.Array) else [found] if found else []
     return [_ABBREVIATED.get(str(name), str(name)) for name in names[:_MOST_LAYERS]]
+
+
+def _check_forms(document: pikepdf.Pdf) -> None:
+    """Raise TooLarge if forms that draw forms that draw forms are drawn more often than is sane."""
+    draws = _Draws()
+    nested = any(
+        isinstance(each, pikepdf.Stream) and each.get("/Subtype") == "/Form" and _forms(each)
+        for each in document.objects
+    )
+    for page in document.pages if nested else ():
+        if draws.count(page.obj) > _MOST_DRAWN:
+            raise TooLarge("A page draws the same too often; send it printed to a new PDF.")
+
+
+class _Draws:
+    """Counts what is drawn, each form once for each time that it is."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], int] = {}
+
+    def count(self, each: pikepdf.Object, depth: int = 0) -> int:
+        """How many pages or forms are drawn by drawing a page or form."""
+        if each.objgen not in self._known:
+            self._known[each.objgen] = 0  # What draws itself is not drawn again.
+            forms = _forms(each) if depth < _DEEPEST else {}
+            if forms:
+                for name in _DRAWN.findall(_content(each)):
+                    form = forms.get("/" + name.decode("latin-1"))
+                    if form is not None:
+                        self._known[each.objgen] += self.count(form, depth + 1)
+            self._known[each.objgen] += 1
+        return self._known[each.objgen]
+
+
+_DRAWN = re.compile(rb"/([^\s/<>()\[\]{}%]+)\s+Do\b")
+_MOST_DRAWN = 50_000
+_DEEPEST = 40  # Readers stop at about as many.
+
+
+def _forms(each: pikepdf.Object) -> dict[str, pikepdf.Object]:
+    """The forms that a page or form may draw, by name."""
+    resources = each.get("/Resources")
+    found = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
+    if not isinstance(found, pikepdf.Dictionary):
+        return {}
+    return {
+        name: item
+        for name, item in found.items()
+        if isinstance(item, pikepdf.Stream) and item.get("/Subtype") == "/Form"
+    }
+
+
+def _content(each: pikepdf.Object) -> bytes:
+    if isinstance(each, pikepdf.Stream):
+        return each.read_bytes()
+    contents = each.get("/Contents")
+    parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
+    return b"\n".join(part.read_bytes() for part in parts if isinstance(part, pikepdf.Stream))
 
 
 def _is_deflated(data: bytes) -> bool:

@@ -255,6 +255,7 @@ class _Art:
 
 
 _MAX_OBJECTS = 50_000
+_MAX_ANNOTATIONS = 20_000
 
 
 def _survey(page: pdfium.FPDF_PAGE, sheet: Sheet) -> _Art:
@@ -435,7 +436,9 @@ def _is_behind(text: pdfium.FPDF_TEXTPAGE, sample: list[int], art: _Art) -> bool
 
 def _has_filled_fields(page: pdfium.FPDF_PAGE) -> bool:
     """Whether annotations may show text of their own: form fields, typed notes, stamps."""
-    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MAX_OBJECTS)):
+    count = pdfium.FPDFPage_GetAnnotCount(page)
+    # To make so many part of the page takes minutes, the square of their number.
+    for index in range(count if count <= _MAX_ANNOTATIONS else 0):
         annotation = calls.get_annotation(page, index)
         if annotation:
             kind = calls.get_subtype(annotation)
