@@ -7,9 +7,11 @@ UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.10.1
 PEERS := .venv-peers
 IMG2TABLE := .venv-img2table
+FUZZ := .venv-fuzz
+FUZZ_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit fmt chaos bench lock system system-test system-bench
+.PHONY: help run test lint audit fmt chaos fuzz bench lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -49,12 +51,16 @@ bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and acc
 	@$(BIN)/python -m benchmarks.born_digital
 	@$(if $(CORPUS),$(BIN)/python -m benchmarks.inputs --corpus $(CORPUS))
 
+fuzz: $(VENV)/.dev $(FUZZ)/.fuzz ## Send damaged files and requests for FUZZ_S seconds; CORPUS=DIR: damaged files of it, too
+	@$(BIN)/python -m fuzz --seconds $(FUZZ_S) --schemathesis $(FUZZ)/bin/schemathesis $(if $(CORPUS),--corpus $(CORPUS))
+
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
 	@$(UV) pip compile -q -U --extra scale --group dev pyproject.toml --universal --generate-hashes --no-header \
 		-c requirements.lock -o requirements-dev.lock
 	@$(UV) pip compile -q -U --group peers --universal --generate-hashes --no-header -o requirements-peers.lock
 	@$(UV) pip compile -q -U --group img2table --universal --generate-hashes --no-header -o requirements-img2table.lock
+	@$(UV) pip compile -q -U --group fuzz --universal --generate-hashes --no-header -o requirements-fuzz.lock
 
 $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv==$(UV_VERSION); }
@@ -67,6 +73,11 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock | system-test
 	@touch $@
 
 $(PEERS)/.bench $(IMG2TABLE)/.bench: .venv-%/.bench: requirements-%.lock | $(VENV)/.dev system-bench
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
+	@$(UV) pip install -q --compile-bytecode --python $(@D)/bin/python --no-deps --require-hashes -r $<
+	@touch $@
+
+$(FUZZ)/.fuzz: requirements-fuzz.lock | $(VENV)/.dev
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
 	@$(UV) pip install -q --compile-bytecode --python $(@D)/bin/python --no-deps --require-hashes -r $<
 	@touch $@

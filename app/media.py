@@ -122,6 +122,11 @@ class _BoundedFile(io.FileIO):
             raise TooLarge(f"The file has more than {_MAX_ENTRIES} parts.")
         return super().read(size) or b""
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence == os.SEEK_SET and offset < 0:  # So says a directory that is damaged.
+            raise zipfile.BadZipFile
+        return super().seek(offset, whence)
+
 
 def _ooxml_kind(path: Path) -> str | None:
     """The kind by the content type of the main part; None if it is another archive."""

@@ -92,3 +92,10 @@ def test_a_field_that_is_not_text(tmp_path: Path) -> None:
 
     with pytest.raises(BadRequest, match="format"):
         _read([body], tmp_path / "staged")
+
+
+def test_a_file_name_with_nul(tmp_path: Path) -> None:
+    """It is no reason to refuse a document, and no part of its name."""
+    body = BODY.replace(b"\xe5\xad\xa3", b"a\0b")
+
+    assert _read([body], tmp_path / "staged").file_name == "ab.png"

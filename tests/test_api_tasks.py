@@ -439,6 +439,22 @@ def test_the_api_is_described(client: TestClient) -> None:
     assert spec["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     operations = [o["operationId"] for p in spec["paths"].values() for o in p.values()]
     assert len(set(operations)) == len(operations)
+    assert "404" in spec["paths"]["/task/{task_id}"]["delete"]["responses"]
+    assert not any("422" in o["responses"] for p in spec["paths"].values() for o in p.values())
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
+@pytest.mark.parametrize("name", ["password", "filename", "language", "url"])
+def test_what_is_no_text_is_refused(client: TestClient, name: str, odd: str) -> None:
+    """JSON can spell what no database keeps."""
+    fields = {"url": "http://example.com/", "sync": "0", name: f"x{odd}"}
+    body = json.dumps(fields).replace("\\\\", "\\")
+
+    response = client.post(
+        "/task/pic/ocr", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    refused(response, 400, name)
 
 
 def test_a_full_disk_is_a_503(

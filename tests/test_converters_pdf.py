@@ -1,4 +1,5 @@
 import io
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -628,3 +629,19 @@ def test_a_page_that_pdfium_cannot_render_is_popplers(
 
     assert image.shape == (page.height, page.width, 3)
     assert image.min() < 128
+
+
+def test_a_protection_that_only_one_library_finds(converter: PdfConverter, tmp_path: Path) -> None:
+    """Its pages look blank, and what repairs them wants a password."""
+    path = tmp_path / "a.pdf"
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page()
+        lock = pikepdf.Encryption(owner="o", user="u", R=3, aes=False, metadata=False)
+        pdf.save(path, encryption=lock, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    data = path.read_bytes()
+    number = int(re.search(rb"/Encrypt (\d+) 0 R", data)[1])  # type: ignore[index]
+    entry = re.findall(rb"\d{10} \d{5} [nf]", data)[number]
+    path.write_bytes(data.replace(entry, b"%010d 00000 n" % (int(entry[:10]) + 100)))
+
+    with pytest.raises(EncryptedDocument):
+        open_pages(converter, path)

@@ -318,3 +318,9 @@ def test_token_names_are_unique(sessions: sessionmaker[Session]) -> None:
         assert access.change_token(session, "n", revoked_at=1.0)
         assert not access.change_token(session, "n", revoked_at=1.0)
         assert [token.name for token in access.tokens(session)] == ["n"]
+
+
+def test_no_task_has_such_an_id(sessions: sessionmaker[Session]) -> None:
+    """PostgreSQL would refuse to look."""
+    with sessions() as session:
+        assert db.task(session, "a\0b") is None

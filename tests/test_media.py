@@ -176,6 +176,19 @@ def test_compound_file_with_tables_larger_than_itself(tmp_path: Path) -> None:
         media.detect(path)
 
 
+def test_an_archive_whose_parts_are_before_it(tmp_path: Path) -> None:
+    """A directory that says so is damaged."""
+    path = tmp_path / "a.docx"
+    _zip(path, {"[Content_Types].xml": b"<Types/>"})
+    data = bytearray(path.read_bytes())
+    start = struct.unpack_from("<I", data, len(data) - 6)[0]
+    struct.pack_into("<I", data, len(data) - 6, start + 1000)
+    path.write_bytes(data)
+
+    with pytest.raises(InvalidFile, match="damaged"):
+        media.detect(path)
+
+
 def _zip(path: Path, parts: dict[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in parts.items():

@@ -661,3 +661,30 @@ def test_a_file_of_no_pages_is_valid(tmp_path: Path, writer: Writer) -> None:
 
     with pikepdf.open(io.BytesIO(target.read_bytes())) as pdf:
         assert len(pdf.pages) == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"BT 3 Tr (x) Tj ET \xff\xfe\x80", b"q 5 0 R Q"], ids=["operator", "reference"]
+)
+def test_contents_that_cannot_be_told(tmp_path: Path, content: bytes) -> None:
+    """The page stays as it is, and gets its text."""
+    original, target = tmp_path / "in.pdf", tmp_path / "out.pdf"
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page(page_size=(600, 800))
+        pdf.pages[0].Contents = pdf.make_stream(content)
+        pdf.save(original)
+
+    PdfWriter().write(Document([page(LINES)], original), target)
+
+    assert LINES[0].words[0].text in pdfium_text(target)
+
+
+def test_an_original_of_which_nothing_is_as_it_should_be(tmp_path: Path) -> None:
+    """What cannot be changed is damaged; that is no fault of ours."""
+    original = tmp_path / "in.pdf"
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page(page_size=(600, 800))
+        pdf.save(original)
+
+    with pytest.raises(InvalidFile, match="damaged"):
+        PdfWriter().write(Document([page(LINES, number=7)], original), tmp_path / "out.pdf")

@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 from app import languages, wiring
 from app.config import Settings
 from app.document import Block, Box, Cell, Document, Kind, Page, Picture, Table
+from app.errors import InvalidFile
 from app.pipeline import Order
 from app.writers.pdfa import ArchivalPdfWriter
 from tests.pictures import LATIN, drawn, picture
@@ -647,3 +648,16 @@ def test_over_http(client: TestClient, tmp_path: Path) -> None:
     assert plain["file"].endswith(".txt")
     assert client.get(plain["file"]).text.startswith("stub")
     assert wrong.status_code == 400
+
+
+def test_a_page_that_is_the_root_too(tmp_path: Path) -> None:
+    """What cannot be opened again is no result."""
+    original = tmp_path / "in.pdf"
+    original.write_bytes(
+        b"%PDF-1.4\n1 0 obj\n<</Type /Page /MediaBox [0 0 612 792] /Resources <<>>"
+        b" /Pages <</Type /Pages /Count 1 /Kids [1 0 R]>>>>\nendobj\n"
+        b"trailer\n<</Root 1 0 R /Size 2>>\n%%EOF\n"
+    )
+
+    with pytest.raises(InvalidFile, match="damaged"):
+        ArchivalPdfWriter().write(Document([page([])], original), tmp_path / "out.pdf")

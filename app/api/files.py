@@ -30,6 +30,7 @@ class FileRoutes:
                 self.result,
                 methods=[method],
                 response_class=FileResponse,
+                responses=_RESPONSES,
                 summary="A result file",
                 operation_id="result",
                 include_in_schema=method == "GET",
@@ -57,6 +58,14 @@ class FileRoutes:
                 "Cache-Control": "private, max-age=3600",
             },
         )
+
+
+_RESPONSES: dict[int | str, dict[str, str]] = {
+    206: {"description": "The parts that the header Range asks for"},
+    400: {"description": "The header Range cannot be understood"},
+    404: {"description": "There is no such result"},
+    416: {"description": "The file has no such part"},
+}
 
 
 def download_name(task: Task) -> str:

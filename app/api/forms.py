@@ -34,8 +34,20 @@ class Form:
     file_name: str | None = None
 
     def get(self, *names: str) -> str | None:
-        """The value of the first of ``names`` that was sent; empty is the same as absent."""
-        return next((self.fields[name] for name in names if self.fields.get(name)), None)
+        """The value of the first of ``names`` that was sent; empty is the same as absent.
+
+        Raises BadRequest for what is no text.
+        """
+        name = next((name for name in names if self.fields.get(name)), None)
+        if name is None:
+            return None
+        if _NO_TEXT.search(self.fields[name]):
+            raise BadRequest(f"The field {name} holds characters that are no text.")
+        return self.fields[name]
+
+
+# JSON can name halves of characters; PostgreSQL keeps no NUL.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,8 @@ class _Parts:
             self._sink = self.pending
             if self._file_size:
                 raise BadRequest("Send one document: image_file was sent twice.")
-            self.form.file_name = options.get(b"filename", b"").decode("utf-8", "replace") or None
+            file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+            self.form.file_name = file_name.replace("\0", "") or None
         else:
             self._sink = self._values[name] = bytearray()
 

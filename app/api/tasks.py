@@ -80,6 +80,7 @@ class TaskRoutes:
             "/task/{task_id}",
             self.delete,
             methods=["DELETE"],
+            responses=_RESPONSES | {200: {"description": "It is gone"}},
             summary="Cancel a task, delete its source and result",
             operation_id="delete",
         )

@@ -47,6 +47,8 @@ class PdfConverter:
                 document.close()
                 readable = repaired
                 document = PdfiumDocument(readable, b"", self._max_pixels)
+        except pikepdf.PasswordError as error:  # PDFium overlooks a damaged protection.
+            raise _password_error(password or "") from error
         except Refused:
             count = poppler.page_count(readable, self._page_timeout_s)
             self._bounds.check_pages(count)

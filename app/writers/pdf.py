@@ -8,7 +8,6 @@ from typing import Any
 import pikepdf
 
 from app.document import Document, Page
-from app.errors import InvalidFile
 from app.writers import pdf_pictures, pdf_update
 from app.writers.pdf_file import PdfFile
 from app.writers.pdf_page import (
@@ -16,7 +15,9 @@ from app.writers.pdf_page import (
     SILENT_END,
     Resources,
     box_of,
+    check_written,
     copied,
+    foreign,
     in_points,
     matrix,
     parts_of,
@@ -72,25 +73,27 @@ def _add_page(file: PdfFile, page: Page, layer: TextLayer, font: str) -> None:
 
 
 def _onto_original(document: Document, original: Path, target: Path) -> None:
-    try:
-        with pikepdf.open(original) as pdf:
-            layer = TextLayer()
-            font = pdf.make_indirect(pikepdf.Dictionary())
-            resources = Resources(pdf, font)
-            changed: list[pikepdf.Object] = []
-            for page in document.pages:
-                if page.new_lines:
+    with foreign():
+        opened = pikepdf.open(original)
+    with opened as pdf:
+        layer = TextLayer()
+        font = pdf.make_indirect(pikepdf.Dictionary())
+        resources = Resources(pdf, font)
+        changed: list[pikepdf.Object] = []
+        for page in document.pages:
+            if page.new_lines:
+                with foreign():
                     changed += _add_text(pdf, page, layer, resources)
-            if not changed:
-                shutil.copyfile(original, target)
-                return
+        if not changed:
+            shutil.copyfile(original, target)
+            return
+        with foreign():
             for key, value in copied(pdf, layer.add_font).items():
                 font[key] = value
             changed += [*resources.copies, *_below(font)]
             if not pdf_update.append(pdf, original, changed, target):
                 _rewrite(pdf, target)
-    except pikepdf.PdfError as error:
-        raise InvalidFile("The PDF is damaged and cannot be read.") from error
+                check_written(target, len(pdf.pages))
 
 
 def _rewrite(pdf: pikepdf.Pdf, target: Path) -> None:

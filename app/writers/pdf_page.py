@@ -1,16 +1,49 @@
 """What a PDF page is made of: its box, turns and resources, and what is drawn on it."""
 
 import copy
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pikepdf
 
 from app.document import Page
+from app.errors import InvalidFile
 from app.writers.pdf_file import PdfFile
 from app.writers.pdf_text import FONT_NAME
+
+
+@contextmanager
+def foreign() -> Iterator[None]:
+    """Look at somebody's PDF: anything in it may be of another type than it is taken for.
+
+    Raises InvalidFile.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        raise InvalidFile("The PDF is damaged and cannot be read.") from error
+
+
+_DAMAGE = (
+    pikepdf.PdfError,
+    pikepdf.PasswordError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def check_written(path: Path, pages: int) -> None:
+    """Raise InvalidFile unless the PDF can be opened again and has its pages."""
+    with foreign(), pikepdf.open(path, suppress_warnings=True) as written:
+        if len(written.pages) != pages:
+            raise ValueError("A page is missing.")
 
 
 def in_points(page: Page, smallest: float = 0.0) -> tuple[float, float, str]:
@@ -86,11 +119,11 @@ def without_unseen_text(page: pikepdf.Page) -> tuple[bytes | None, bool]:
     """
     try:
         instructions = pikepdf.parse_content_stream(page)
-    except (pikepdf.PdfError, ValueError):
+    except (pikepdf.PdfError, TypeError, ValueError):
         return None, True
     kept, modes, mode, speaks = [], [], 0, False
     for instruction in instructions:
-        operator = str(instruction.operator)
+        operator = bytes(instruction.operator).decode("latin-1")  # Damaged ones are no UTF-8.
         if operator == "q":
             modes.append(mode)
         elif operator == "Q" and modes:

@@ -26,6 +26,8 @@ from app.writers.pdf_page import (
     SILENT_END,
     Resources,
     box_of,
+    check_written,
+    foreign,
     in_points,
     matrix,
     parts_of,
@@ -107,11 +109,15 @@ def _drawn(place: str) -> bytes:
 
 
 def _from_original(document: Document, original: Path, target: Path) -> None:
-    try:
-        with TemporaryFile(dir=target.parent) as made, pikepdf.open(original) as pdf:
+    with foreign():
+        opened = pikepdf.open(original)
+    with TemporaryFile(dir=target.parent) as made, opened as pdf:
+        with foreign():
             archive = _Archive(pdf, made)
-            for page in document.pages:
+        for page in document.pages:
+            with foreign():
                 archive.add(page)
+        with foreign():
             archive.close(document.languages)
             pdf.save(
                 target,
@@ -120,8 +126,7 @@ def _from_original(document: Document, original: Path, target: Path) -> None:
                 force_version="1.7",
                 deterministic_id=True,
             )
-    except pikepdf.PdfError as error:
-        raise InvalidFile("The PDF is damaged and cannot be read.") from error
+            check_written(target, len(pdf.pages))
 
 
 class _Archive:

@@ -1,0 +1,1 @@
+"""Hostile files and requests, made by chance, and what the server does with them."""
