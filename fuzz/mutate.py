@@ -155,7 +155,7 @@ def _archive(data: bytes, rng: Random) -> bytes:
     packing = rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))
     with zipfile.ZipFile(out, "w", packing) as made:
         for name, content in parts:
-            made.writestr(name, content)
+            made.writestr(zipfile.ZipInfo(name), content, packing)  # Of no time.
     return out.getvalue()
 
 

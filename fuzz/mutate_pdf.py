@@ -29,7 +29,12 @@ def mutated(data: bytes, rng: Random, damaged: Callable[[bytes, Random], bytes])
         else:
             # As they are: what is damaged stays so.
             level = pikepdf.StreamDecodeLevel.none
-            pdf.save(out, object_stream_mode=packing, stream_decode_level=level)
+            pdf.save(
+                out,
+                object_stream_mode=packing,
+                stream_decode_level=level,
+                deterministic_id=True,
+            )
     return out.getvalue()
 
 

@@ -44,6 +44,12 @@ class Reader:
         self._child: subprocess.Popen[bytes] | None = None
         self._log: Any = None
 
+    @property
+    def pid(self) -> int:
+        """The process that reads the next case."""
+        assert self._child is not None
+        return self._child.pid
+
     def read(self, case: Case) -> tuple[str, Finding | None, float]:
         """How the case ended, what is wrong with that, and the seconds it took."""
         if self._child is None:
@@ -71,7 +77,14 @@ class Reader:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+            self._close_pipes(child)
             self._log.close()
+
+    @staticmethod
+    def _close_pipes(child: subprocess.Popen[bytes]) -> None:
+        for pipe in (child.stdin, child.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def _start(self) -> None:
         self._log = TemporaryFile()  # noqa: SIM115 - it lives as long as the process
@@ -105,6 +118,7 @@ class Reader:
             time.sleep(0.5)
         os.killpg(child.pid, signal.SIGKILL)
         status = child.wait()
+        self._close_pipes(child)
         self._log.seek(0)
         said = self._log.read()[-6000:].decode(errors="replace")
         self._log.close()
