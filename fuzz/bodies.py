@@ -129,7 +129,7 @@ def _multipart(rng: Random) -> tuple[bytes, bytes]:
     mark, end = b"--" + boundary, b"--" + boundary + b"--"
     body = _mostly(rng, b"", (b"preamble\r\n", b"\r\n", b"x" * 70000, b"--"))
     names = rng.sample(list(_VALUES), rng.choice((0, 1, 2, 2, 3, 4)))
-    fields = [(name, _mostly(rng, rng.choice(_VALUES[name]), _ODD)) for name in names]
+    fields = [(name, _mostly(rng, _VALUES[name][0], _VALUES[name] + _ODD)) for name in names]
     fields += [(b"sync", b"0"), *rng.choice(([_file(rng)], [_file(rng)], [], [_file(rng)] * 2))]
     for name, value in fields:
         body += mark + line + _part_head(rng, name, line) + line + value + line
@@ -198,7 +198,7 @@ _VALUES: dict[bytes, tuple[bytes, ...]] = {
     b"return_text": (b"0", b"1"),
     b"pdfa": (b"0", b"1"),
     b"mode": (b"auto", b"force", b"skip", b"AUTO"),
-    b"file": (_PICTURE, b""),
+    b"file": (b"", _PICTURE),
     b"url": (b"", b"http://0x7f000001/"),
     b"unknown": (b"x",),
     b"": (b"x",),

@@ -16,7 +16,7 @@ from tests.pictures import picture
 from tests.server import Server
 
 _CLIENTS = 4
-_ENDED = re.compile(r"worker \S+ ended \((.*?)\)")
+_ENDED = re.compile(r"worker \S+ ended \((SIG\w+|exit status [1-9]\d*)\)")
 
 
 def fuzz(
