@@ -19,7 +19,7 @@ FROM ${BASE}
 # "tesseract-ocr-all" reads every language; name the ones you need for a smaller image.
 ARG TESSERACT="tesseract-ocr tesseract-ocr-all"
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3 python3-uno poppler-utils ${TESSERACT} \
+    && apt-get install -y --no-install-recommends bubblewrap python3 python3-uno poppler-utils ${TESSERACT} \
         libreoffice-calc-nogui libreoffice-impress-nogui libreoffice-math-nogui \
         libreoffice-writer-nogui \
         fonts-dejavu-core fonts-liberation fonts-noto-cjk fonts-noto-core \

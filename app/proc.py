@@ -130,17 +130,6 @@ class Dialogue:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def without_network() -> list[str] | None:
-    """The words before a command that take the network from it; None where nothing can."""
-    for words in (["unshare", "--net"], ["unshare", "--user", "--map-current-user", "--net"]):
-        try:
-            run([*words, "true"], timeout_s=10)
-        except ToolFailed:
-            continue
-        return words
-    return None
-
-
 _GRACE_S = 2.0
 _LONGEST_LINE = 2**20
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -15,7 +15,7 @@ import pptx
 import pytest
 from msoffcrypto.format.ooxml import OOXMLFile
 
-from app import proc
+from app import sandbox
 from app.converters import ooxml
 from app.converters.image import ImageConverter
 from app.converters.office import OfficeConverter
@@ -194,7 +194,7 @@ def test_missing_and_wrong_password_are_told_apart(converter: Converter, tmp_pat
 @needs_libreoffice
 def test_nothing_is_loaded_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither with the references removed nor, if one is missed, by the program's settings."""
-    monkeypatch.setattr(proc, "without_network", lambda: None)
+    monkeypatch.setattr(sandbox, "strongest", lambda: sandbox.WALLS[-1])
     pdf: Converter = PdfConverter(max_pixels=40_000_000, max_pages=20, page_timeout_s=30)
     with (
         _listener() as (address, requests),

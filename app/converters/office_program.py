@@ -1,16 +1,19 @@
 """LibreOffice, kept running between documents; the one seam to it is ``convert``."""
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import stat
 import threading
 import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
-from app import media, proc
+from app import media, proc, sandbox
 from app.converters.office_profile import find_program, write_profile
 from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
 
@@ -40,7 +43,6 @@ class OfficeProgram:
         self._max_memory_bytes = max_memory_bytes
         self._lock = threading.Lock()
         self._running: _Running | None = None
-        self._isolation: list[str] | None = None
         self._failed = False
 
     def start(self) -> None:
@@ -63,26 +65,21 @@ class OfficeProgram:
         page more than allowed. ``timeout_s`` is in the place of the usual limit. Raises
         InvalidFile, TimedOut; ToolFailed without LibreOffice.
         """
-        room = Path(mkdtemp(dir=work))
-        document = room / f"source{_EXTENSIONS[kind]}"
-        target = room / f"target{_EXTENSIONS[target_kind]}"
-        _link(source, document)
         family = _FAMILIES[kind]
-        how: dict[str, str | int | None] = {
-            "opens": _FILTERS.get(kind),
-            "saves": f"{family}_pdf_Export" if target_kind == media.PDF else _FILTERS[target_kind],
-            "pages": self._max_pages + 1 if target_kind == media.PDF else None,
-        }
-        order = {"source": _url(document), "target": _url(target), "how": how}
+        saves = f"{family}_pdf_Export" if target_kind == media.PDF else _FILTERS[target_kind]
+        pages = self._max_pages + 1 if target_kind == media.PDF else None
+        names = (f"source{_EXTENSIONS[kind]}", f"target{_EXTENSIONS[target_kind]}")
+        target = Path(mkdtemp(dir=work)) / names[1]
+        order = _Order(source, target, *names, _FILTERS.get(kind), saves, pages)
         limit_s = timeout_s or self._timeout_s
         deadline = time.monotonic() + limit_s
         with self._lock:
             try:
-                self._do(json.dumps(order), deadline, limit_s)
+                self._do(order, deadline, limit_s)
             except _Crashed as error:
                 # Some documents end a LibreOffice that is told what to do, but none that starts
                 # for them alone.
-                self._do_alone(document, target, how, max(1.0, deadline - time.monotonic()))
+                self._do_alone(order, max(1.0, deadline - time.monotonic()))
                 if not target.exists():
                     raise InvalidFile(_DAMAGED) from error
         return target
@@ -92,7 +89,7 @@ class OfficeProgram:
         with self._lock:
             self._end()
 
-    def _do(self, order: str, deadline: float, limit_s: float) -> None:
+    def _do(self, order: "_Order", deadline: float, limit_s: float) -> None:
         while True:
             running, is_new = self._running, False
             if running is None or not running.is_ours:
@@ -120,40 +117,39 @@ class OfficeProgram:
             cause = ToolFailed(f"LibreOffice: {answer['error']}")
             raise (InvalidFile(_DAMAGED) if answer["alive"] else _Crashed) from cause
 
-    def _do_alone(
-        self, document: Path, target: Path, how: dict[str, str | int | None], timeout_s: float
-    ) -> None:
+    def _do_alone(self, order: "_Order", timeout_s: float) -> None:
         """Convert with a LibreOffice that is started for one document, if that can be done."""
-        profile, program = document.parent / "profile", find_program()
-        write_profile(profile, program)
-        made = document.with_suffix(target.suffix)
-        try:
-            proc.run(
-                [
-                    *(self._isolation or []),
-                    program,
-                    f"-env:UserInstallation={_url(profile)}",
-                    *_OPTIONS,
-                    *([f"--infilter={how['opens']}"] if how["opens"] else []),
-                    "--convert-to",
-                    f"{target.suffix[1:]}:{how['saves']}",
-                    "--outdir",
-                    str(document.parent),
-                    str(document),
-                ],
-                timeout_s=timeout_s,
-                cwd=document.parent,
-                env={"TMPDIR": str(document.parent), "SAL_USE_VCLPLUGIN": "svp"},
-                max_memory_bytes=self._max_memory_bytes,
-            )
-        except ToolTimedOut as error:
-            raise TimedOut(
-                f"The document took longer than {self._timeout_s:g} s to convert."
-            ) from error
-        except ToolFailed:
-            log.info("LibreOffice cannot convert the document alone either.", exc_info=True)
-        if made.exists():
-            made.rename(target)
+        program = find_program()
+        with TemporaryDirectory(prefix="ocr-office-") as name:
+            folder = Path(name)
+            write_profile(folder / "profile", program)
+            order.put(folder)
+            opens = [f"--infilter={order.opens}"] if order.opens else []
+            made = Path(order.document).with_suffix(order.target.suffix)
+            command = [
+                *_command(program, folder),
+                *opens,
+                "--convert-to",
+                f"{made.suffix[1:]}:{order.saves}",
+                "--outdir",
+                str(folder),
+                str(folder / order.document),
+            ]
+            try:
+                proc.run(
+                    sandbox.strongest().around(command, folder, _readable(program)),
+                    timeout_s=timeout_s,
+                    cwd=folder,
+                    env=_environment(folder),
+                    max_memory_bytes=self._max_memory_bytes,
+                )
+            except ToolTimedOut as error:
+                raise TimedOut(
+                    f"The document took longer than {self._timeout_s:g} s to convert."
+                ) from error
+            except ToolFailed:
+                log.info("LibreOffice cannot convert the document alone either.", exc_info=True)
+            order.take(folder / made)
 
     def _renew(self) -> None:
         self._end()
@@ -168,12 +164,7 @@ class OfficeProgram:
             log.warning("LibreOffice is not kept ready: %s", error)
 
     def _start(self) -> "_Running":
-        if self._isolation is None:
-            isolation = proc.without_network()
-            if isolation is None:
-                log.warning("LibreOffice keeps its network: the kernel lets nobody here take it")
-            self._isolation = isolation or []
-        self._running = _Running(self._isolation, self._max_memory_bytes)
+        self._running = _Running(self._max_memory_bytes)
         return self._running
 
     def _end(self) -> None:
@@ -189,27 +180,77 @@ class _Crashed(Exception):
     """LibreOffice ended, and had done nothing before."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What to make of one document, in a folder that LibreOffice sees."""
+
+    source: Path
+    target: Path
+    document: str  # The names in that folder.
+    result: str
+    opens: str | None
+    saves: str
+    pages: int | None
+
+    def put(self, folder: Path) -> None:
+        """Put the document where LibreOffice sees it. Raises ToolFailed if something is there."""
+        try:
+            _link(self.source, folder / self.document)
+        except FileExistsError as error:
+            raise ToolFailed("The folder is in disorder.") from error
+
+    def line(self, folder: Path) -> str:
+        """What the script is told."""
+        how = {"opens": self.opens, "saves": self.saves, "pages": self.pages}
+        source, target = _url(folder / self.document), _url(folder / self.result)
+        return json.dumps({"source": source, "target": target, "how": how})
+
+    def take(self, made: Path) -> bool:
+        """Take the result out, and whether there is one.
+
+        A link is none: it was made by a LibreOffice that a document has taken over, and may name
+        any file of ours.
+        """
+        try:
+            descriptor = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            with self.target.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+        return True
+
+    def clear(self, folder: Path) -> None:
+        """Leave nothing of the document for the next one."""
+        for name in (self.document, self.result):
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+
+
 class _Running:
     """One LibreOffice, its folder, and the script that talks to it."""
 
-    def __init__(self, isolation: list[str], max_memory_bytes: int) -> None:
+    def __init__(self, max_memory_bytes: int) -> None:
         program = find_program()
         folder = Path(mkdtemp(prefix="ocr-office-"))
         try:
             write_profile(folder / "profile", program)
-            command = [program, f"-env:UserInstallation={_url(folder / 'profile')}", *_OPTIONS]
+            command = [_PYTHON, "-I", str(_SCRIPT), str(folder), *_command(program, folder)]
             self._dialogue = proc.Dialogue(
-                [*isolation, _PYTHON, "-I", str(_SCRIPT), str(folder), *command],
+                sandbox.strongest().around(command, folder, [*_readable(program), _SCRIPT]),
                 cwd=folder,
-                env={"TMPDIR": str(folder), "SAL_USE_VCLPLUGIN": "svp"},
+                env=_environment(folder),
                 max_memory_bytes=max_memory_bytes,
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        self._folder = folder
         self.end = weakref.finalize(self, _end, self._dialogue, folder)
-        self._pid: int | None = None
-        self._files = 0
+        self._has_started = False
+        self._files, self._resident_bytes = 0, 0
 
     @property
     def is_ours(self) -> bool:
@@ -219,22 +260,31 @@ class _Running:
     @property
     def has_started(self) -> bool:
         """Whether it has been ready for a document."""
-        return self._pid is not None
+        return self._has_started
 
-    def ask(self, order: str, deadline: float) -> dict[str, object]:
+    def ask(self, order: _Order, deadline: float) -> dict[str, object]:
         """The script's answer. Raises ToolTimedOut, ToolFailed."""
-        if self._pid is None:
-            ready = self._dialogue.hear(deadline - time.monotonic())
-            self._pid = int(json.loads(ready)["pid"])
+        if not self._has_started:
+            self._dialogue.hear(deadline - time.monotonic())
+            self._has_started = True
         self._files += 1
-        answer: dict[str, object] = json.loads(
-            self._dialogue.ask(order, deadline - time.monotonic())
-        )
+        order.put(self._folder)
+        try:
+            line = order.line(self._folder)
+            answer: dict[str, object] = json.loads(
+                self._dialogue.ask(line, deadline - time.monotonic())
+            )
+            if "error" not in answer:
+                self._resident_bytes = int(str(answer["resident_bytes"]))
+                if not order.take(self._folder / order.result):
+                    return {"error": "nothing was made", "alive": True}
+        finally:
+            order.clear(self._folder)
         return answer
 
     def is_worn(self, files: int) -> bool:
         """Whether it has done its work, or has grown."""
-        return self._files >= files or _resident_bytes(self._pid) > _MAX_RESIDENT_BYTES
+        return self._files >= files or self._resident_bytes > _MAX_RESIDENT_BYTES
 
 
 def _end(dialogue: proc.Dialogue, folder: Path) -> None:
@@ -243,12 +293,17 @@ def _end(dialogue: proc.Dialogue, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _resident_bytes(pid: int | None) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _command(program: str, folder: Path) -> list[str]:
+    return [program, f"-env:UserInstallation={_url(folder / 'profile')}", *_OPTIONS]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"TMPDIR": str(folder), "SAL_USE_VCLPLUGIN": "svp"}
+
+
+def _readable(program: str) -> list[Path]:
+    """What a LibreOffice sees that is not where Debian's is."""
+    return [Path(program).parents[1]] if not program.startswith("/usr/") else []
 
 
 def _url(path: Path) -> str:
@@ -258,8 +313,11 @@ def _url(path: Path) -> str:
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:  # Another file system.
-        shutil.copyfile(source, target)
+        with source.open("rb") as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 _SCRIPT = Path(__file__).with_name("office_uno.py")

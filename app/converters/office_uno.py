@@ -36,11 +36,12 @@ def main() -> None:
     # In a thread of its own, which notices the end while a document is being converted.
     threading.Thread(target=_read, args=(orders, office, folder), daemon=True).start()
     desktop = office.start()
-    _say(pid=office.started[-1].pid)
+    _say()
     while True:
         try:
             _convert(desktop, **json.loads(orders.get()))
-            _say(clean=_is_clean(desktop, folder))
+            resident = _resident_bytes(office.started[-1].pid)
+            _say(clean=_is_clean(desktop, folder), resident_bytes=resident)
         except Exception as error:  # LibreOffice's own exceptions have no other base.
             _say(error=f"{type(error).__name__}: {error}"[:1000], alive=_is_alive(desktop))
 
@@ -115,8 +116,9 @@ class _Office:
     def _remove_sockets(self) -> None:
         for folder in ("/tmp", "/var/tmp"):  # noqa: S108 - where LibreOffice makes them
             for name in self._sockets:
-                for path in Path(folder).glob(f"OSL_PIPE_*{name}"):
-                    path.unlink(missing_ok=True)
+                for user in (f"{os.getuid()}_", ""):
+                    with contextlib.suppress(OSError):
+                        Path(folder, f"OSL_PIPE_{user}{name}").unlink()
 
 
 _AGAIN = 81  # The status of a LibreOffice that has set up its profile and is to be started again.
@@ -161,6 +163,14 @@ def _is_clean(desktop: Any, folder: Path) -> bool:
     """Whether nothing of the documents is left: windows, or fonts that they brought along."""
     fonts = folder.glob("profile/user/temp/embeddedfonts/fromdocs/*")
     return not desktop.Components.createEnumeration().hasMoreElements() and not any(fonts)
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _is_alive(desktop: Any) -> bool:
