@@ -23,6 +23,8 @@ def main() -> None:
     """Give up what is not needed, and become the program."""
     end = sys.argv.index("--")
     folder, readable, command = sys.argv[1], sys.argv[2:end], sys.argv[end + 1 :]
+    for right in range(64):  # Those of root, which would let it look into other processes.
+        _LIBC.prctl(_PR_CAPBSET_DROP, right, 0, 0, 0)
     _checked("no_new_privs", _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _restrict_files(folder, readable)
     _forbid_network()
@@ -91,7 +93,7 @@ def _checked(name: str, result: int) -> int:
     return result
 
 
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
+_PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 22, 24, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 
 # Rights: execute, read files, read folders; and so on.

@@ -1,6 +1,7 @@
 """External programs under limits; a whole process group ends with the call or the dialogue."""
 
 import os
+import resource
 import select
 import selectors
 import shutil
@@ -56,6 +57,15 @@ def run(
         failure.add_note(complaints[-4000:].decode(errors="replace"))
         raise failure
     return output
+
+
+def alone(args: Sequence[str], max_memory_bytes: int) -> list[str]:
+    """``args`` as ``run`` would start them, for packages that start programs themselves.
+
+    Raises ToolFailed if the program is not installed.
+    """
+    environment = [f"PATH={_PATH}", "HOME=/", "LANG=C.UTF-8"]
+    return ["env", "-i", *environment, *_dying_with_us(_limited(args, _PATH, max_memory_bytes))]
 
 
 class Dialogue:
@@ -145,8 +155,16 @@ def _limited(args: Sequence[str], path: str, max_memory_bytes: int | None) -> li
         raise ToolFailed(f"The program {Path(args[0]).name} is not installed.")
     command = [program, *args[1:]]
     if max_memory_bytes is not None and (prlimit := shutil.which("prlimit", path=path)):
-        command = [prlimit, f"--as={max_memory_bytes}", *command]
+        # Its own limit in the place of this process's.
+        limits = [f"--as={max_memory_bytes}", f"--data={_hard_limit(resource.RLIMIT_DATA)}:"]
+        command = [prlimit, *limits, *command]
     return command
+
+
+def _hard_limit(kind: int) -> str:
+    """The most that this process may ask for, in the words of prlimit."""
+    hard = resource.getrlimit(kind)[1]
+    return "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
 
 
 def _dying_with_us(command: list[str]) -> list[str]:

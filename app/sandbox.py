@@ -95,7 +95,8 @@ WALLS = (
     Wall("bubblewrap", "", _bubblewrap),
     Wall(
         "Landlock and seccomp",
-        "no network, no file but their own; names and loads of other processes stay visible",
+        "no network, no files but their own; names of other processes can be seen, and files in "
+        "/tmp removed",
         _landlock,
     ),
     Wall(

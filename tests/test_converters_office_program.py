@@ -291,7 +291,9 @@ def test_without_libreoffice(
         convert(program, tmp_path)
 
 
-@pytest.mark.parametrize("wall", [wall for wall in sandbox.WALLS if wall.works()], ids=lambda wall: wall.name)
+@pytest.mark.parametrize(
+    "wall", [wall for wall in sandbox.WALLS if wall.works()], ids=lambda wall: wall.name
+)
 def test_it_works_behind_every_wall(
     wall: sandbox.Wall, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

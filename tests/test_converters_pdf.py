@@ -1,5 +1,6 @@
 import io
 import re
+import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from app import sandbox
 from app.converters import poppler
 from app.converters.pdf import PdfConverter
 from app.converters.pdfium import PdfiumDocument, Refused
@@ -508,6 +510,25 @@ def test_poppler_rasterizes(tmp_path: Path) -> None:
     assert image.min() < 50
     with pytest.raises(InvalidFile, match="Page 7"):
         poppler.rasterize(path, 7, 800, 30)
+
+
+def test_poppler_sees_its_document_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It has no environment of ours either, nor what a file beside it says."""
+    path, secret = tmp_path / "a.pdf", tmp_path / "secret"
+    secret.write_text("secret")
+    monkeypatch.setenv("OCR_TOKENS", "sk-secret")
+    with poppler._programs(path) as folder:
+        script = Path(folder, "pdfinfo")
+        words = script.read_text().replace("pdfinfo", "sh")
+        script.write_text(words.replace('"$@"', f"-c 'env; cat {secret}'"))
+        subprocess.run([script], check=False)
+
+    said = capfd.readouterr()
+    assert "LANG=C.UTF-8" in said.out
+    assert "sk-secret" not in said.out
+    assert ("secret" in said.out) == (sandbox.strongest() not in sandbox.WALLS[:2])
 
 
 def protect(path: Path, password: str, revision: int, aes: bool | None = None) -> Path:
