@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from app import __version__, admin, languages, wiring
+from app import __version__, admin, languages, sandbox, wiring
 from app.config import Settings
 from app.errors import AppError
 from app.pipeline import Order
@@ -22,6 +22,8 @@ from app.reading import Mode
 from app.runner import SAMPLE
 from app.tasks import Tasks
 from app.workers import Supervisor, work
+
+log = logging.getLogger(__name__)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,17 +96,19 @@ def worker(settings: Settings) -> None:
 
 @main.command(name="work", hidden=True)
 @click.argument("name")
-@click.argument("ready_pipe", type=int)
+@click.argument("pipe", type=int)
 @click.pass_obj
-def work_(settings: Settings, name: str, ready_pipe: int) -> None:
+def work_(settings: Settings, name: str, pipe: int) -> None:
     """Be one worker process of a supervisor."""
-
-    def ready() -> None:
-        os.write(ready_pipe, b"1")
-        os.close(ready_pipe)
-
     with closing(wiring.build(settings)) as tasks:
-        work(tasks.runner, name, wiring.locks(settings), settings.silent_limit_s, ready)
+        work(
+            tasks.runner,
+            name,
+            wiring.locks(settings),
+            settings.silent_limit_s,
+            wiring.ration(settings),
+            partial(os.write, pipe),
+        )
 
 
 @main.command()
@@ -182,12 +186,16 @@ def recognize(
 
 
 def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
+    said, is_warning = sandbox.report()
+    log.log(logging.WARNING if is_warning else logging.INFO, said)
     return Supervisor(
         tasks,
         settings.worker_count,
         wiring.locks(settings),
+        wiring.rooms(settings),
         settings.drain_timeout_s,
         settings.downloads,
+        offline=wiring.is_local(settings),
     )
 
 

@@ -118,6 +118,14 @@ class Settings(BaseSettings):
         description="How long a worker stays with a long document before it looks for others, in "
         "seconds; what is left of it becomes parts of that length, for all workers.",
     )
+    worker_tasks: int = Field(
+        0, ge=0, description="Tasks, or parts, after which a worker is replaced; 0: no number."
+    )
+    worker_max_bytes: int = Field(
+        1_200_000_000,
+        gt=0,
+        description="Memory with which a worker is replaced after a task, in bytes.",
+    )
     drain_timeout_s: float = Field(
         30, ge=0, description="How long a stopping worker may finish its task, in seconds."
     )
@@ -171,6 +179,18 @@ class Settings(BaseSettings):
         "than its images, may unpack to.",
     )
     max_result_bytes: int = Field(2**30, gt=0, description="Largest result, in bytes.")
+    task_memory_bytes: int = Field(
+        4_000_000_000,
+        gt=0,
+        description="Most memory that a task may take in its worker, in bytes. "
+        "A page image of 200 million pixels takes up to 2.2 GB.",
+    )
+    max_file_bytes: int = Field(
+        4_000_000_000,
+        gt=0,
+        description="Largest file that a worker may write, in bytes: results, what lies between, "
+        "and the SQLite database.",
+    )
     page_timeout_s: float = Field(60, gt=0, description="Limit for one page, in seconds.")
     task_timeout_s: float = Field(
         3600, gt=0, description="Limit for one attempt at a task, in seconds."

@@ -13,7 +13,15 @@ from pathlib import Path
 from app import languages
 from app.db import Task
 from app.disk import Disk
-from app.errors import AppError, Cancelled, InternalError, OutOfResources, TimedOut, Unavailable
+from app.errors import (
+    AppError,
+    Cancelled,
+    InternalError,
+    OutOfResources,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+)
 from app.fetch import Fetcher
 from app.interfaces import Queue, Storage
 from app.keys import source_key
@@ -147,7 +155,10 @@ class Runner:
             cause = OutOfResources("The document needs more room on the disk than the server has.")
             surely(lambda: self._leases.take_back(hold, blame, cause), beat)
         else:
-            if isinstance(error, AppError):
+            if (over := _over_a_limit(error)) is not None:
+                log.warning("task %s is over a limit", hold.task.id, exc_info=error)
+                told = over
+            elif isinstance(error, AppError):
                 log.info("task %s failed: %s", hold.task.id, error, exc_info=error.__cause__)
                 told = error
             else:
@@ -205,10 +216,26 @@ class Runner:
         shutil.rmtree(self._work / hold.folder, ignore_errors=True)
 
 
+def _over_a_limit(error: BaseException) -> AppError | None:
+    """What a caller is told if the kernel gave a task no more memory, or no larger file.
+
+    Libraries have their own words for it, and adapters take it for a fault of the document.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY):
+            return OutOfResources("The document needs more memory than a task may take.")
+        if isinstance(cause, OSError) and cause.errno == errno.EFBIG:
+            return TooLarge("The result, or a file on the way to it, would be too large.")
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+_NO_MEMORY = ("bad_alloc", "Insufficient memory", "Cannot allocate memory")
+
+
 def _translated(error: Exception) -> AppError:
     """What a caller is told of an error that no part foresaw."""
-    if isinstance(error, MemoryError):
-        return OutOfResources("The document needs more memory than there is.")
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
         return OutOfResources("The server has too many files open; try again later.")
     return InternalError("An internal error; the server's log tells more under the task's id.")

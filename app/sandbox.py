@@ -47,6 +47,14 @@ def strongest() -> Wall:
     return next(wall for wall in WALLS if wall.works())
 
 
+def without_network() -> list[str]:
+    """The words before a command that take the network from it; none where nothing can."""
+    for wall in _NAMESPACES:
+        if wall.works():
+            return wall.around([], Path("/"))
+    return []
+
+
 def report() -> tuple[str, bool]:
     """What to say of it at the start, and whether that is a warning."""
     wall = strongest()
@@ -91,6 +99,15 @@ _SYSTEM = (
 _PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or "python3"
 _SCRIPT = Path(__file__).with_name("landlock.py")
 
+_NAMESPACES = [
+    Wall(
+        "a network namespace alone",
+        "no network, but they could read the data folder",
+        lambda *_, words=words: words,
+    )
+    for words in (["unshare", "--net"], ["unshare", "--user", "--map-current-user", "--net"])
+]
+
 WALLS = (
     Wall("bubblewrap", "", _bubblewrap),
     Wall(
@@ -99,16 +116,7 @@ WALLS = (
         "/tmp removed",
         _landlock,
     ),
-    Wall(
-        "a network namespace alone",
-        "no network, but they could read the data folder",
-        lambda *_: ["unshare", "--net"],
-    ),
-    Wall(
-        "a network namespace alone",
-        "no network, but they could read the data folder",
-        lambda *_: ["unshare", "--user", "--map-current-user", "--net"],
-    ),
+    *_NAMESPACES,
     Wall(
         "nothing",
         "the kernel lets nobody here take their network and the data folder from them",

@@ -14,6 +14,7 @@ from app.leases import Leases
 from app.links import Links, kept_secret
 from app.pipeline import Pipeline
 from app.queue import HueyQueue
+from app.ration import Ration
 from app.retention import Keeping, Sweeper
 from app.runner import Runner
 from app.storage import FolderStorage
@@ -168,6 +169,26 @@ def staging(settings: Settings) -> Path:
 def locks(settings: Settings) -> Path:
     """The folder for the locks of the worker processes."""
     return settings.data_dir / "workers"
+
+
+def rooms(settings: Settings) -> Path:
+    """The folder for the temporary files of the worker processes."""
+    return settings.data_dir / "tmp"
+
+
+def ration(settings: Settings) -> Ration:
+    """What a worker process may take."""
+    return Ration(
+        settings.task_memory_bytes,
+        settings.max_file_bytes,
+        settings.worker_max_bytes,
+        settings.worker_tasks,
+    )
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether workers find all that they need on this machine, without a network."""
+    return settings.database.startswith("sqlite:") and not settings.queue_url
 
 
 def _secret(settings: Settings) -> bytes:

@@ -11,6 +11,7 @@ import fcntl
 import gc
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import sandbox
 from app.errors import Unavailable
 from app.leases import Blame
+from app.ration import Ration, environment
 from app.runner import Runner
 from app.tasks import Tasks
 
@@ -32,6 +35,7 @@ _LOOK_S = 0.05
 _AWAY_S = 1.0  # Between two looks at a database, a queue or a disk that cannot be used.
 _HOUSEKEEPING_S = 5.0
 _BETWEEN_BATCHES_S = 0.1
+_STARTING_S = 60.0  # A worker has its lock well before.
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -39,15 +43,25 @@ _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
+READY, SPENT = b"r", b"s"
+
+
 def work(
-    runner: Runner, name: str, locks: Path, silent_limit_s: float, ready: Callable[[], None]
+    runner: Runner,
+    name: str,
+    locks: Path,
+    silent_limit_s: float,
+    ration: Ration,
+    tell: Callable[[bytes], object],
 ) -> None:
     """Do tasks until SIGTERM; a task that has begun is finished first.
 
-    ``ready`` is called once a page has been read. No sign of progress for ``silent_limit_s``
-    seconds ends the process with SIGALRM.
+    The supervisor is told READY once a page has been read, and SPENT, perhaps more than once, when
+    another worker should take over; until that one is ready this one goes on. No sign of progress
+    for ``silent_limit_s`` seconds ends the process with SIGALRM.
     """
     parent = _die_with_parent()
+    ration.limit_process()
     _give_memory_back()
     # A page is thousands of objects that know no way back: to look for rings of them after each
     # 700, as is usual, takes a fifteenth of the time of a page that need not be recognized.
@@ -57,8 +71,8 @@ def work(
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with _held(locks / f"{name}.lock"):
         runner.warm_up()
-        ready()
-        preparing, idle = True, False
+        tell(READY)
+        preparing, idle, tasks = True, False, 0
         while not stopping.is_set() and os.getppid() == parent:
             if not runner.has_room():  # What waits is not lost; what is begun might be.
                 stopping.wait(_AWAY_S)
@@ -70,7 +84,11 @@ def work(
                 if unit is None:
                     preparing = preparing and runner.prepare()
                 else:
+                    ration.limit_task()
                     runner.run(unit, name, lambda: _alarm(silent_limit_s))
+                    tasks += 1
+                    if ration.is_spent(tasks):
+                        tell(SPENT)
             except Unavailable as error:
                 log.warning("worker %s waits: %s", name, error)
                 stopping.wait(_AWAY_S)
@@ -81,25 +99,39 @@ def work(
                 _alarm(0)
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, for a worker.
+@dataclass
+class _Worker:
+    """A worker process, seen from outside."""
 
-    glibc asks the kernel for large pages there: fresh memory costs a page fault for every 4 KB
-    otherwise, nearly half the time of decoding a picture. Elsewhere it is not looked at.
-    """
-    return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ}
+    name: str
+    room: Path
+    process: subprocess.Popen[bytes]
+    pipe: int
+    started: float
+    kills_for_memory: int  # Of the system, when it was started.
+    is_ready: bool = False
+    is_spent: bool = False
+    is_leaving: bool = False
+
+    def listen(self) -> None:
+        """Hear what it has told."""
+        with contextlib.suppress(BlockingIOError):
+            told = os.read(self.pipe, 1024)
+            self.is_ready |= READY in told
+            self.is_spent |= SPENT in told
+
+    def leave(self) -> None:
+        """Ask it to end when it has finished what it is at."""
+        if not self.is_leaving:
+            self.process.terminate()
+            self.is_leaving = True
 
 
 @dataclass
 class _Slot:
-    """One place for a worker, and the process that fills it."""
+    """One place for a worker; for a moment it has two, while one takes over from the other."""
 
-    name: str = ""
-    process: subprocess.Popen[bytes] | None = None
-    ready_pipe: int = -1
-    ready: bool = False
-    started: float = 0.0
-    kills_for_memory: int = 0  # Of the system, when it was started.
+    workers: list[_Worker] = field(default_factory=list)  # The newest last.
     pause_s: float = 0.0
     resume_at: float = 0.0
 
@@ -111,13 +143,21 @@ class Supervisor:
     tasks: Tasks
     count: int
     locks: Path
+    rooms: Path  # For their temporary files, each in a folder of its own.
     drain_timeout_s: float
     downloads: int
+    offline: bool = False  # Whether workers can do without a network.
     name: str = field(default_factory=lambda: _new_name())
     _dead: list[tuple[str, Blame, bool]] = field(default_factory=list)  # To be released.
+    _gone: set[str] = field(default_factory=set)  # Workers that have ended.
     _slots: list[_Slot] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _prefix: list[str] = field(default_factory=list)
+
+    @property
+    def _workers(self) -> list[_Worker]:
+        return [worker for slot in self._slots for worker in slot.workers]
 
     def start(self) -> None:
         """Start in the background."""
@@ -134,7 +174,7 @@ class Supervisor:
 
     def warm(self) -> bool:
         """Whether a worker has read its warm-up page."""
-        return not self._slots or any(slot.ready for slot in self._slots)
+        return not self._slots or any(worker.is_ready for worker in self._workers)
 
     def stop(self) -> None:
         """Let the workers finish what they are at, as long as the drain time lasts."""
@@ -144,6 +184,8 @@ class Supervisor:
 
     def _supervise(self) -> None:
         # Workers are to die with the thread that starts them, so they all start in this one.
+        if self.offline:
+            self._prefix = sandbox.without_network()
         self._guarded(self._find_the_dead)
         self._guarded(self.tasks.runner.sweep)
         housekeeping = 0.0
@@ -166,22 +208,33 @@ class Supervisor:
             time.sleep(0.5)
 
     def _tend(self, slot: _Slot) -> None:
-        now = time.monotonic()
-        if slot.process is None:
-            if now >= slot.resume_at:
-                self._launch(slot)
+        for worker in list(slot.workers):
+            worker.listen()
+            if (status := worker.process.poll()) is not None:
+                slot.workers.remove(worker)
+                self._forget(worker)
+                self._mourn(slot, worker, status)
+        if not slot.workers:
+            if time.monotonic() >= slot.resume_at:
+                slot.workers.append(self._launch())
             return
-        if not slot.ready and slot.ready_pipe >= 0:
-            slot.ready = _has_spoken(slot.ready_pipe)
-        status = slot.process.poll()
-        if status is None:
+        *older, newest = slot.workers
+        if newest.is_ready:
+            for worker in older:
+                worker.leave()
+        if newest.is_spent and all(len(other.workers) <= 1 for other in self._slots):
+            log.info("worker %s has worked enough; another takes over", newest.name)
+            slot.workers.append(self._launch())
+
+    def _mourn(self, slot: _Slot, worker: _Worker, status: int) -> None:
+        if worker.is_leaving and status == 0:
             return
-        log.warning("worker %s ended (%s)", slot.name, _said(status))
-        killed = status == -signal.SIGKILL and _kills_for_memory() == slot.kills_for_memory
+        log.warning("worker %s ended (%s)", worker.name, _said(status))
+        killed = status == -signal.SIGKILL and _kills_for_memory() == worker.kills_for_memory
         blame = Blame.KILLER if killed else Blame.DOCUMENT
-        self._dead.append((slot.name, blame, status == -signal.SIGALRM))
-        self._forget(slot)
-        quick = now - slot.started < _QUICK_DEATH_S
+        self._dead.append((worker.name, blame, status == -signal.SIGALRM))
+        now = time.monotonic()
+        quick = now - worker.started < _QUICK_DEATH_S
         slot.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * slot.pause_s)) if quick else 0.0
         slot.resume_at = now + slot.pause_s
 
@@ -192,32 +245,44 @@ class Supervisor:
             self._dead.pop(0)
 
     def _recover(self) -> None:
-        living = {self.name}
-        for slot in self._slots:
-            if slot.process is not None and not _is_stopped(slot.process.pid):
-                living.add(slot.name)
-        self.tasks.runner.recover(living)
+        living = {w.name for w in self._workers if not _is_stopped(w.process.pid)}
+        self.tasks.runner.recover({self.name, *living})
+        self._sweep_rooms()
 
-    def _launch(self, slot: _Slot) -> None:
-        slot.name = _new_name()
-        slot.ready, slot.started = False, time.monotonic()
-        slot.kills_for_memory = _kills_for_memory()
-        slot.ready_pipe, theirs = os.pipe()
-        os.set_blocking(slot.ready_pipe, False)
-        command = [sys.executable, "-m", "app.cli", "work", slot.name, str(theirs)]
+    def _sweep_rooms(self) -> None:
+        """Remove what is left of workers: a LibreOffice may have been writing as it was killed."""
+        living = {worker.name for worker in self._workers}
+        for room in self.rooms.glob("*"):
+            lock = self.locks / f"{room.name}.lock"
+            if room.name in living or (lock.exists() and _is_held(lock)):
+                continue
+            # Another supervisor may have made it just now, for a worker that has no lock yet.
+            if room.name in self._gone or time.time() - room.stat().st_mtime > _STARTING_S:
+                shutil.rmtree(room, ignore_errors=True)
+
+    def _launch(self) -> _Worker:
+        name = _new_name()
+        room = self.rooms / name
+        room.mkdir(parents=True, mode=0o700)
+        pipe, theirs = os.pipe()
+        os.set_blocking(pipe, False)
+        words = [*self._prefix, sys.executable, "-m", "app.cli", "work", name, str(theirs)]
         try:
-            slot.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs], env=environment()
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                words, stdin=subprocess.DEVNULL, pass_fds=[theirs], env=environment(room)
             )
+        except OSError:
+            os.close(pipe)
+            raise
         finally:
             os.close(theirs)
+        return _Worker(name, room, process, pipe, time.monotonic(), _kills_for_memory())
 
-    def _forget(self, slot: _Slot) -> None:
-        slot.process, slot.ready = None, False
-        if slot.ready_pipe >= 0:
-            os.close(slot.ready_pipe)
-            slot.ready_pipe = -1
-        (self.locks / f"{slot.name}.lock").unlink(missing_ok=True)
+    def _forget(self, worker: _Worker) -> None:
+        os.close(worker.pipe)
+        self._gone.add(worker.name)
+        shutil.rmtree(worker.room, ignore_errors=True)
+        (self.locks / f"{worker.name}.lock").unlink(missing_ok=True)
 
     def _find_the_dead(self) -> None:
         """Workers that a killed server left: their locks are free."""
@@ -228,23 +293,23 @@ class Supervisor:
                 self._dead.append((name, Blame.KILLER, False))
         for lock in self.locks.glob("*.lock"):
             if not _is_held(lock):
+                self._gone.add(lock.stem)
                 lock.unlink(missing_ok=True)
 
     def _end_workers(self) -> None:
-        running = [(slot, slot.process) for slot in self._slots if slot.process is not None]
-        for _, process in running:
-            process.terminate()
+        for worker in self._workers:
+            worker.leave()
         until = time.monotonic() + self.drain_timeout_s
-        for slot, process in running:
+        for worker in self._workers:
             try:
-                process.wait(max(0.0, until - time.monotonic()))
+                worker.process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("worker %s did not finish in time and is ended", slot.name)
-                process.kill()
-                process.wait()
-            self._forget(slot)
+                log.warning("worker %s did not finish in time and is ended", worker.name)
+                worker.process.kill()
+                worker.process.wait()
+            self._forget(worker)
             with contextlib.suppress(Exception):  # The next start does it, if this fails.
-                self.tasks.runner.release(slot.name, Blame.NOBODY)
+                self.tasks.runner.release(worker.name, Blame.NOBODY)
 
     def _fetch(self) -> None:
         """Fetch what tasks name by URL, so that no worker waits for a stranger's server."""
@@ -351,13 +416,6 @@ def _kills_for_memory() -> int:
                 if name == "oom_kill":
                     return int(value)
     return 0
-
-
-def _has_spoken(pipe: int) -> bool:
-    try:
-        return bool(os.read(pipe, 1))
-    except BlockingIOError:
-        return False
 
 
 def _new_name() -> str:

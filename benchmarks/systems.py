@@ -18,10 +18,11 @@ from typing import Protocol
 import httpx2
 from PIL import Image
 
-from app import media, proc, workers
+from app import media, proc
 from app.config import Settings
 from app.errors import AppError
 from app.languages import models, parse
+from app.ration import environment
 from benchmarks import processes
 from benchmarks.runner import Runner, running
 from benchmarks.samples import Sample
@@ -292,9 +293,7 @@ def _our_engine(folder: Path) -> Iterator[_Runners]:
     how = f"our engines alone in {count} process{'es' if count > 1 else ''}"
     with ExitStack() as stack:
         logs = [folder / f"engine-{n}.log" for n in range(count)]
-        runners = [
-            stack.enter_context(running(command, log, workers.environment())) for log in logs
-        ]
+        runners = [stack.enter_context(running(command, log, environment(folder))) for log in logs]
         yield _Runners("engine", how, True, runners)
 
 

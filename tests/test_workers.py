@@ -1,19 +1,26 @@
 """Real processes, and ``kill -9`` at bad moments."""
 
+import contextlib
 import ctypes
+import io
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
-from app.workers import environment, work
+from app import sandbox
+from app.ration import Ration
+from app.workers import work
 from tests.pictures import frames
-from tests.server import Server
+from tests.server import TOKEN, Server
+from tests.test_converters_office import word
 
 PAGES = 20
 
@@ -38,17 +45,21 @@ def _finished_parts(server: Server) -> int:
     return int(count)
 
 
+def _office_processes(server: Server) -> list[int]:
+    """The LibreOffices, and what confines them, whoever their parents are by now."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = path.read_bytes()
+            if str(server.folder).encode() in command and b"soffice" in command:
+                found.append(int(path.parent.name))
+    return found
+
+
 def _kept(server: Server) -> set[str]:
     parts = ("files", "work", "staging", "workers")
     kept = {p for part in parts for p in (server.folder / part).rglob("*") if p.is_file()}
     return {str(p.relative_to(server.folder)) for p in kept if p.suffix != ".lock"}
-
-
-def test_workers_ask_for_large_pages_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert environment() == {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-    monkeypatch.setenv("GLIBC_TUNABLES", "")
-    assert environment()["GLIBC_TUNABLES"] == ""
 
 
 def test_kill_the_worker_then_the_server(server: Server) -> None:
@@ -116,6 +127,114 @@ def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> N
     assert found[0]["state"] in (0, 2, 4)
 
 
+def test_a_worker_that_has_worked_enough_is_replaced(tmp_path: Path) -> None:
+    """No task is lost or waits for it, and no crash is counted or told."""
+    server = Server(tmp_path / "data", {"OCR_WORKERS": "1", "OCR_WORKER_TASKS": "2"})
+    server.folder.mkdir()
+    server.start()
+    try:
+        first = server.workers()
+        image = frames(["ONE"])
+        states = [server.post(image, language="English")["state"] for _ in range(3)]
+        server.until(lambda: not set(first) & set(server.workers()))
+        states += [server.post(image, language="English")["state"]]
+
+        assert states == [1] * 4
+        assert len(server.workers()) == 1
+        assert len(list((server.folder / "tmp").iterdir())) == 1
+    finally:
+        server.stop()
+    log = (tmp_path / "server.log").read_text()
+    assert "another takes over" in log
+    assert "ended (" not in log
+    assert not list((server.folder / "tmp").iterdir())
+
+
+@pytest.mark.skipif(
+    shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
+)
+def test_kill_a_worker_at_an_office_document(server: Server, tmp_path: Path) -> None:
+    """Its LibreOffice, the walls around that and its folder go with it; the task is done."""
+    document = word(tmp_path / "a.docx").read_bytes()
+    server.post(document, format="pdf")
+    before = _office_processes(server)
+    rooms = list((server.folder / "tmp").iterdir())
+    for pid in before:
+        os.kill(pid, signal.SIGSTOP)
+    task_id = server.post(document, format="pdf", sync="0")["task_id"]
+    server.until(lambda: list(rooms[0].glob("ocr-office-*/source.docx")))
+
+    server.kill_a_worker()
+
+    server.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before), 10)
+    server.until(lambda: not rooms[0].exists(), 10)
+    record = server.until(lambda: (r := server.poll(task_id))["state"] in (1, -9) and r)
+    assert before
+    assert record["state"] == 1
+
+
+def test_a_task_that_wants_too_much_memory(tmp_path: Path) -> None:
+    """It is told so, its worker goes on, and the next task is done."""
+    settings = {"OCR_WORKERS": "1", "OCR_TASK_MEMORY_BYTES": "300000000", "OCR_ENGINE": "stub"}
+    server = Server(tmp_path / "data", settings)
+    server.folder.mkdir()
+    server.start()
+    try:
+        worker = server.workers()
+        large = io.BytesIO()
+        PIL.Image.new("RGB", (14_000, 14_000)).save(large, "PNG", compress_level=1)
+
+        refused = server.post(large.getvalue(), format="pdf")
+        done = server.post(frames(["ONE"]))
+
+        assert refused["state"] == -15
+        assert "memory" in refused["state_detail"]
+        assert done["state"] == 1
+        assert server.workers() == worker
+    finally:
+        server.stop()
+
+
+def test_a_result_that_is_too_large_a_file(tmp_path: Path) -> None:
+    """It is told so, and the next task is done."""
+    settings = {"OCR_WORKERS": "1", "OCR_MAX_FILE_BYTES": "5000000", "OCR_ENGINE": "stub"}
+    server = Server(tmp_path / "data", settings)
+    server.folder.mkdir()
+    server.start()
+    try:
+        noise = PIL.Image.effect_noise((3000, 3000), 90)
+        picture = io.BytesIO()
+        noise.save(picture, "TIFF")
+
+        refused = server.post(picture.getvalue(), format="pptx")
+        done = server.post(frames(["ONE"]))
+
+        assert refused["state"] == -5
+        assert done["state"] == 1
+    finally:
+        server.stop()
+
+
+def test_workers_have_no_network_where_all_is_here(server: Server) -> None:
+    """Documents by URL are fetched for them."""
+    (worker,) = server.workers()
+    devices = Path(f"/proc/{worker}/net/dev").read_text().splitlines()[2:]
+    names = [line.partition(":")[0].strip() for line in devices]
+
+    assert (names == ["lo"]) == bool(sandbox.without_network())
+
+
+def test_workers_do_not_know_the_tokens(server: Server) -> None:
+    """Their environment is theirs alone, as are their temporary files."""
+    (worker,) = server.workers()
+    entries = Path(f"/proc/{worker}/environ").read_text().split("\0")
+
+    assert not [entry for entry in entries if TOKEN in entry]
+    (room,) = (server.folder / "tmp").iterdir()
+    assert f"TMPDIR={room}" in entries
+    assert room.stat().st_mode & 0o777 == 0o700
+
+
 class _Hanging:
     """Tasks whose one task never returns from native code that holds the interpreter's lock."""
 
@@ -161,7 +280,7 @@ class _Preparing(_Hanging):
 
 def _prepare(folder: Path) -> None:
     tasks = _Preparing(folder / "steps")
-    work(tasks, "preparing", folder, 5, lambda: None)  # type: ignore[arg-type]
+    work(tasks, "preparing", folder, 5, Ration(), lambda told: None)  # type: ignore[arg-type]
 
 
 def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_path: Path) -> None:
@@ -176,7 +295,7 @@ def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_pa
 
 
 def _work(folder: Path) -> None:
-    work(_Hanging(), "hanging", folder, 0.2, lambda: None)  # type: ignore[arg-type]
+    work(_Hanging(), "hanging", folder, 0.2, Ration(), lambda told: None)  # type: ignore[arg-type]
 
 
 def test_a_hang_ends_its_worker(tmp_path: Path) -> None:
