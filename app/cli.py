@@ -105,7 +105,6 @@ def work_(settings: Settings, name: str, pipe: int) -> None:
             tasks.runner,
             name,
             wiring.locks(settings),
-            settings.silent_limit_s,
             wiring.ration(settings),
             partial(os.write, pipe),
         )

@@ -244,14 +244,14 @@ class Settings(BaseSettings):
         return self.threads or max(min(2, cores), cores // self.worker_count)
 
     @property
-    def silent_limit_s(self) -> float:
-        """The longest that healthy work goes without a sign of progress, in seconds."""
-        return max(self.fetch_timeout_s, self.office_timeout_s, self.page_timeout_s) + 15
+    def step_timeout_s(self) -> float:
+        """Limit for opening a document and for finishing a result, in seconds."""
+        return max(self.office_timeout_s, self.page_timeout_s)
 
     @property
     def lease_s(self) -> float:
         """How long a claim holds without progress; a silent worker is ended well before."""
-        return self.silent_limit_s + 30
+        return max(self.step_timeout_s, self.fetch_timeout_s) + 60
 
 
 def _cores() -> int:

@@ -28,11 +28,12 @@ from app.keys import forget_unwanted
 
 log = logging.getLogger(__name__)
 
-Beat = Callable[[], None]
-"""Tells whoever watches a worker that it makes progress."""
+Beat = Callable[[float], None]
+"""Tells whoever watches a worker that it makes progress, and will again in so many seconds."""
 
 _BEHIND_S = 2.0  # Tasks that come in so many seconds pass a part.
-_AGAIN_S = 0.5  # Between two tries to reach the database.
+_AGAIN_S = 0.5  # Between two tries to reach the database,
+_STEP_S = 60.0  # of which none takes so long.
 _MOST_KILLS = 10
 _LOST_S = 5.0  # An id that has just left the queue may not have become a claim yet.
 
@@ -280,13 +281,13 @@ class Leases:
 
 
 def surely(step: Callable[[], None], beat: Beat) -> None:
-    """Do ``step``, as often as it takes for the database to answer; ``beat`` tells of each wait."""
+    """Do ``step``, as often as it takes for the database to answer; each wait is a ``beat``."""
     while True:
         try:
             return step()
         except Unavailable as error:
             log.warning("what was done cannot be noted yet: %s", error)
-        beat()
+        beat(_STEP_S)
         time.sleep(_AGAIN_S)
 
 

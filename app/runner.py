@@ -104,7 +104,7 @@ class Runner:
         """Whether the disk has room for another task."""
         return self._disk.has_room()
 
-    def run(self, unit: str, worker: str, beat: Beat = lambda: None) -> None:
+    def run(self, unit: str, worker: str, beat: Beat = lambda _: None) -> None:
         """Do a task or a part, if it is still to be done.
 
         ``beat`` is called at every sign of progress. Raises Unavailable, with nothing begun.
@@ -126,11 +126,10 @@ class Runner:
         """
         hold = self._leases.claim(unit, worker, download=True)
         if hold is not None:
-            self._attempt(hold, partial(self._download, hold), lambda: None)
+            self._attempt(hold, partial(self._download, hold), lambda _: None)
 
     def _attempt(self, hold: Hold, work: Callable[[Path], None], beat: Beat) -> None:
         """Do ``work`` in a folder of its own, and deal with all that can go wrong."""
-        beat()
         folder = self._work / hold.folder
         shutil.rmtree(folder, ignore_errors=True)  # What a killed worker left.
         try:
@@ -172,7 +171,7 @@ class Runner:
         self._fetcher.fetch(task.source_url, source, task.base_url)
         size = source.stat().st_size
         self._storage.put(source, source_key(task))
-        surely(lambda: self._leases.hand_over(hold, input_size=size), lambda: None)
+        surely(lambda: self._leases.hand_over(hold, input_size=size), lambda _: None)
 
     def workers(self) -> set[str]:
         """The workers that hold a lease."""

@@ -22,14 +22,21 @@ from app.portion import Portion
 from app.reading import Mode
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
+_GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long work may take."""
+    """How long work may take, in seconds."""
 
     task_timeout_s: float
+    page_timeout_s: float
+    step_timeout_s: float  # To open a document, or to finish the file that is made of it.
     turn_s: float  # After which a worker lets other tasks have their turn.
+
+    def of_task(self, pages: int) -> float:
+        """How long a task may take that has so many pages."""
+        return min(self.task_timeout_s, 2 * self.step_timeout_s + self.page_timeout_s * pages)
 
 
 class Turn:
@@ -53,13 +60,14 @@ class Turn:
         self._folder = folder
         self._beat = beat
         self._said = 0.0
-        self._deadline = time.monotonic() + limits.task_timeout_s - hold.worked_s
+        self._began = time.monotonic() - hold.worked_s
 
     def take(self) -> None:
-        """Do as much as a turn is long; ``beat`` is called at every sign of progress.
+        """Do as much as a turn is long; each sign of progress is a beat.
 
         Raises Cancelled if it is no longer held, and whatever is wrong with the document.
         """
+        self._beat(self._limits.step_timeout_s + _GRACE_S)
         hold, task, source = self._hold, self._hold.task, self._folder / "source"
         order = Order(
             task.format,
@@ -84,9 +92,11 @@ class Turn:
 
     def _progress(self, done: int, pages: int, recognized: int) -> None:
         now = time.monotonic()
-        if now > self._deadline:
+        if now > self._began + self._limits.of_task(pages):
             raise TimedOut("The document takes longer than the limit; send fewer pages.")
-        self._beat()
+        limits = self._limits
+        due_s = limits.page_timeout_s if done < pages else limits.step_timeout_s
+        self._beat(due_s + _GRACE_S)
         if now < self._said + _PROGRESS_S and 0 < done < pages:
             return  # A page may take less time than to say so.
         self._said = now

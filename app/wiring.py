@@ -51,7 +51,12 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
         pipeline=partial(pipeline, settings),
         work=settings.data_dir / "work",
         disk=disk,
-        limits=Limits(settings.task_timeout_s, settings.turn_s),
+        limits=Limits(
+            settings.task_timeout_s,
+            settings.page_timeout_s,
+            settings.step_timeout_s,
+            settings.turn_s,
+        ),
     )
     reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
     keeping = Keeping(settings.keep_sources_s, settings.keep_results_s, settings.keep_tasks_s)

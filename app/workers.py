@@ -50,15 +50,14 @@ def work(
     runner: Runner,
     name: str,
     locks: Path,
-    silent_limit_s: float,
     ration: Ration,
     tell: Callable[[bytes], object],
 ) -> None:
     """Do tasks until SIGTERM; a task that has begun is finished first.
 
     The supervisor is told READY once a page has been read, and SPENT, perhaps more than once, when
-    another worker should take over; until that one is ready this one goes on. No sign of progress
-    for ``silent_limit_s`` seconds ends the process with SIGALRM.
+    another worker should take over; until that one is ready this one goes on. If the next sign of
+    progress is late, the process is ended with SIGALRM.
     """
     parent = _die_with_parent()
     ration.limit_process()
@@ -85,7 +84,7 @@ def work(
                     preparing = preparing and runner.prepare()
                 else:
                     ration.limit_task()
-                    runner.run(unit, name, lambda: _alarm(silent_limit_s))
+                    runner.run(unit, name, _alarm)
                     tasks += 1
                     if ration.is_spent(tasks):
                         tell(SPENT)

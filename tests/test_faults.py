@@ -148,7 +148,7 @@ def test_the_end_of_a_task_waits_for_the_database(
         locked.wait(30)
         return write(self, *arguments)
 
-    def beat() -> None:
+    def beat(_: float) -> None:
         beats.append(1)
         if len(beats) > 4:
             release.set()
@@ -245,7 +245,7 @@ def test_a_download_that_is_interrupted_is_done_again(tasks: Tasks, queue: Inlin
     assert tasks.get(OWNER, task.id).state == State.QUEUED
 
     class Fetcher:
-        def fetch(self, url: str, target: Path) -> None:
+        def fetch(self, url: str, target: Path, own: str) -> None:
             target.write_bytes(picture())
 
     tasks.runner._fetcher = Fetcher()  # type: ignore[assignment]

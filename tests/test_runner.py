@@ -18,6 +18,7 @@ from app.errors import InvalidFile, State, TaskNotFound
 from app.pipeline import Job
 from app.portion import Portion
 from app.tasks import Submission, Tasks
+from app.turn import Limits
 from tests.conftest import InlineQueue
 from tests.pictures import frames
 from tests.test_tasks import OWNER, _files
@@ -67,6 +68,14 @@ def _lines(tasks: Tasks, task: Task) -> list[str]:
 
 
 ALL = [f"This is page {number} of the document" for number in range(1, PAGES + 1)]
+
+
+def test_the_time_of_a_task_is_that_of_its_pages() -> None:
+    """But for opening it and making the result; and there is an end to it."""
+    limits = Limits(task_timeout_s=3600, page_timeout_s=60, step_timeout_s=120, turn_s=1)
+
+    assert limits.of_task(1) == 300
+    assert limits.of_task(10_000) == 3600
 
 
 def test_every_page_may_be_anothers(

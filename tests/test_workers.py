@@ -249,8 +249,8 @@ class _Hanging:
     def get(self, timeout_s: float) -> str | None:
         return "task"
 
-    def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
-        beat()
+    def run(self, task_id: str, worker: str, beat: Callable[[float], None]) -> None:
+        beat(0.2)
         ctypes.PyDLL(None).sleep(1000)
 
 
@@ -271,7 +271,7 @@ class _Preparing(_Hanging):
         self._steps.write_text(done)
         return "task" if done.count("w") == 2 else None
 
-    def run(self, task_id: str, worker: str, beat: Callable[[], None]) -> None:
+    def run(self, task_id: str, worker: str, beat: Callable[[float], None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _done(self) -> str:
@@ -280,7 +280,7 @@ class _Preparing(_Hanging):
 
 def _prepare(folder: Path) -> None:
     tasks = _Preparing(folder / "steps")
-    work(tasks, "preparing", folder, 5, Ration(), lambda told: None)  # type: ignore[arg-type]
+    work(tasks, "preparing", folder, Ration(), lambda told: None)  # type: ignore[arg-type]
 
 
 def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_pa
 
 
 def _work(folder: Path) -> None:
-    work(_Hanging(), "hanging", folder, 0.2, Ration(), lambda told: None)  # type: ignore[arg-type]
+    work(_Hanging(), "hanging", folder, Ration(), lambda told: None)  # type: ignore[arg-type]
 
 
 def test_a_hang_ends_its_worker(tmp_path: Path) -> None:
