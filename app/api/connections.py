@@ -35,7 +35,7 @@ _CODES = {408: "request_timeout", 431: "header_too_large", 503: "service_unavail
 # No lists (RFC 9110, 5.3): of two, a proxy may believe the one and we the other.
 _SINGLE = (
     *(b"host", b"content-length", b"content-type", b"transfer-encoding"),
-    *(b"authorization", b"x-api-key"),
+    *(b"authorization", b"x-api-key", b"idempotency-key"),
 )
 
 
