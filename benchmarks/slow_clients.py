@@ -29,7 +29,7 @@ def slow_clients(port: int, token: str, count: int) -> Iterator[None]:
             n = random.randrange(count)  # noqa: S311
             try:
                 clients[n].send(b"x")
-                clients[n].recv(1000, socket.MSG_DONTWAIT)
+                clients[n].recv(1000)
                 raise ConnectionError  # An answer: it is put out.
             except BlockingIOError:
                 continue
@@ -55,4 +55,5 @@ def slow_clients(port: int, token: str, count: int) -> Iterator[None]:
 def _connected(port: int, start: bytes) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=30)
     client.send(start)
+    client.setblocking(False)
     return client
