@@ -21,7 +21,6 @@ FILE_FIELDS = ("image_file", "file")
 _FIELDS_BYTES = 1 * 2**20  # All fields but the document, with the multipart frame around them.
 _MOST_PARTS = 1000
 _WRITE_BYTES = 1 * 2**20
-_NO_TEXT = re.compile("[\\0\ud800-\udfff]")  # NUL, and halves of a character, which JSON can name.
 
 
 @dataclass
@@ -79,29 +78,18 @@ async def read_form(request: Request, staged: Path, bounds: Bounds) -> Form:
         if kind == b"multipart/form-data":
             if not options.get(b"boundary"):
                 raise BadRequest("The Content-Type multipart/form-data names no boundary.")
-            form = await _read_multipart(request, options[b"boundary"], staged, bounds)
-            return _checked(form)
+            return await _read_multipart(request, options[b"boundary"], staged, bounds)
         body = b"".join([chunk async for chunk in _bounded(request, _FIELDS_BYTES, bounds)])
     except ClientDisconnect as error:
         raise BadRequest("The connection was closed before the body ended.") from error
     if kind == b"application/x-www-form-urlencoded":
-        return _checked(Form(_parse_urlencoded(body)))
+        return Form(_parse_urlencoded(body))
     if kind == b"application/json":
-        return _checked(Form(_parse_json(body)))
+        return Form(_parse_json(body))
     raise BadRequest(
         "The body must be multipart/form-data with image_file or image_url; "
         "application/x-www-form-urlencoded and application/json can carry image_url."
     )
-
-
-def _checked(form: Form) -> Form:
-    """The form, all of whose text can be kept in any database."""
-    for name in _TEXT_FIELDS & form.fields.keys():
-        if _NO_TEXT.search(form.fields[name]):
-            raise BadRequest(f"The field {name} has characters that are none.")
-    if form.file_name is not None:
-        form.file_name = _NO_TEXT.sub("", form.file_name) or None
-    return form
 
 
 async def _read_multipart(request: Request, boundary: bytes, staged: Path, bounds: Bounds) -> Form:
