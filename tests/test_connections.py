@@ -4,6 +4,8 @@ import io
 import resource
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -330,6 +332,35 @@ def test_a_wish_for_another_protocol_is_ignored(server: Server, more: str, at_on
         assert wire.get("/healthz").status == 200
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 3000])
+def test_pieces_do_not_matter(server: Server, size: int) -> None:
+    """Requests of every kind behind each other, however they are cut."""
+    body = file_part(picture(size=(60, 20))) + part("x", HEALTH) + END
+    upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    chunks = [body[n : n + 300] for n in range(0, len(body), 300)]
+    framed = b"".join(b"%x;a=b\r\n%b\r\n" % (len(c), c) for c in chunks)
+    sent = b"".join(
+        [
+            HEALTH.encode(),
+            f"{FORM}{upgrade}Content-Length: {len(body)}\r\n\r\n".encode() + body,
+            HEALTH.encode(),
+            f"{FORM}{upgrade}Transfer-Encoding: chunked\r\n\r\n".encode() + framed,
+            b"0\r\nX-Trailer: 1\r\n\r\n",
+            HEALTH.encode(),
+            b"nonsense\r\n\r\n",
+        ]
+    )
+    with Wire(server) as wire:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for n in range(0, len(sent), size):
+            wire.send(sent[n : n + size])
+
+        statuses = [wire.reply().status for _ in range(5)]
+        assert statuses == [200] * 5
+        with suppress(EOFError):
+            assert wire.reply().status == 400
+
+
 def test_an_old_client_is_answered(server: Server) -> None:
     """HTTP/1.0: the connection ends with the answer."""
     body = file_part(picture()) + END
@@ -433,3 +464,16 @@ def _connections(server: Server) -> int:
 def _answers(server: Server) -> int:
     with Wire(server) as wire:
         return wire.get("/healthz").status
+
+
+@pytest.mark.parametrize(("hard", "most"), [(5000, 2000), (1300, 500)])
+def test_the_limit_of_files_is_raised_as_far_as_it_goes(hard: int, most: int) -> None:
+    """Two for each connection, and some; where that is forbidden, there are fewer."""
+    script = (
+        "import resource; from app.api.connections import raise_file_limit\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"
+        "print(raise_file_limit(2000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+
+    assert printed.split() == [str(most).encode(), str(min(hard, 4300)).encode()]
