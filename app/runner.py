@@ -230,7 +230,14 @@ def _over_a_limit(error: BaseException) -> AppError | None:
     return None
 
 
-_NO_MEMORY = ("bad_alloc", "Insufficient memory", "Cannot allocate memory")
+# Of C++, OpenCV, the system, OpenVINO; the last is a thread that could not be started.
+_NO_MEMORY = (
+    "bad_alloc",
+    "Insufficient memory",
+    "Cannot allocate memory",
+    "can't alloc",
+    "Resource temporarily unavailable",
+)
 
 
 def _translated(error: Exception) -> AppError:
