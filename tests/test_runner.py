@@ -1,5 +1,6 @@
 """Long documents: divided among workers, and put together again."""
 
+import errno
 import io
 import os
 import time
@@ -282,6 +283,49 @@ def test_a_part_that_fails_fails_the_task(
     done = tasks.get(OWNER, task.id)
     assert (done.state, done.state_detail) == (State.INVALID_FILE, "The document is damaged.")
     assert _files(tasks, tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("cause", "state"),
+    [
+        (MemoryError(), State.OUT_OF_RESOURCES),
+        (RuntimeError("Loading input model\nstd::bad_alloc"), State.OUT_OF_RESOURCES),
+        (RuntimeError("[CPU] Interpolate node can't alloc"), State.OUT_OF_RESOURCES),
+        (RuntimeError("(-4:Insufficient memory) Failed to allocate"), State.OUT_OF_RESOURCES),
+        (OSError(errno.EFBIG, "File too large"), State.TOO_LARGE),
+        (RuntimeError("anything else"), State.INVALID_FILE),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_what_is_over_a_limit_of_the_kernel(
+    wrapped: bool,
+    cause: Exception,
+    state: State,
+    tasks: Tasks,
+    queue: InlineQueue,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told as such, though an adapter took it for a fault of the document."""
+
+    def fail(*_: object) -> None:
+        if wrapped:
+            raise InvalidFile("The document is damaged.") from cause
+        raise cause
+
+    content = source.read_bytes()
+    task = tasks.submit(OWNER, TEXT, source)
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "read", fail)
+        _work(tasks, queue)
+
+    unforeseen = state is State.INVALID_FILE and not wrapped
+    expected = State.INTERNAL_ERROR if unforeseen else state
+    assert tasks.get(OWNER, task.id).state == expected
+    source.write_bytes(content)
+    following = tasks.submit(OWNER, TEXT, source)
+    _work(tasks, queue)
+    assert tasks.get(OWNER, following.id).state == State.COMPLETE
 
 
 def test_time_is_counted_over_all_parts(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
