@@ -42,7 +42,7 @@ def converter(lock: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
         wall = next((wall for wall in CLOSED if wall.name == lock), NO_WALL)
         patch.setattr(sandbox, "strongest", lambda: wall)
         if lock != "references removed":
-            patch.setattr("app.converters.office.make_harmless", lambda source, _: source)
+            patch.setattr("app.converters.office.make_harmless", lambda source, *_: source)
         if lock != "settings":
             script = tmp_path_factory.mktemp("script") / "office_uno.py"
             script.write_text(_willing(office_program._SCRIPT.read_text(), _WILLING_SCRIPT))
