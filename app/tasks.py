@@ -89,6 +89,11 @@ class Tasks:
         self._disk = disk
         self._max_queued = max_queued
 
+    @property
+    def reuses(self) -> bool:
+        """Whether a new task may get the result of an equal one."""
+        return bool(self._maker)
+
     def close(self) -> None:
         """Let go of the connections to the database and the queue; end what the parts started."""
         self.runner.close()
@@ -228,7 +233,7 @@ class Tasks:
 
     def _reuse_key(self, submission: Submission) -> str | None:
         """What documents have in common whose results are the same byte for byte."""
-        if not self._maker or submission.digest is None or submission.password:
+        if not self.reuses or submission.digest is None or submission.password:
             return None
         same = asdict(
             replace(submission, base_url="", filename=None, callback_url=None, known_by=None)

@@ -97,7 +97,8 @@ class TaskRoutes:
         size = announced_bytes(request, self._bounds)
         await run_in_threadpool(self._tasks.check_room, size)
         try:
-            form = await read_form(request, staged, self._bounds)
+            digested = key is not None or self._tasks.reuses
+            form = await read_form(request, staged, self._bounds, digested)
             base = self._public_url or base_url(request)
             submission = await run_in_threadpool(self._checked, form, base)
             if key is not None:
