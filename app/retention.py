@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, load_only, sessionmaker
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from app.db import Task
@@ -113,8 +113,9 @@ class Sweeper:
         if not keys:
             return
         with self._sessions() as session:
-            wanted = select(Task).where(Task.id.in_({task_of(key) for key in keys}))
-            tasks = {task.id: task for task in session.scalars(wanted)}
+            known = select(Task).where(Task.id.in_({task_of(key) for key in keys}))
+            known = known.options(load_only(Task.state, Task.source_since, Task.result_since))
+            tasks = {task.id: task for task in session.scalars(known)}
         for key in keys:
             if not is_wanted(key, tasks.get(task_of(key))):
                 log.info("%s belongs to no task any more and is removed", key)

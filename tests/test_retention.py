@@ -18,6 +18,7 @@ from app.errors import ResultExpired, State, TaskNotFound
 from app.main import create_app
 from app.pipeline import Job, Outcome
 from app.tasks import Submission, Tasks
+from app.workers import Supervisor
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import picture
 from tests.test_api_tasks import refused, send
@@ -294,6 +295,23 @@ def test_a_long_walk_is_made_in_steps(
         left.append(len(list(tasks.storage.settled("sources", 0))))
 
     assert left == [4, 1, 0]
+
+
+def test_the_supervisor_sweeps(tasks: Tasks, upload: Callable[[], Path], tmp_path: Path) -> None:
+    """By itself, also the work folders of tasks that nobody is at."""
+    task = tasks.submit(OWNER, PDF, upload())
+    _set(tasks, task, completed_at=LONG_AGO, callback_due=None)
+    left = tmp_path / "data/work" / f"{task.id}.3"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    supervisor = Supervisor(tasks, 0, tmp_path / "locks", 5, 1)
+    supervisor.start()
+
+    end = time.monotonic() + 60
+    while _rows(tasks) or left.exists():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.05)
+    supervisor.stop()
 
 
 # Deleting.
