@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fuzz import bodies, files, seeds, service
+from fuzz.pool import MOST_PAGES, MOST_PIXELS
 from tests.server import TOKEN, Server
 
 _CHECKS = (
@@ -61,7 +62,8 @@ def _started() -> Iterator[Server]:
     with TemporaryDirectory(prefix="ocr-fuzz-") as name:
         folder = Path(name, "data")
         folder.mkdir()
-        settings = {"OCR_ENGINE": "stub", "OCR_MAX_PIXELS": "20000000", "OCR_TURN_S": "0"}
+        settings = {"OCR_ENGINE": "stub", "OCR_TURN_S": "0"}
+        settings |= {"OCR_MAX_PIXELS": str(MOST_PIXELS), "OCR_MAX_PAGES": str(MOST_PAGES)}
         server = Server(folder, settings)
         server.start()
         try:

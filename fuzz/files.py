@@ -72,7 +72,8 @@ def main() -> None:
             chosen += seeds.found(arguments.corpus)
         if arguments.kinds:
             chosen = [each for each in chosen if each.kind in arguments.kinds]
-        _fuzz(chosen, seed, arguments.seconds, arguments.real, tally)
+        forms = [arguments.format] if arguments.format else FORMATS
+        _fuzz(cases(chosen, seed, arguments.real, forms), arguments.seconds, tally)
     tally.show()
     sys.exit(bool(tally.findings))
 
@@ -80,7 +81,7 @@ def main() -> None:
 def fuzz(chosen: Sequence[Seed], seed: int, seconds: float) -> list[str]:
     """Read cases for so many seconds; what was found."""
     tally = _Tally()
-    _fuzz(chosen, seed, seconds, _REAL, tally)
+    _fuzz(cases(chosen, seed, _REAL), seconds, tally)
     tally.show()
     return list(tally.findings)
 
@@ -94,7 +95,9 @@ class Made:
     case: Case  # With no path yet.
 
 
-def cases(chosen: Sequence[Seed], seed: int, real: float = 0) -> Iterator[Made]:
+def cases(
+    chosen: Sequence[Seed], seed: int, real: float = 0, forms: Sequence[str] = FORMATS
+) -> Iterator[Made]:
     """Cases without end, the same for the same ``seed``."""
     kinds = sorted({each.kind for each in chosen})
     weights = [_OFTEN.get(kind, 1) for kind in kinds]
@@ -103,7 +106,7 @@ def cases(chosen: Sequence[Seed], seed: int, real: float = 0) -> Iterator[Made]:
         kind = rng.choices(kinds, weights)[0]
         same = [each for each in chosen if each.kind == kind]
         plain = rng.choice(same)
-        form = rng.choice(FORMATS)
+        form = rng.choice(forms)
         case = Case(
             "",
             form,
@@ -140,9 +143,8 @@ class _Tally:
         print(f"{len(self.findings)} findings")
 
 
-def _fuzz(chosen: Sequence[Seed], seed: int, seconds: float, real: float, tally: _Tally) -> None:
+def _fuzz(endless: Iterator[Made], seconds: float, tally: _Tally) -> None:
     until = time.monotonic() + seconds
-    endless = cases(chosen, seed, real)
 
     def read() -> None:
         with TemporaryDirectory(prefix="ocr-fuzz-") as name, closing(Reader()) as reader:

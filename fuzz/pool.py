@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+MOST_PIXELS = 20_000_000  # A tenth of the server's default: many more cases in the same time.
+MOST_PAGES = 100
 _MOST_ADDRESSES = 12 * 2**30  # Of memory that is only spoken for: the engines' models are mapped.
 _MOST_BYTES = 1_200_000_000  # That a case may take more than was held before.
 _SILENT_S = 90.0  # All that the reader does has a limit of its own, of 40 s at most.

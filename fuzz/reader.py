@@ -28,9 +28,7 @@ from app.languages import parse
 from app.package import parse as parse_xml
 from app.pipeline import Order, Pipeline
 from app.reading import Mode
-
-_MOST_PIXELS = 20_000_000  # A tenth of the server's default: ten times as many cases.
-_MOST_PAGES = 100
+from fuzz.pool import MOST_PAGES, MOST_PIXELS
 
 
 def main() -> None:
@@ -59,8 +57,8 @@ class _Pipelines:
                 {
                     "engine": engine,
                     "data_dir": self._folder,
-                    "max_pixels": _MOST_PIXELS,
-                    "max_pages": _MOST_PAGES,
+                    "max_pixels": MOST_PIXELS,
+                    "max_pages": MOST_PAGES,
                     "page_timeout_s": 20,
                     "office_timeout_s": 40,
                 }

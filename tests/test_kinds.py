@@ -174,6 +174,16 @@ def photo(height: int, width: int) -> Image:
     return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+@pytest.mark.parametrize("height", [800, 1100, 1200])
+def test_a_speck_at_the_edge(height: int) -> None:
+    """It is no picture, wherever it is and whatever is near."""
+    for place in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        page = np.full((height, height * 5 // 7, 3), 255, np.uint8)
+        page[place] = 0
+
+        assert find_pictures(page, [], []) == []
+
+
 def test_photos_are_pictures_and_coloured_grounds_are_none() -> None:
     page = np.full((1400, 1000, 3), 255, np.uint8)
     page[100:400, 100:500] = photo(300, 400)

@@ -54,6 +54,8 @@ def _joined(bare: Image, strokes: Image, reach: int) -> Iterator[Box]:
         return
     least = _LEAST_SIDE * max(bare.shape)
     joined = cv2.morphologyEx(bare, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    if not joined.any():  # An even reach pushes what is at the edge out of the image.
+        return
     _, labels = cv2.connectedComponents(joined, connectivity=8)
     # Their outlines tell where they stand four times as fast as statistics of all pixels.
     outlines, tree = cv2.findContours(joined, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
