@@ -664,14 +664,18 @@ def test_a_file_of_no_pages_is_valid(tmp_path: Path, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"BT 3 Tr (x) Tj ET \xff\xfe\x80", b"q 5 0 R Q"], ids=["operator", "reference"]
+    ("content", "packed"),
+    [(b"BT 3 Tr (x) Tj ET \xff\xfe\x80", None), (b"q 5 0 R Q", None), (b"x", "/JBIG2Decode")],
+    ids=["operator", "reference", "packed as a picture"],
 )
-def test_contents_that_cannot_be_told(tmp_path: Path, content: bytes) -> None:
+def test_contents_that_cannot_be_told(tmp_path: Path, content: bytes, packed: str | None) -> None:
     """The page stays as it is, and gets its text."""
     original, target = tmp_path / "in.pdf", tmp_path / "out.pdf"
     with pikepdf.new() as pdf:
         pdf.add_blank_page(page_size=(600, 800))
         pdf.pages[0].Contents = pdf.make_stream(content)
+        if packed is not None:
+            pdf.pages[0].obj.Contents.Filter = pikepdf.Name(packed)
         pdf.save(original)
 
     PdfWriter().write(Document([page(LINES)], original), target)

@@ -135,7 +135,9 @@ def _password_error(password: str) -> EncryptedDocument:
 
 
 def _repaired(path: Path, target: Path) -> Path | None:
-    """A copy of a damaged file, None if it is not damaged. Raises InvalidFile.
+    """A copy of a damaged file, None if it is not damaged.
+
+    Raises InvalidFile, and pikepdf.PasswordError.
 
     PDFium shows empty pages where it does not find a damaged file's objects, or any page at all.
     """
@@ -145,7 +147,9 @@ def _repaired(path: Path, target: Path) -> Path | None:
             if not document.get_warnings():
                 return None
             document.save(target)
-    except (pikepdf.PdfError, ValueError, RuntimeError) as error:
+    except pikepdf.PasswordError:
+        raise
+    except (pikepdf.PikepdfError, ValueError, RuntimeError) as error:
         raise InvalidFile("The document is damaged.") from error
     return target if pages else None
 
@@ -163,7 +167,7 @@ def _copy(source: Path, target: Path, secrets: list[bytes]) -> Path | None:
         except pikepdf.PasswordError:
             if secret is secrets[-1]:
                 raise
-        except (pikepdf.PdfError, ValueError, RuntimeError):
+        except (pikepdf.PikepdfError, ValueError, RuntimeError):
             return None
     return None
 

@@ -49,7 +49,14 @@ class PdfBounds:
                 return
             except pikepdf.PasswordError:
                 continue
-            except (pikepdf.PdfError, ValueError, TypeError, RuntimeError):
+            except (
+                pikepdf.PikepdfError,
+                AttributeError,
+                LookupError,
+                RuntimeError,
+                TypeError,
+                ValueError,
+            ):
                 break
         self._check_bytes(path.read_bytes())
 

@@ -28,8 +28,7 @@ def foreign() -> Iterator[None]:
 
 
 _DAMAGE = (
-    pikepdf.PdfError,
-    pikepdf.PasswordError,
+    pikepdf.PikepdfError,
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -119,7 +118,7 @@ def without_unseen_text(page: pikepdf.Page) -> tuple[bytes | None, bool]:
     """
     try:
         instructions = pikepdf.parse_content_stream(page)
-    except (pikepdf.PdfError, TypeError, ValueError):
+    except (pikepdf.PikepdfError, TypeError, ValueError):
         return None, True
     kept, modes, mode, speaks = [], [], 0, False
     for instruction in instructions:

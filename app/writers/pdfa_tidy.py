@@ -41,7 +41,7 @@ _PRINTED, _UNSEEN = 4, 0b100010  # Flags of annotations: the one PDF/A asks for;
 
 def _draw_annotations(pdf: pikepdf.Pdf) -> None:
     """Make what forms and notes show a part of their pages; links are left."""
-    with suppress(pikepdf.PdfError, RuntimeError, ValueError, TypeError):
+    with suppress(pikepdf.PikepdfError, RuntimeError, ValueError, TypeError):
         form = pdf.Root.get("/AcroForm")
         if isinstance(form, pikepdf.Dictionary) and form.get("/NeedAppearances", False):
             pdf.generate_appearance_streams()
@@ -65,7 +65,7 @@ def _tidy_stream(stream: pikepdf.Stream) -> None:
     filters = stream.get("/Filter")
     names = filters if isinstance(filters, pikepdf.Array) else [filters]
     if pikepdf.Name.LZWDecode in names:
-        with suppress(pikepdf.PdfError):  # What remains is a fault of the page that shows it.
+        with suppress(pikepdf.PikepdfError):  # What remains is a fault of the page that shows it.
             stream.write(stream.read_bytes())
     if stream.get("/Type") == "/Metadata":
         stream.write(_NOTHING)  # Metadata of parts, by many programs, which break many rules.
