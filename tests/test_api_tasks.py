@@ -440,7 +440,8 @@ def test_the_api_is_described(client: TestClient) -> None:
     operations = [o["operationId"] for p in spec["paths"].values() for o in p.values()]
     assert len(set(operations)) == len(operations)
     assert "404" in spec["paths"]["/task/{task_id}"]["delete"]["responses"]
-    assert not any("422" in o["responses"] for p in spec["paths"].values() for o in p.values())
+    assert "HTTPValidationError" not in str(spec["paths"])
+    assert "422" in spec["paths"]["/task/pic/ocr"]["post"]["responses"]
 
 
 @pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
@@ -455,6 +456,14 @@ def test_what_is_no_text_is_refused(client: TestClient, name: str, odd: str) -> 
     )
 
     refused(response, 400, name)
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: TestClient) -> None:
+    """All of them, though each has a route of its own."""
+    response = client.options("/task/0")
+
+    refused(response, 405)
+    assert response.headers["Allow"] == "DELETE, GET"
 
 
 def test_a_full_disk_is_a_503(

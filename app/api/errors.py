@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AppError, InternalError, Refused, Unavailable
@@ -99,7 +101,18 @@ async def http_exception(request: Request, error: Exception) -> JSONResponse:
     code = codes.get(error.status_code, "invalid_request")
     response = error_response(error.status_code, str(error.detail), code, request.state.request_id)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # The router names the methods of the first route that fits.
+        response.headers["Allow"] = ", ".join(filter(partial(_takes, request), _METHODS))
     return response
+
+
+_METHODS = ("DELETE", "GET", "HEAD", "POST")
+
+
+def _takes(request: Request, method: str) -> bool:
+    """Whether the path of ``request`` can be asked with ``method``."""
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] == Match.FULL for route in request.app.routes)
 
 
 async def _answer_early(response: JSONResponse, receive: Receive, send: Send) -> None:
