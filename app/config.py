@@ -178,6 +178,9 @@ class Settings(BaseSettings):
         description="Most bytes that an Office document, or the compressed data of a PDF other "
         "than its images, may unpack to.",
     )
+    max_unpacked_ratio: int = Field(
+        200, gt=0, description="Most bytes that one byte of an Office document may unpack to."
+    )
     max_result_bytes: int = Field(2**30, gt=0, description="Largest result, in bytes.")
     task_memory_bytes: int = Field(
         4_000_000_000,

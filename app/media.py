@@ -82,7 +82,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with _BoundedFile(path) as file, zipfile.ZipFile(file) as archive:
             if len(archive.filelist) > _MAX_ENTRIES:
-                raise TooLarge(f"The file has more than {_MAX_ENTRIES} parts.")
+                raise _too_many_parts()
             yield archive
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
         raise InvalidFile("The file is damaged.") from error
@@ -119,13 +119,17 @@ class _BoundedFile(io.FileIO):
         if size is None or size < 0:
             size = os.fstat(self.fileno()).st_size - self.tell()
         if size > _MAX_DIRECTORY_BYTES:
-            raise TooLarge(f"The file has more than {_MAX_ENTRIES} parts.")
+            raise _too_many_parts()
         return super().read(size) or b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         if whence == os.SEEK_SET and offset < 0:  # So says a directory that is damaged.
             raise zipfile.BadZipFile
         return super().seek(offset, whence)
+
+
+def _too_many_parts() -> TooLarge:
+    return TooLarge(f"The file is an archive of more than {_MAX_ENTRIES} parts; send it in parts.")
 
 
 def _ooxml_kind(path: Path) -> str | None:

@@ -75,6 +75,7 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.converters.image import ImageConverter
     from app.converters.office import OfficeConverter
     from app.converters.office_program import OfficeProgram
+    from app.converters.ooxml import Unpacked
     from app.converters.pdf import PdfConverter
     from app.writers.docx import DocxWriter
     from app.writers.kept_docx import DocxKeeper
@@ -94,13 +95,14 @@ def pipeline(settings: Settings) -> Pipeline:
         settings.page_timeout_s,
         settings.max_unpacked_bytes,
     )
+    unpacked = Unpacked(settings.max_unpacked_bytes, settings.max_unpacked_ratio)
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
     office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
     return Pipeline(
         converters=[
             images,
             pdf,
-            OfficeConverter(pdf, images, office, settings.max_unpacked_bytes),
+            OfficeConverter(pdf, images, office, settings.max_pages, unpacked),
         ],
         engines=engines(settings),
         writers={

@@ -229,7 +229,7 @@ def test_external_references_are_removed(tmp_path: Path) -> None:
         tmp_path / "a", {"_rels/.rels": f"<Relationships>{''.join(kept + gone)}</Relationships>"}
     )
 
-    result = ooxml.make_harmless(path, tmp_path / "b", 2**30)
+    result = ooxml.make_harmless(path, tmp_path / "b", ooxml.Unpacked())
 
     with zipfile.ZipFile(result) as archive:
         text = archive.read("_rels/.rels").decode()
@@ -249,7 +249,7 @@ def test_relationships_with_tricks_are_emptied(tmp_path: Path, text: str) -> Non
     """What could be spelled so that only LibreOffice understands it is not let through."""
     path = _archive(tmp_path / "a", {"_rels/.rels": text})
 
-    result = ooxml.make_harmless(path, tmp_path / "b", 2**30)
+    result = ooxml.make_harmless(path, tmp_path / "b", ooxml.Unpacked())
 
     with zipfile.ZipFile(result) as archive:
         assert b"External" not in archive.read("_rels/.rels")
@@ -259,7 +259,7 @@ def test_files_without_external_references_stay_as_they_are(tmp_path: Path) -> N
     """Nothing is copied without need."""
     path = word(tmp_path / "a.docx")
 
-    assert ooxml.make_harmless(path, tmp_path / "b", 2**30) == path
+    assert ooxml.make_harmless(path, tmp_path / "b", ooxml.Unpacked()) == path
 
 
 def test_bombs(converter: Converter, tmp_path: Path) -> None:
@@ -275,7 +275,9 @@ def test_bombs(converter: Converter, tmp_path: Path) -> None:
 def test_total_size(tmp_path: Path) -> None:
     """All parts together are bounded too."""
     with pytest.raises(TooLarge):
-        ooxml.make_harmless(word(tmp_path / "a.docx"), tmp_path / "b", 1000)
+        ooxml.make_harmless(
+            word(tmp_path / "a.docx"), tmp_path / "b", ooxml.Unpacked(max_bytes=1000)
+        )
 
 
 @needs_libreoffice

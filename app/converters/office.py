@@ -10,12 +10,12 @@ from app.converters.drawings import Drawings
 from app.converters.inlays import Inlays
 from app.converters.kept import open_kept
 from app.converters.office_program import OfficeProgram
-from app.converters.ooxml import check_size, make_harmless
+from app.converters.ooxml import Unpacked, check_size, make_harmless
 from app.converters.roomy import make_roomy
 from app.converters.sheets import open_sheets
 from app.converters.unlock import unlock
 from app.converters.workbook import hidden_sheets
-from app.errors import AppError, InvalidFile
+from app.errors import AppError, InvalidFile, TooLarge
 from app.interfaces import Converter, Keepsake, Source
 from app.package import open_package
 
@@ -47,9 +47,11 @@ class OfficeConverter:
         pdf: Converter,
         images: Converter,
         program: OfficeProgram,
-        max_unpacked_bytes: int = 2**30,
+        max_pages: int = 5000,
+        most: Unpacked | None = None,
     ) -> None:
-        self._max_unpacked_bytes = max_unpacked_bytes
+        self._max_pages = max_pages
+        self._most = most or Unpacked()
         self._pdf = pdf
         self._images = images
         self._program = program
@@ -66,11 +68,15 @@ class OfficeConverter:
             if kind == media.ENCRYPTED_OOXML:
                 raise InvalidFile("The document is protected twice.")
         if (own := self._own(source, kind, work, form)) is not None:
+            if own.page_count > self._max_pages:
+                raise TooLarge(
+                    f"The document has more than {self._max_pages} pages; send it in parts."
+                )
             yield own
             return
         left_out = _left_out(source) if kind == media.XLSX else ()
         if kind in _ZIPPED:
-            source = make_harmless(source, work / "harmless", self._max_unpacked_bytes)
+            source = make_harmless(source, work / "harmless", self._most)
             if form == "txt":
                 source = make_roomy(source, work / "roomy")
         result = self._program.convert(source, kind, media.PDF, work)
@@ -92,7 +98,7 @@ class OfficeConverter:
         if not keeps and (modern != media.XLSX or form == "pdf"):
             return None
         if kind in _ZIPPED:
-            check_size(source, self._max_unpacked_bytes)
+            check_size(source, self._most)
         else:
             source = self._program.convert(source, kind, modern, work)
             kind = modern

@@ -3,16 +3,22 @@
 import html
 import re
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import InvalidFile, TooLarge
 from app.media import open_archive
 
-MAX_RATIO = 200  # Of parts above LARGE_PART_BYTES; XML shrinks to a tenth.
-LARGE_PART_BYTES = 10 * 2**20
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What an archive may unpack to."""
+
+    max_bytes: int = 2**30
+    max_ratio: int = 200  # Of it and its larger parts; XML shrinks to a tenth.
 
 
-def make_harmless(source: Path, target: Path, max_unpacked_bytes: int) -> Path:
+def make_harmless(source: Path, target: Path, most: Unpacked) -> Path:
     """``source``, or a copy without references that would be loaded from outside.
 
     Hyperlinks stay: nobody follows them. Raises TooLarge for what would unpack to too much,
@@ -20,7 +26,7 @@ def make_harmless(source: Path, target: Path, max_unpacked_bytes: int) -> Path:
     """
     with open_archive(source) as archive:
         parts = archive.infolist()
-        _check_size(parts, max_unpacked_bytes)
+        _check_size(source, parts, most)
         cleaned: dict[str, bytes] = {}
         for part in parts:
             if part.filename.lower().endswith(".rels"):
@@ -39,23 +45,29 @@ def make_harmless(source: Path, target: Path, max_unpacked_bytes: int) -> Path:
     return target
 
 
-def check_size(source: Path, max_unpacked_bytes: int) -> None:
+def check_size(source: Path, most: Unpacked) -> None:
     """Raise TooLarge for what would unpack to too much, InvalidFile."""
     with open_archive(source) as archive:
-        _check_size(archive.infolist(), max_unpacked_bytes)
+        _check_size(source, archive.infolist(), most)
 
 
-def _check_size(parts: list[zipfile.ZipInfo], max_unpacked_bytes: int) -> None:
-    if sum(part.file_size for part in parts) > max_unpacked_bytes:
+_LARGE_BYTES = 100 * 2**20  # Of an archive,
+_LARGE_PART_BYTES = 10 * 2**20  # and of a part, below which a ratio does no harm.
+
+
+def _check_size(source: Path, parts: list[zipfile.ZipInfo], most: Unpacked) -> None:
+    total = sum(part.file_size for part in parts)
+    if total > most.max_bytes:
         raise TooLarge(
-            f"The document unpacks to more than the {max_unpacked_bytes / 2**20:g} MB that are "
+            f"The document unpacks to more than the {most.max_bytes / 2**20:g} MB that are "
             "accepted; send it in parts, or with smaller pictures."
         )
-    for part in parts:
-        if part.file_size > max(LARGE_PART_BYTES, MAX_RATIO * part.compress_size):
-            raise TooLarge(
-                "A part of the document is packed so tightly that it may do harm; save it anew."
-            )
+    # Of the archive too: its parts may be many, or all the same bytes.
+    if total > max(_LARGE_BYTES, most.max_ratio * source.stat().st_size) or any(
+        part.file_size > max(_LARGE_PART_BYTES, most.max_ratio * part.compress_size)
+        for part in parts
+    ):
+        raise TooLarge("The document is packed so tightly that it may do harm; save it anew.")
 
 
 _MAX_RELATIONSHIPS_BYTES = 16 * 2**20

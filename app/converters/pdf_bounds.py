@@ -90,6 +90,8 @@ class PdfBounds:
             if name == _FLATE:
                 data = self._inflated(data)
                 continue
+            if name == _RUN_LENGTH and _GROWTH[name] * len(data) > MAX_STREAM_BYTES:
+                raise self._too_large()  # Only images would have so much of it.
             if name == _LZW and _lzw_size(data, MAX_STREAM_BYTES) > MAX_STREAM_BYTES:
                 raise self._too_large()
             if place == len(filters) - 1 and name == _LZW:
@@ -136,18 +138,18 @@ class PdfBounds:
         )
 
 
-_FLATE, _LZW = "/FlateDecode", "/LZWDecode"
+_FLATE, _LZW, _RUN_LENGTH = "/FlateDecode", "/LZWDecode", "/RunLengthDecode"
 _ABBREVIATED = {
     "/Fl": _FLATE,
     "/LZW": _LZW,
-    "/RL": "/RunLengthDecode",
+    "/RL": _RUN_LENGTH,
     "/A85": "/ASCII85Decode",
     "/AHx": "/ASCIIHexDecode",
 }
 _GROWTH = {
     _FLATE: 1032,
     _LZW: 2560,
-    "/RunLengthDecode": 64,
+    _RUN_LENGTH: 64,
     "/ASCII85Decode": 4,
     "/ASCIIHexDecode": 1,
 }
@@ -186,14 +188,15 @@ class _Draws:
     def count(self, each: pikepdf.Object, depth: int = 0) -> int:
         """How many pages or forms are drawn by drawing a page or form."""
         if each.objgen not in self._known:
-            self._known[each.objgen] = 0  # What draws itself is not drawn again.
+            # What draws itself, readers draw to the end of their patience.
+            self._known[each.objgen] = _MOST_DRAWN + 1
+            drawn = 1
             forms = _forms(each) if depth < _DEEPEST else {}
-            if forms:
-                for name in _DRAWN.findall(_content(each)):
-                    form = forms.get("/" + name.decode("latin-1"))
-                    if form is not None:
-                        self._known[each.objgen] += self.count(form, depth + 1)
-            self._known[each.objgen] += 1
+            for name in _DRAWN.findall(_content(each)) if forms else ():
+                form = forms.get("/" + name.decode("latin-1"))
+                if form is not None:
+                    drawn += self.count(form, depth + 1)
+            self._known[each.objgen] = drawn
         return self._known[each.objgen]
 
 
