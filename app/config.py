@@ -189,7 +189,7 @@ class Settings(BaseSettings):
         "A page image of 200 million pixels takes up to 2.2 GB.",
     )
     max_file_bytes: int = Field(
-        4_000_000_000,
+        16_000_000_000,
         gt=0,
         description="Largest file that a worker may write, in bytes: results, what lies between, "
         "and the SQLite database.",

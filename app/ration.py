@@ -16,7 +16,7 @@ class Ration:
     """Limits that the kernel keeps, in bytes, and when a worker has worked enough."""
 
     task_memory_bytes: int = 4_000_000_000
-    file_bytes: int = 4_000_000_000
+    file_bytes: int = 16_000_000_000
     worker_bytes: int = 1_200_000_000
     worker_tasks: int = 0  # None.
 
