@@ -273,6 +273,8 @@ def _spans(sheet: Sheet, grid: _Grid) -> dict[tuple[int, int], tuple[int, int]]:
     found = {}
     effort = 0  # Merged cells of a hostile file may all cover the whole sheet.
     for each in sheet.merged:
+        if effort > MAX_PLACES:
+            break
         if each.top not in rows or each.left not in columns:
             continue
         row, column = rows[each.top], columns[each.left]
