@@ -30,6 +30,7 @@ _ROWS = 100  # Of a batch: others write to the database too.
 _FILES = 500
 _ROUND_S = 600.0  # From one walk through all files to the next.
 _SAFE_AGE_S = 3600.0  # A file may be older than the row that is to know of it.
+_SECOND_LOOK_S = 30.0  # A clock that was set forward makes all files old, but no time passes.
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,15 @@ class Sweeper:
         self._staging = staging
         self._files: Iterator[str] | None = None
         self._next_round = 0.0
+        # Found by the first look, and when (monotonic seconds).
+        self._suspects: dict[str, float] = {}
+        self._staged: dict[Path, float] = {}
 
     def step(self) -> bool:
         """Remove a batch of each; whether there is more to be done at once."""
         more = [self._end_sources(), self._end_results(), self._end_tasks()]
         self._walk()
+        self._sweep_staging()
         return any(more)
 
     def _end_sources(self) -> bool:
@@ -100,16 +105,10 @@ class Sweeper:
                 session.execute(update(Task).where(Task.id.in_(ids)).values(**values))
 
     def _walk(self) -> None:
-        """Look at some files; remove those that no task wants."""
-        if self._files is None:
-            if time.monotonic() < self._next_round:
-                return
-            self._next_round = time.monotonic() + _ROUND_S
-            self._files = self._all_files()
-            self._sweep_staging()
-        keys = list(islice(self._files, _FILES))
-        if len(keys) < _FILES:
-            self._files = None
+        """Look at some files; remove those that no task wants, at the second look."""
+        now = time.monotonic()
+        seen = [key for key, first in self._suspects.items() if now - first >= _SECOND_LOOK_S]
+        keys = [*seen, *self._some_files()]
         if not keys:
             return
         with self._sessions() as session:
@@ -118,8 +117,24 @@ class Sweeper:
             tasks = {task.id: task for task in session.scalars(known)}
         for key in keys:
             if not is_wanted(key, tasks.get(task_of(key))):
+                self._suspects.setdefault(key, now)
+            else:
+                self._suspects.pop(key, None)
+        for key in seen:
+            if self._suspects.pop(key, None) is not None:
                 log.info("%s belongs to no task any more and is removed", key)
                 self._delete(key)
+
+    def _some_files(self) -> list[str]:
+        if self._files is None:
+            if time.monotonic() < self._next_round:
+                return []
+            self._next_round = time.monotonic() + _ROUND_S
+            self._files = self._all_files()
+        keys = list(islice(self._files, _FILES))
+        if len(keys) < _FILES:
+            self._files = None
+        return keys
 
     def _all_files(self) -> Iterator[str]:
         for folder in FOLDERS:
@@ -127,9 +142,12 @@ class Sweeper:
 
     def _sweep_staging(self) -> None:
         """Uploads that a killed server left."""
-        for path in self._staging.glob("*"):
+        now, there = time.monotonic(), list(self._staging.glob("*"))
+        self._staged = {path: self._staged.get(path, now) for path in there}
+        for path, first in self._staged.items():
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime >= _SAFE_AGE_S:
+                old = time.time() - path.stat().st_mtime >= _SAFE_AGE_S
+                if old and now - first >= _SECOND_LOOK_S:
                     path.unlink()
 
     def _delete(self, key: str) -> None:
