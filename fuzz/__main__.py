@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fuzz import bodies, files, seeds, service
+from fuzz.files import FINDINGS
 from fuzz.pool import MOST_PAGES, MOST_PIXELS
 from tests.server import TOKEN, Server
 
@@ -46,12 +47,10 @@ def main() -> None:
     found = files.fuzz(chosen, seed, seconds / 2)
     with _started() as server:
         until = time.monotonic() + seconds / 10
-        found += bodies.fuzz(
-            server.port, TOKEN, seed, lambda: time.monotonic() < until, files.FINDINGS
-        )
+        found += bodies.fuzz(server.port, TOKEN, seed, lambda: time.monotonic() < until, FINDINGS)
         if arguments.schemathesis:
             found += _requests(arguments.schemathesis, server, seed, seconds * 0.15)
-        found += service.fuzz(server, chosen, seed + 1, seconds / 4, files.FINDINGS)
+        found += service.fuzz(server, chosen, seed + 1, seconds / 4, FINDINGS)
     print(f"{len(found)} findings")
     sys.exit(bool(found))
 
@@ -76,11 +75,14 @@ def _requests(program: str, server: Server, seed: int, seconds: float) -> list[s
     """Requests that the OpenAPI document describes, and such as it does not; with and without."""
     found = []
     for headers in ([f"Authorization: Bearer {TOKEN}"], []):
-        command = [program, "run", f"{server.base}/openapi.json", "--checks", ",".join(_CHECKS)]
+        command = [str(Path(program).absolute()), "run", f"{server.base}/openapi.json"]
+        command += ["--checks", ",".join(_CHECKS)]
         command += ["--max-time", str(max(1, round(seconds / 2))), "--seed", str(seed % 2**32)]
         command += ["--continue-on-failure", "--warnings", "off", "--no-color"]
         command += [word for header in headers for word in ("--header", header)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Where it runs it leaves what it found, for its command "replay".
+        FINDINGS.mkdir(exist_ok=True)
+        ended = subprocess.run(command, cwd=FINDINGS, capture_output=True, text=True, check=False)
         lines = [line for line in ended.stdout.splitlines() if line.strip()]
         print("\n".join(lines if ended.returncode else lines[-2:]), ended.stderr, flush=True)
         if ended.returncode:
