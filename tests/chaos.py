@@ -340,7 +340,7 @@ class Run:
             (self._step_the_clock, 3),
         ]
         waves = [trouble for trouble, _ in troubles]
-        while not self._over.wait(self.chance.uniform(0.5, 4)):
+        while not self._over.wait(self.chance.uniform(0.3, 2.5)):
             if waves:  # Each once, then by chance.
                 trouble = waves.pop(self.chance.randrange(len(waves)))
             else:
@@ -466,7 +466,8 @@ class Run:
         if lacking := results - self._files():
             self.failures.append(f"results that are gone: {sorted(lacking)}")
         self._look_at_rows(todo, ids)
-        if temporary := sorted(path.name for path in self.temp.iterdir()):
+        rooms = self.data / "tmp"
+        if temporary := sorted(p.name for f in (self.temp, rooms) for p in f.glob("*")):
             self.failures.append(f"temporary files: {temporary}")
         self._wait_for_orphans()
         if pids := self._descendants(os.getpid()):
@@ -488,7 +489,7 @@ class Run:
             self.failures.append(f"{parts} parts left, {held} rows held, database {sound}")
 
     def _files(self) -> set[str]:
-        apart = ("ocr.db", "queue.db", "models/")
+        apart = ("ocr.db", "queue.db", "models/", "tmp/")  # The last is empty without workers.
         found = (p for p in self.data.rglob("*") if p.is_file())
         names = {str(path.relative_to(self.data)) for path in found}
         return {
