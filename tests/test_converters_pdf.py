@@ -460,7 +460,7 @@ def test_too_many_pages(converter: PdfConverter, tmp_path: Path) -> None:
     """The number of pages is known before any is rendered."""
     path = make(tmp_path / "a.pdf", *[write("x")] * 21)
 
-    with pytest.raises(TooLarge, match="more than the 20 pages"):
+    with pytest.raises(TooLarge, match="more than 20 pages"):
         open_pages(converter, path)
 
 
