@@ -29,6 +29,17 @@ def test_every_setting_is_in_the_table() -> None:
     assert rows == wanted
 
 
+def test_every_test_that_is_named_is_there() -> None:
+    """A promise names the tests that hold it."""
+    tests = ROOT / "tests"
+    for text in (README, (ROOT / "SECURITY.md").read_text(encoding="utf-8")):
+        named = re.findall(r"`(?:tests/)?(test_\w+\.py|chaos\.py)(?:::(test_\w+))?`", text)
+        assert named
+        for file, test in named:
+            source = (tests / file).read_text(encoding="utf-8")
+            assert f"def {test}(" in source or not test
+
+
 def test_every_error_code_is_in_the_readme() -> None:
     """Clients can look up what they get."""
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, AppError)]
