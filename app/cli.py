@@ -21,7 +21,8 @@ from app.pipeline import Order
 from app.reading import Mode
 from app.runner import SAMPLE
 from app.tasks import Tasks
-from app.workers import Supervisor, work
+from app.worker import work
+from app.workers import Supervisor
 
 log = logging.getLogger(__name__)
 

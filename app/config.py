@@ -181,12 +181,15 @@ class Settings(BaseSettings):
     max_unpacked_ratio: int = Field(
         200, gt=0, description="Most bytes that one byte of an Office document may unpack to."
     )
+    max_archive_parts: int = Field(
+        10_000, gt=0, le=10_000, description="Most parts that an Office document may be made of."
+    )
     max_result_bytes: int = Field(2**30, gt=0, description="Largest result, in bytes.")
     task_memory_bytes: int = Field(
         4_000_000_000,
         gt=0,
         description="Most memory that a task may take in its worker, in bytes. "
-        "A page image of 200 million pixels takes up to 2.2 GB.",
+        "A page image of 200 million pixels takes up to 3 GB.",
     )
     max_file_bytes: int = Field(
         16_000_000_000,

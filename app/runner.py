@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 SAMPLE = Path(__file__).parent / "sample.png"
 """A small page with Chinese and English, for warming up and for trying things out."""
 
+AWAY_S = 1.0
+"""Between two looks at a database, a queue or a disk that cannot be used."""
+
 _ABANDONED_S = 60.0  # A folder may be a moment older than the row that says it is in use.
 
 

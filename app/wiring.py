@@ -95,7 +95,9 @@ def pipeline(settings: Settings) -> Pipeline:
         settings.page_timeout_s,
         settings.max_unpacked_bytes,
     )
-    unpacked = Unpacked(settings.max_unpacked_bytes, settings.max_unpacked_ratio)
+    unpacked = Unpacked(
+        settings.max_unpacked_bytes, settings.max_unpacked_ratio, settings.max_archive_parts
+    )
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
     office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
     return Pipeline(

@@ -1,14 +1,9 @@
-"""Worker processes: the loop that each runs, and the supervisor that keeps them running.
+"""The supervisor, which keeps worker processes running and takes back what dead ones left.
 
 A worker may crash, hang or be killed; it is a process of its own so that nothing else notices.
-Its time limit is a timer of the kernel whose signal ends the process: it works even while
-native code neither returns nor lets Python run.
 """
 
 import contextlib
-import ctypes
-import fcntl
-import gc
 import logging
 import os
 import shutil
@@ -18,84 +13,27 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app import sandbox
-from app.errors import Unavailable
+from app.downloads import Downloader
 from app.leases import Blame
-from app.ration import Ration, environment
-from app.runner import Runner
+from app.locks import is_held
+from app.ration import environment
 from app.tasks import Tasks
+from app.worker import READY, SPENT
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
-_AWAY_S = 1.0  # Between two looks at a database, a queue or a disk that cannot be used.
 _HOUSEKEEPING_S = 5.0
 _BETWEEN_BATCHES_S = 0.1
 _STARTING_S = 60.0  # A worker has its lock well before.
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
-_PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-
-
-READY, SPENT = b"r", b"s"
-
-
-def work(
-    runner: Runner,
-    name: str,
-    locks: Path,
-    ration: Ration,
-    tell: Callable[[bytes], object],
-) -> None:
-    """Do tasks until SIGTERM; a task that has begun is finished first.
-
-    The supervisor is told READY once a page has been read, and SPENT, perhaps more than once, when
-    another worker should take over; until that one is ready this one goes on. If the next sign of
-    progress is late, the process is ended with SIGALRM.
-    """
-    parent = _die_with_parent()
-    ration.limit_process()
-    _give_memory_back()
-    # A page is thousands of objects that know no way back: to look for rings of them after each
-    # 700, as is usual, takes a fifteenth of the time of a page that need not be recognized.
-    gc.set_threshold(10_000)
-    stopping = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    with _held(locks / f"{name}.lock"):
-        runner.warm_up()
-        tell(READY)
-        preparing, idle, tasks = True, False, 0
-        while not stopping.is_set() and os.getppid() == parent:
-            if not runner.has_room():  # What waits is not lost; what is begun might be.
-                stopping.wait(_AWAY_S)
-                continue
-            try:
-                # Not between the tasks of a client that sends one after another: it would wait.
-                unit = runner.queue.get(0 if preparing and idle else 0.5)
-                idle = unit is None
-                if unit is None:
-                    preparing = preparing and runner.prepare()
-                else:
-                    ration.limit_task()
-                    runner.run(unit, name, _alarm)
-                    tasks += 1
-                    if ration.is_spent(tasks):
-                        tell(SPENT)
-            except Unavailable as error:
-                log.warning("worker %s waits: %s", name, error)
-                stopping.wait(_AWAY_S)
-                # A claim may have been noted although no answer came.
-                with contextlib.suppress(Unavailable):
-                    runner.release(name, Blame.NOBODY)
-            finally:
-                _alarm(0)
 
 
 @dataclass
@@ -162,10 +100,12 @@ class Supervisor:
         """Start in the background."""
         self._slots = [_Slot() for _ in range(self.count)]
         reports, stopping = self.tasks.reporter.run, self._stopping
+        lock = self.locks / f"{self.name}.lock"
+        fetch = Downloader(self.tasks.runner, self.name, lock, self.downloads).run
         self._threads = [
             threading.Thread(target=self._supervise, name="supervisor", daemon=True),
             threading.Thread(target=reports, args=(stopping,), name="callbacks", daemon=True),
-            threading.Thread(target=self._fetch, name="downloads", daemon=True),
+            threading.Thread(target=fetch, args=(stopping,), name="downloads", daemon=True),
             threading.Thread(target=self._sweep, name="retention", daemon=True),
         ]
         for thread in self._threads:
@@ -253,7 +193,7 @@ class Supervisor:
         living = {worker.name for worker in self._workers}
         for room in self.rooms.glob("*"):
             lock = self.locks / f"{room.name}.lock"
-            if room.name in living or (lock.exists() and _is_held(lock)):
+            if room.name in living or (lock.exists() and is_held(lock)):
                 continue
             # Another supervisor may have made it just now, for a worker that has no lock yet.
             if room.name in self._gone or time.time() - room.stat().st_mtime > _STARTING_S:
@@ -288,10 +228,10 @@ class Supervisor:
         for name in self.tasks.runner.workers():
             lock = self.locks / f"{name}.lock"
             # Without a lock here it is a worker of another machine: its lease will tell.
-            if lock.exists() and not _is_held(lock):
+            if lock.exists() and not is_held(lock):
                 self._dead.append((name, Blame.KILLER, False))
         for lock in self.locks.glob("*.lock"):
-            if not _is_held(lock):
+            if not is_held(lock):
                 self._gone.add(lock.stem)
                 lock.unlink(missing_ok=True)
 
@@ -310,38 +250,6 @@ class Supervisor:
             with contextlib.suppress(Exception):  # The next start does it, if this fails.
                 self.tasks.runner.release(worker.name, Blame.NOBODY)
 
-    def _fetch(self) -> None:
-        """Fetch what tasks name by URL, so that no worker waits for a stranger's server."""
-        free = threading.Semaphore(self.downloads)
-
-        def fetch(unit: str) -> None:
-            try:
-                self.tasks.runner.download(unit, self.name)
-            except Unavailable as error:
-                log.warning("a download is left for later: %s", error)
-            except Exception:
-                log.exception("a download failed")
-            finally:
-                free.release()
-
-        with _held(self.locks / f"{self.name}.lock"):
-            while not self._stopping.is_set():
-                if not self.tasks.runner.has_room():
-                    self._stopping.wait(_AWAY_S)
-                elif free.acquire(timeout=0.5):
-                    unit = None
-                    try:
-                        unit = self.tasks.runner.downloads.get(0.5)
-                    except Unavailable:
-                        self._stopping.wait(_AWAY_S)
-                    if unit is None:
-                        free.release()
-                    else:
-                        # A daemon: one that is under way does not keep a server from ending.
-                        threading.Thread(target=fetch, args=[unit], daemon=True).start()
-            with contextlib.suppress(Exception):
-                self.tasks.runner.release(self.name, Blame.NOBODY)
-
     def _sweep(self) -> None:
         """Remove what was kept long enough; no worker waits for it."""
         while not self._stopping.is_set():
@@ -352,49 +260,6 @@ class Supervisor:
             except Exception:
                 log.exception("the sweeper stumbled; it goes on")
             self._stopping.wait(_BETWEEN_BATCHES_S if more else _HOUSEKEEPING_S)
-
-
-@contextlib.contextmanager
-def _held(lock: Path) -> Iterator[None]:
-    """Hold ``lock``; the kernel lets go of it however the process ends."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-        lock.unlink(missing_ok=True)
-
-
-def _is_held(lock: Path) -> bool:
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _alarm(seconds: float) -> None:
-    """Let the kernel end this process after ``seconds``, unless called again; 0 for never."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _die_with_parent() -> int:
-    """Be killed when the supervisor ends, however it ends; its process id."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    return parent
-
-
-def _give_memory_back() -> None:
-    """Have large blocks returned to the system as soon as they are free.
-
-    glibc would come to keep them, in pieces that fit nothing: hundreds of megabytes after some
-    mixed pages. Elsewhere there is no such switch, and none is needed.
-    """
-    with contextlib.suppress(AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**20)
-        mallopt(_M_TRIM_THRESHOLD, 2**21)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -425,6 +425,7 @@ def test_limits_are_settings(limit: dict[str, int], data: bytes, tmp_path: Path)
     [
         ({"max_unpacked_bytes": 10_000}, docx(parts={"word/x.bin": os.urandom(10_000)})),
         ({"max_unpacked_ratio": 2}, docx(parts={"word/x.bin": bytes(101 * 2**20)})),
+        ({"max_archive_parts": 9}, docx(parts={f"word/{n}.bin": b"" for n in range(10)})),
     ],
 )
 def test_limits_of_archives_are_settings(

@@ -17,7 +17,7 @@ import pytest
 
 from app import sandbox
 from app.ration import Ration
-from app.workers import work
+from app.worker import work
 from tests.pictures import frames
 from tests.server import TOKEN, Server
 from tests.test_converters_office import word

@@ -16,6 +16,7 @@ class Unpacked:
 
     max_bytes: int = 2**30
     max_ratio: int = 200  # Of it and its larger parts; XML shrinks to a tenth.
+    max_parts: int = 10_000
 
 
 def make_harmless(source: Path, target: Path, most: Unpacked) -> Path:
@@ -56,6 +57,8 @@ _LARGE_PART_BYTES = 10 * 2**20  # and of a part, below which a ratio does no har
 
 
 def _check_size(source: Path, parts: list[zipfile.ZipInfo], most: Unpacked) -> None:
+    if len(parts) > most.max_parts:
+        raise TooLarge(f"The document has more than {most.max_parts} parts; split it.")
     total = sum(part.file_size for part in parts)
     if total > most.max_bytes:
         raise TooLarge(
