@@ -42,6 +42,7 @@ from app.errors import State, Unavailable
 
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
 RUNNING = (State.PREPARING, State.PROCESSING)
+SKEW_S = 60.0  # Clocks of machines differ by less; what is more was set.
 TO_BE_HAD = (State.QUEUED, State.WAITING)  # To be downloaded or read; downloaded, to be read.
 
 
@@ -348,13 +349,16 @@ def running(session: Session) -> set[str]:
 
 
 def waiting(session: Session, queued_before: float, download: bool) -> Sequence[str]:
-    """Ids of the tasks that wait since before this, to be fetched or for what comes then."""
+    """Ids of the tasks that wait since before this, to be fetched or for what comes then.
+
+    Or since a time that is still to come: the clock was set back.
+    """
     return session.scalars(
         select(Task.id)
         .where(
             Task.state.in_(TO_BE_HAD) | IS_READ,
             _IS_DOWNLOAD if download else ~_IS_DOWNLOAD,
-            Task.queued_at < queued_before,
+            (Task.queued_at < queued_before) | (Task.queued_at > time.time() + SKEW_S),
         )
         .order_by(Task.queued_at)
     ).all()
@@ -378,7 +382,13 @@ def remove(session: Session, task_id: str) -> None:
 
 def due_callback(session: Session, retry_at: float, busy: Sequence[str | None]) -> Task | None:
     """A task whose report is due, to none of the ``busy`` hosts; it is taken until ``retry_at``."""
-    due = select(Task.id, Task.callback_due).where(Task.callback_due <= time.time())
+    now = time.time()
+    # What was last done in the future waits for a clock that was set back since.
+    before = func.coalesce(Task.callback_at, Task.completed_at)
+    due = select(Task.id, Task.callback_due).where(
+        Task.callback_due.is_not(None),
+        (Task.callback_due <= now) | (before > now + SKEW_S),
+    )
     if busy:
         due = due.where(Task.callback_host.not_in(busy))
     found = session.execute(due.order_by(Task.callback_due).limit(1)).one_or_none()
@@ -387,7 +397,9 @@ def due_callback(session: Session, retry_at: float, busy: Sequence[str | None]) 
     return session.scalars(
         update(Task)
         .where(Task.id == found.id, Task.callback_due == found.callback_due)
-        .values(callback_due=retry_at, callback_attempts=Task.callback_attempts + 1)
+        .values(
+            callback_due=retry_at, callback_at=now, callback_attempts=Task.callback_attempts + 1
+        )
         .returning(Task)
     ).one_or_none()
 

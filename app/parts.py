@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, exists, false, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db import IS_READ, RUNNING, Part, Task, changed, ended
+from app.db import IS_READ, RUNNING, SKEW_S, Part, Task, changed, ended
 from app.errors import State
 
 
@@ -114,7 +114,8 @@ def waiting(
     if task_id is not None:
         waiting = waiting.where(Part.task_id == task_id)
     if queued_before is not None:
-        waiting = waiting.join(Task).where(Task.queued_at < queued_before)
+        late = (Task.queued_at < queued_before) | (Task.queued_at > time.time() + SKEW_S)
+        waiting = waiting.join(Task).where(late)
     return [(name, first) for name, first in session.execute(waiting)]
 
 

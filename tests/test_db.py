@@ -137,6 +137,22 @@ def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
         assert list(db.waiting(session, now + 1, download=True)) == ["away"]
 
 
+def test_a_clock_that_was_set_back(sessions: sessionmaker[Session]) -> None:
+    """Nothing waits until it is again as late as it was."""
+    now = time.time()
+    _add(sessions, "future", queued_at=now + 3600)
+    ended = {"completed_at": now + 3600, "callback_due": now + 3600, "callback_host": "a:80"}
+    _add(sessions, "done", state=State.COMPLETE, **ended)
+    retried = {"callback_at": now, "callback_due": now + 300, "callback_host": "b:80"}
+    _add(sessions, "patient", state=State.COMPLETE, completed_at=now, **retried)
+
+    with sessions.begin() as session:
+        assert list(db.waiting(session, now - 5, download=False)) == ["future"]
+        assert (first := db.due_callback(session, now + 60, []))
+        assert first.id == "done"
+        assert db.due_callback(session, now + 60, []) is None
+
+
 def test_who_fetches_and_who_reads(sessions: sessionmaker[Session]) -> None:
     """A worker does not get what is not here yet, nor a download what is."""
     _add(sessions, "away", source_url="http://x")
