@@ -157,6 +157,25 @@ def test_killed_between_documents(tmp_path: Path, program: OfficeProgram) -> Non
     convert(program, tmp_path)
 
 
+def test_killed_before_it_is_ready(
+    tmp_path: Path, program: OfficeProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is started: no document can be to blame."""
+    hear, heard = proc.Dialogue.hear, []
+
+    def end_and_hear(self: proc.Dialogue, timeout_s: float) -> str:
+        heard.append(self)
+        if len(heard) < 3:
+            os.killpg(self._child.pid, signal.SIGKILL)
+        return hear(self, timeout_s)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(proc.Dialogue, "hear", end_and_hear)
+        convert(program, tmp_path)
+
+    assert len(set(heard)) == 3
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_killed_by_each_try_at_a_document(
     alone: bool, tmp_path: Path, program: OfficeProgram, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
 
 log = logging.getLogger(__name__)
 
+_MOST_STARTS = 3  # One after another, of which none gets ready.
 _MAX_RESIDENT_BYTES = 600 * 2**20  # It takes 200 MB after small documents.
 _PYTHON = "/usr/bin/python3"  # Debian's, which python3-uno belongs to.
 
@@ -90,6 +91,7 @@ class OfficeProgram:
             self._end()
 
     def _do(self, order: "_Order", deadline: float, limit_s: float) -> None:
+        starts = 0
         while True:
             running, is_new = self._running, False
             if running is None or not running.is_ours:
@@ -102,8 +104,11 @@ class OfficeProgram:
                     f"The document took longer than {limit_s:g} s to convert."
                 ) from error
             except ToolFailed as error:
-                if is_new and not running.has_started:
+                if not running.has_started:  # It has seen no document that may be to blame.
                     self._end()
+                    starts += 1
+                    if starts < _MOST_STARTS:
+                        continue
                     raise ToolFailed("LibreOffice could not be started.") from error
                 answer = {"error": str(error), "alive": False}
             if "error" not in answer:
