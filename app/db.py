@@ -193,7 +193,7 @@ def migrate(url: str, folder: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_migrations()))
-    engine = _engine(url)
+    engine = _engine(url, timed=False)  # Changing a large table takes as long as it takes.
     try:
         with _migration_lock(engine, folder), engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -444,24 +444,35 @@ def changed(session: Session, statement: Any) -> bool:
     return result.rowcount == 1
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, timed: bool = True) -> Engine:
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": _LOCKED_S})
+        # Threads are bounded, so their connections are: none waits for another's.
+        engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
         event.listen(engine, "connect", _set_up_sqlite)
     else:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(
+            url, pool_pre_ping=True, max_overflow=-1, connect_args=_PATIENCE if timed else {}
+        )
     event.listen(engine, "handle_error", _translate)
     return engine
 
 
 _LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
+_PATIENCE = {  # How long a PostgreSQL may be silent; workers must hear of it before their timers.
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "options": "-c statement_timeout=20s -c lock_timeout=15s",
+}
+# A standby is asked, or it ended a transaction that took too long; to psycopg these are internal.
+_AWAY_STATES = ("25006", "25P03", "25P04")
 
 
 def _translate(context: ExceptionContext) -> None:
     """Raise Unavailable for a database that is away, locked, full or read-only."""
     error = context.original_exception
     is_wrong = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
-    if isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError) and not is_wrong:
+    is_away = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
+    if (is_away and not is_wrong) or getattr(error, "sqlstate", None) in _AWAY_STATES:
         raise Unavailable("The database does not answer; try again later.") from error
 
 

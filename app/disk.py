@@ -6,7 +6,11 @@ from pathlib import Path
 
 
 class Disk:
-    """The file system of a folder, of which ``reserve_bytes`` are to stay free."""
+    """The file system of a folder, of which ``reserve_bytes`` are to stay free.
+
+    Half of them are for the work that was accepted: it is done, and makes room by that, when
+    nothing new is taken any more.
+    """
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self._folder = folder
@@ -14,9 +18,15 @@ class Disk:
 
     def has_room(self, size: int = 0) -> bool:
         """Whether it can be written to, and has the reserve beside ``size`` bytes."""
+        return self._has(self._reserve_bytes + size)
+
+    def has_room_for_work(self) -> bool:
+        """Whether it can be written to, and has what is meant for work."""
+        return self._has(self._reserve_bytes // 2)
+
+    def _has(self, size: int) -> bool:
         now = os.statvfs(self._folder)
-        free = now.f_bavail * now.f_frsize
-        return not now.f_flag & os.ST_RDONLY and free >= self._reserve_bytes + size
+        return not now.f_flag & os.ST_RDONLY and now.f_bavail * now.f_frsize >= size
 
     def is_cause(self, error: BaseException) -> bool:
         """Whether ``error`` came of a disk that is full, fails or cannot be written to.

@@ -1,6 +1,6 @@
 """Fetches the documents that tasks name by URL, so that no worker waits for a stranger's server."""
 
-import contextlib
+import itertools
 import logging
 import threading
 from pathlib import Path
@@ -14,14 +14,23 @@ log = logging.getLogger(__name__)
 
 
 class Downloader:
-    """Does what the queue of downloads announces, at most ``most`` at once."""
+    """Does what the queue of downloads announces, at most ``most`` at once.
+
+    Each is held under a name of its own: ``name``, a ``#`` and a number. ``lock`` says that the
+    process which has this name lives.
+    """
 
     def __init__(self, runner: Runner, name: str, lock: Path, most: int) -> None:
-        """``name`` is what it holds leases by, and ``lock`` says that it lives."""
         self._runner = runner
         self._name = name
         self._lock = lock
         self._free = threading.Semaphore(most)
+        self._numbers = itertools.count()
+        self._under_way: set[str] = set()
+
+    def is_at(self, name: str) -> bool:
+        """Whether what is held under ``name`` is under way."""
+        return name in self._under_way
 
     def run(self, stopping: threading.Event) -> None:
         """Fetch until told to stop; what is under way then is left for the next one."""
@@ -30,25 +39,42 @@ class Downloader:
                 if not self._runner.has_room():
                     stopping.wait(AWAY_S)
                 elif self._free.acquire(timeout=0.5):
-                    unit = None
+                    begun = False
                     try:
-                        unit = self._runner.downloads.get(0.5)
-                    except Unavailable:
-                        stopping.wait(AWAY_S)
-                    if unit is None:
-                        self._free.release()
-                    else:
-                        # A daemon: one that is under way does not keep a server from ending.
-                        threading.Thread(target=self._fetch, args=[unit], daemon=True).start()
-            with contextlib.suppress(Exception):  # The next start does it, if this fails.
-                self._runner.release(self._name, Blame.NOBODY)
+                        begun = self._begin(stopping)
+                    finally:
+                        if not begun:
+                            self._free.release()
+            for name in [*self._under_way]:
+                self._runner.release(name, Blame.NOBODY)
 
-    def _fetch(self, unit: str) -> None:
+    def _begin(self, stopping: threading.Event) -> bool:
+        """Begin what the queue has next; False if it has nothing."""
         try:
-            self._runner.download(unit, self._name)
+            unit = self._runner.downloads.get(0.5)
+        except Unavailable:
+            stopping.wait(AWAY_S)
+            return False
+        if unit is None:
+            return False
+        name = f"{self._name}#{next(self._numbers)}"
+        self._under_way.add(name)
+        try:
+            # A daemon: one that is under way does not keep a server from ending.
+            threading.Thread(target=self._fetch, args=[unit, name], daemon=True).start()
+        except RuntimeError:  # No more threads; the task waits until it is missed.
+            self._under_way.discard(name)
+            raise
+        return True
+
+    def _fetch(self, unit: str, name: str) -> None:
+        try:
+            self._runner.download(unit, name)
         except Unavailable as error:
             log.warning("a download is left for later: %s", error)
         except Exception:
             log.exception("a download failed")
         finally:
+            # If it is held still, though no answer came or for a fault, its lease will tell.
+            self._under_way.discard(name)
             self._free.release()

@@ -56,6 +56,6 @@ def original_key(task_id: str) -> str:
     return f"parts/{task_id}/original"
 
 
-def portion_key(task_id: str, first: int) -> str:
-    """Where the pages of a part are kept, by the first of them."""
-    return f"parts/{task_id}/{first}"
+def portion_key(task_id: str, first: int, last: int) -> str:
+    """Where the pages of a part are kept: others may have read more of it, or less."""
+    return f"parts/{task_id}/{first}-{last}"

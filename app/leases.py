@@ -62,8 +62,8 @@ class Hold:
 
     @property
     def folder(self) -> str:
-        """The name of its work folder."""
-        return self.unit.replace(":", ".")
+        """The name of its work folder: nobody else's, even if the lease changes hands."""
+        return f"{self.unit.replace(':', '.')}.{self.worker}"
 
     @property
     def worked_s(self) -> float:
@@ -277,7 +277,10 @@ class Leases:
         if ended is None:
             with self._sessions() as session:
                 ended = db.task(session, task.id)
-        forget_unwanted(self._storage, task, ended)
+        try:
+            forget_unwanted(self._storage, task, ended)
+        except OSError:
+            log.exception("files of task %s could not be removed; they are found later", task.id)
 
 
 def surely(step: Callable[[], None], beat: Beat) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def held(lock: Path) -> Iterator[None]:
-    """Hold ``lock``; the kernel lets go of it however the process ends."""
+    """Hold ``lock``; the kernel lets go of it however the process ends.
+
+    The file stays: whoever finds it free takes back what the holder has left, then removes it.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-        lock.unlink(missing_ok=True)
 
 
 def is_held(lock: Path) -> bool:

@@ -38,6 +38,7 @@ def of(session: Session, task_id: str) -> Sequence[Part]:
 
 def claim(session: Session, task_id: str, first: int, worker: str, lease_s: float) -> Part | None:
     """Take the part that begins with the page ``first``, or None if it is not to be had."""
+    _lock(session, task_id)
     return session.scalars(
         update(Part)
         .where(
@@ -125,14 +126,18 @@ def is_read(session: Session, task_id: str) -> bool:
 
 
 def _change(session: Session, part: Part, worker: str, **values: Any) -> bool:
-    # Always the task before its parts, as a deletion does: two that wait for each other never end.
-    session.execute(select(Task.id).where(Task.id == part.task_id).with_for_update())
+    _lock(session, part.task_id)
     return changed(
         session,
         update(Part)
         .where(Part.task_id == part.task_id, Part.first == part.first, Part.leased_by == worker)
         .values(**values),
     )
+
+
+def _lock(session: Session, task_id: str) -> None:
+    """Lock a task before its parts, as a deletion does: two that wait for each other never end."""
+    session.execute(select(Task.id).where(Task.id == task_id).with_for_update())
 
 
 def _sum_up(session: Session, task_id: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class Runner:
 
     def has_room(self) -> bool:
         """Whether the disk has room for another task."""
-        return self._disk.has_room()
+        return self._disk.has_room_for_work()
 
     def run(self, unit: str, worker: str, beat: Beat = lambda _: None) -> None:
         """Do a task or a part, if it is still to be done.
@@ -134,7 +134,6 @@ class Runner:
     def _attempt(self, hold: Hold, work: Callable[[Path], None], beat: Beat) -> None:
         """Do ``work`` in a folder of its own, and deal with all that can go wrong."""
         folder = self._work / hold.folder
-        shutil.rmtree(folder, ignore_errors=True)  # What a killed worker left.
         try:
             folder.mkdir(parents=True)
             work(folder)
@@ -153,7 +152,7 @@ class Runner:
             log.warning("task %s found no room on the disk", hold.task.id, exc_info=error)
             shutil.rmtree(folder, ignore_errors=True)
             # If there is room now, it was the task itself that had taken it.
-            blame = Blame.DOCUMENT if self._disk.has_room() else Blame.NOBODY
+            blame = Blame.DOCUMENT if self._disk.has_room_for_work() else Blame.NOBODY
             cause = OutOfResources("The document needs more room on the disk than the server has.")
             surely(lambda: self._leases.take_back(hold, blame, cause), beat)
         else:
@@ -203,14 +202,14 @@ class Runner:
             else:
                 self._take_back(hold, blame)
 
-    def recover(self, living: Collection[str] = ()) -> None:
+    def recover(self, is_living: Callable[[str], bool] = lambda _: False) -> None:
         """Queue again what lost its worker, and what the queue lost.
 
-        Workers that are ``living`` keep what they hold: the clock may have been set.
+        Workers that live keep what they hold: the clock may have been set.
         """
         for hold in self._leases.lost():
-            if hold.worker not in living:
-                self._take_back(hold)
+            if not is_living(hold.worker):
+                self._take_back(hold, Blame.KILLER)  # No proof against the document.
         self._leases.announce_lost()
 
     def _take_back(self, hold: Hold, blame: Blame = Blame.DOCUMENT) -> None:

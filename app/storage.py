@@ -48,7 +48,11 @@ class FolderStorage:
         try:
             (self.root / key).unlink(missing_ok=True)
         except IsADirectoryError:
-            shutil.rmtree(self.root / key)
+            # Others may put files there, or remove them, at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.root / key, ignore_errors=True)
+                if (self.root / key).exists():
+                    shutil.rmtree(self.root / key)
 
     def settled(self, folder: str, age_s: float) -> Iterator[str]:
         """The keys in a folder, also of folders, that nothing was put under for ``age_s``."""

@@ -138,7 +138,8 @@ class Tasks:
                 if inserted and allowance.any:
                     enter(session, owner, allowance)
         except AppError:
-            forget_unwanted(self.storage, task, None)
+            if kept := self._in_spite(task):
+                return kept
             raise
         if not inserted:  # The same request came twice at the same moment.
             forget_unwanted(self.storage, task, None)
@@ -148,6 +149,16 @@ class Tasks:
         if not State(task.state).final:
             self.runner.announce(task)  # After the commit: a worker must find the row.
         return task
+
+    def _in_spite(self, task: Task) -> Task | None:
+        """The task if it was accepted although no answer came; else its files are removed."""
+        try:
+            with self.sessions() as session:
+                kept = db.task(session, task.id)
+        except Unavailable:
+            return None  # What is in the way is found later, if nobody knows of it.
+        forget_unwanted(self.storage, task, kept)
+        return kept
 
     def get(self, owner: str, task_id: str) -> Task:
         """A task of ``owner``. Raises TaskNotFound."""

@@ -130,7 +130,7 @@ class Turn:
         rest = clock.divide(task_id, first, reached, last)
         saved = self._folder / "portion"
         portion.save(saved)
-        self._storage.put(saved, portion_key(task_id, first))
+        self._storage.put(saved, portion_key(task_id, first, reached))
         if part is None:
             self._storage.put(job.original or source, original_key(task_id))
         divide = partial(
@@ -148,7 +148,7 @@ class Turn:
     def _portions(self) -> Iterator[Portion]:
         fetched = self._folder / "portion"
         for part in self._hold.parts:
-            self._storage.fetch(portion_key(part.task_id, part.first), fetched)
+            self._storage.fetch(portion_key(part.task_id, part.first, part.last), fetched)
             yield Portion.saved(fetched)
             fetched.unlink()
 

@@ -22,6 +22,7 @@ from app.runner import AWAY_S, Runner
 
 log = logging.getLogger(__name__)
 
+_WARM_UP_S = 300.0
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -51,14 +52,20 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with held(locks / f"{name}.lock"):
+        _alarm(_WARM_UP_S)
         runner.warm_up()
+        _alarm(0)
         tell(READY)
         preparing, idle, tasks = True, False, 0
+        unsure = False  # Whether a claim may have been noted although no answer came.
         while not stopping.is_set() and os.getppid() == parent:
             if not runner.has_room():  # What waits is not lost; what is begun might be.
                 stopping.wait(AWAY_S)
                 continue
             try:
+                if unsure:
+                    runner.release(name, Blame.NOBODY)
+                    unsure = False
                 # Not between the tasks of a client that sends one after another: it would wait.
                 unit = runner.queue.get(0 if preparing and idle else 0.5)
                 idle = unit is None
@@ -72,10 +79,8 @@ def work(
                         tell(SPENT)
             except Unavailable as error:
                 log.warning("worker %s waits: %s", name, error)
+                unsure = True
                 stopping.wait(AWAY_S)
-                # A claim may have been noted although no answer came.
-                with contextlib.suppress(Unavailable):
-                    runner.release(name, Blame.NOBODY)
             finally:
                 _alarm(0)
 

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app import sandbox
@@ -28,6 +29,7 @@ from app.worker import READY, SPENT
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
+_AGAIN_S = 1.0
 _HOUSEKEEPING_S = 5.0
 _BETWEEN_BATCHES_S = 0.1
 _STARTING_S = 60.0  # A worker has its lock well before.
@@ -90,7 +92,8 @@ class Supervisor:
     _slots: list[_Slot] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _prefix: list[str] = field(default_factory=list)
+    _prefix: list[str] | None = None
+    _downloader: Downloader = field(init=False)
 
     @property
     def _workers(self) -> list[_Worker]:
@@ -99,14 +102,18 @@ class Supervisor:
     def start(self) -> None:
         """Start in the background."""
         self._slots = [_Slot() for _ in range(self.count)]
-        reports, stopping = self.tasks.reporter.run, self._stopping
-        lock = self.locks / f"{self.name}.lock"
-        fetch = Downloader(self.tasks.runner, self.name, lock, self.downloads).run
+        self._downloader = Downloader(
+            self.tasks.runner, self.name, self._lock_of(self.name), self.downloads
+        )
+        jobs = {
+            "supervisor": self._supervise,
+            "callbacks": partial(self.tasks.reporter.run, self._stopping),
+            "downloads": partial(self._downloader.run, self._stopping),
+            "retention": self._sweep,
+        }
         self._threads = [
-            threading.Thread(target=self._supervise, name="supervisor", daemon=True),
-            threading.Thread(target=reports, args=(stopping,), name="callbacks", daemon=True),
-            threading.Thread(target=fetch, args=(stopping,), name="downloads", daemon=True),
-            threading.Thread(target=self._sweep, name="retention", daemon=True),
+            threading.Thread(target=self._always, args=(job,), name=name, daemon=True)
+            for name, job in jobs.items()
         ]
         for thread in self._threads:
             thread.start()
@@ -123,8 +130,6 @@ class Supervisor:
 
     def _supervise(self) -> None:
         # Workers are to die with the thread that starts them, so they all start in this one.
-        if self.offline:
-            self._prefix = sandbox.without_network()
         self._guarded(self._find_the_dead)
         self._guarded(self.tasks.runner.sweep)
         housekeeping = 0.0
@@ -137,6 +142,16 @@ class Supervisor:
                 housekeeping = time.monotonic() + _HOUSEKEEPING_S
             self._stopping.wait(_LOOK_S)
         self._end_workers()
+
+    def _always(self, job: Callable[[], None]) -> None:
+        """Do ``job`` until the server stops, whatever becomes of it."""
+        while True:
+            try:
+                job()
+            except Exception:
+                log.exception("%s stumbled; it begins anew", threading.current_thread().name)
+            if self._stopping.wait(_AGAIN_S):
+                return
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Supervision outlives a database that is away for a while."""
@@ -161,12 +176,14 @@ class Supervisor:
         if newest.is_ready:
             for worker in older:
                 worker.leave()
-        if newest.is_spent and all(len(other.workers) <= 1 for other in self._slots):
+        rested = time.monotonic() >= slot.resume_at
+        if newest.is_spent and rested and all(len(s.workers) <= 1 for s in self._slots):
             log.info("worker %s has worked enough; another takes over", newest.name)
             slot.workers.append(self._launch())
 
     def _mourn(self, slot: _Slot, worker: _Worker, status: int) -> None:
         if worker.is_leaving and status == 0:
+            self._dead.append((worker.name, Blame.NOBODY, False))
             return
         log.warning("worker %s ended (%s)", worker.name, _said(status))
         killed = status == -signal.SIGKILL and _kills_for_memory() == worker.kills_for_memory
@@ -181,12 +198,25 @@ class Supervisor:
         """Take back what dead workers left; what fails is tried again."""
         while self._dead:
             self.tasks.runner.release(*self._dead[0])
-            self._dead.pop(0)
+            name, _, _ = self._dead.pop(0)
+            self._lock_of(name).unlink(missing_ok=True)
 
     def _recover(self) -> None:
-        living = {w.name for w in self._workers if not _is_stopped(w.process.pid)}
-        self.tasks.runner.recover({self.name, *living})
+        self.tasks.runner.recover(self._is_living)
         self._sweep_rooms()
+
+    def _is_living(self, name: str) -> bool:
+        """Whether somebody of this name is at work, here or in another server on these files."""
+        if name.startswith(f"{self.name}#"):
+            return self._downloader.is_at(name)
+        for worker in self._workers:
+            if worker.name == name:
+                return not _is_stopped(worker.process.pid)
+        lock = self._lock_of(name)
+        return lock.exists() and is_held(lock)
+
+    def _lock_of(self, name: str) -> Path:
+        return self.locks / f"{name.partition('#')[0]}.lock"
 
     def _sweep_rooms(self) -> None:
         """Remove what is left of workers: a LibreOffice may have been writing as it was killed."""
@@ -200,6 +230,8 @@ class Supervisor:
                 shutil.rmtree(room, ignore_errors=True)
 
     def _launch(self) -> _Worker:
+        if self._prefix is None:
+            self._prefix = sandbox.without_network() if self.offline else []
         name = _new_name()
         room = self.rooms / name
         room.mkdir(parents=True, mode=0o700)
@@ -221,19 +253,21 @@ class Supervisor:
         os.close(worker.pipe)
         self._gone.add(worker.name)
         shutil.rmtree(worker.room, ignore_errors=True)
-        (self.locks / f"{worker.name}.lock").unlink(missing_ok=True)
 
     def _find_the_dead(self) -> None:
         """Workers that a killed server left: their locks are free."""
+        left = set()
         for name in self.tasks.runner.workers():
-            lock = self.locks / f"{name}.lock"
+            lock = self._lock_of(name)
             # Without a lock here it is a worker of another machine: its lease will tell.
             if lock.exists() and not is_held(lock):
                 self._dead.append((name, Blame.KILLER, False))
+                left.add(lock)
         for lock in self.locks.glob("*.lock"):
             if not is_held(lock):
                 self._gone.add(lock.stem)
-                lock.unlink(missing_ok=True)
+                if lock not in left:
+                    lock.unlink(missing_ok=True)
 
     def _end_workers(self) -> None:
         for worker in self._workers:
@@ -247,8 +281,9 @@ class Supervisor:
                 worker.process.kill()
                 worker.process.wait()
             self._forget(worker)
-            with contextlib.suppress(Exception):  # The next start does it, if this fails.
-                self.tasks.runner.release(worker.name, Blame.NOBODY)
+            self._dead.append((worker.name, Blame.NOBODY, False))
+        with contextlib.suppress(Exception):  # The next start does it, if this fails.
+            self._release_the_dead()
 
     def _sweep(self) -> None:
         """Remove what was kept long enough; no worker waits for it."""

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from app import db
 from app.db import Task
 from app.disk import Disk
+from app.downloads import Downloader
 from app.errors import NotStored, State, Unavailable
 from app.pipeline import Job
 from app.queue import HueyQueue
@@ -166,7 +167,7 @@ def _breaking_disk(monkeypatch: pytest.MonkeyPatch, room: Callable[[], bool]) ->
         raise NotStored("Not stored.") from OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(Job, "write", write)
-    monkeypatch.setattr(Disk, "has_room", lambda self, size=0: room())
+    monkeypatch.setattr(Disk, "has_room_for_work", lambda self: room())
 
 
 def test_a_disk_that_others_filled_costs_no_attempt(
@@ -215,6 +216,9 @@ def test_what_a_full_disk_is_the_cause_of(tmp_path: Path, monkeypatch: pytest.Mo
     assert not disk.is_cause(OSError(errno.ENOENT, "missing"))
     assert disk.has_room()
     assert not disk.has_room(2**62)
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    scarce = Disk(tmp_path, free * 3 // 2)
+    assert (scarce.has_room(), scarce.has_room_for_work()) == (False, True)
     full = os.statvfs_result((4096, 4096, 1000, 10, 10, 99, 9, 9, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: full)
     assert disk.is_cause(ValueError("a library's words"))
@@ -259,6 +263,69 @@ def test_a_download_that_is_interrupted_is_done_again(tasks: Tasks, queue: Inlin
     tasks.runner.run(queue.ids.pop(), "worker")
 
     assert tasks.get(OWNER, task.id).state == State.COMPLETE
+
+
+def test_downloads_that_nobody_is_at_are_taken_back(
+    tasks: Tasks, queue: InlineQueue, tmp_path: Path
+) -> None:
+    """Even those of a server that lives: its answer may have been lost."""
+    downloads = tasks.runner.downloads
+    assert isinstance(downloads, InlineQueue)
+    downloads.held = True
+    submission = Submission("txt", "English", "", source_url="https://example.com/a.png")
+    task = tasks.submit(OWNER, submission, None)
+    downloader = Downloader(tasks.runner, "server", tmp_path / "lock", 1)
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, downloads.ids.pop(), "server#0", -1, download=True)
+
+    tasks.runner.recover(downloader.is_at)
+
+    assert (tasks.get(OWNER, task.id).leased_by, downloads.ids) == (None, [task.id])
+
+
+def test_an_accepted_task_whose_answer_was_lost(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the client's, with its document."""
+    add = db.add
+
+    def add_and_fail(session: Session, task: Task) -> bool:
+        add(session, task)
+        session.commit()
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(db, "add", add_and_fail)
+
+    task = tasks.submit(OWNER, TEXT, source)
+
+    assert tasks.get(OWNER, task.id).state in (State.QUEUED, State.COMPLETE)
+    queue.held = True
+    tasks.runner.run(task.id, "worker")
+    assert tasks.get(OWNER, task.id).state == State.COMPLETE
+
+
+def test_a_holder_that_lost_its_lease_harms_nobody(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a work folder of its own."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    write, late = Job.write, threading.Event()
+
+    def taken_over(self: Job, *arguments: Any) -> Any:
+        if late.is_set():
+            return write(self, *arguments)
+        late.set()
+        tasks.runner.release("first")
+        tasks.runner.run(task.id, "second")
+        return write(self, *arguments)
+
+    monkeypatch.setattr(Job, "write", taken_over)
+    tasks.runner.run(task.id, "first")
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, done.attempts) == (State.COMPLETE, 2)
+    assert tasks.result(task.id, "txt")
 
 
 # Servers of databases and queues that stop and start again

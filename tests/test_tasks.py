@@ -209,7 +209,7 @@ def test_the_clock_may_be_set(tasks: Tasks, queue: InlineQueue, source: Path) ->
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "alive", lease_s=-1000)
 
-    tasks.runner.recover(living={"alive"})
+    tasks.runner.recover(lambda name: name == "alive")
     assert tasks.get(OWNER, task.id).leased_by == "alive"
     tasks.runner.recover()
     assert tasks.get(OWNER, task.id).leased_by is None
@@ -264,17 +264,20 @@ def test_a_hang_is_a_time_out(tasks: Tasks, queue: InlineQueue, source: Path) ->
 def test_what_a_killed_worker_left_is_cleared(
     tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
 ) -> None:
-    """The second attempt begins with an empty work folder, and leaves none."""
+    """Its work folder goes as soon as its task is taken back; the second attempt has its own."""
     queue.held = True
     task = tasks.submit(OWNER, TEXT, source)
-    left = tmp_path / "data/work" / task.id
+    with tasks.sessions.begin() as session:
+        assert db.claim(session, task.id, "dead", lease_s=1000)
+    left = tmp_path / "data/work" / f"{task.id}.dead"
     left.mkdir(parents=True)
     (left / "result").write_bytes(b"half")
 
+    tasks.runner.release("dead")
+    assert not left.exists()
     tasks.runner.run(task.id, "worker")
 
     assert tasks.get(OWNER, task.id).state == State.COMPLETE
-    assert not left.exists()
 
 
 def _while_running(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
