@@ -378,6 +378,20 @@ def test_a_connection_that_ends_in_a_transaction() -> None:
             maker.kw["bind"].dispose()
 
 
+def test_a_standby_takes_nothing(tmp_path: Path) -> None:
+    """A PostgreSQL that can only be read is away, too, until there is a better one."""
+    with services.postgresql() as address:
+        url = address.replace("postgresql://", "postgresql+psycopg://")
+        db.migrate(url, tmp_path)
+        sessions = db.connect(url)
+        with sessions() as session:
+            session.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+            session.commit()
+            with pytest.raises(Unavailable):
+                db.note_queued(session, "t", 1.0)
+        sessions.kw["bind"].dispose()
+
+
 def test_a_redis_that_is_restarted(tmp_path: Path) -> None:
     """What it forgot is announced again by whoever looks after the rows."""
     port = services.free_port()
