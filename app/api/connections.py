@@ -26,10 +26,11 @@ log = logging.getLogger(__name__)
 
 _HEADER_BYTES = 64 * 2**10
 _HEADERS = 100
+_WAITING = 16  # Requests of a connection behind the one that is being answered.
 _TOO_LARGE = f"The header has more than {_HEADER_BYTES} bytes or {_HEADERS} lines."
 _LINGER_S = 2.0  # What comes after a refusal is read for a while, lest a reset overtakes it.
 _OTHER_FILES = 300  # Descriptors for all but connections and the one file that each may have open.
-_CODES = {408: "request_timeout", 431: "header_too_large", 503: "service_unavailable"}
+_CODES = {408: "request_timeout", 429: "too_many_requests", 431: "header_too_large", 503: "service_unavailable"}
 
 # No lists (RFC 9110, 5.3): of two, a proxy may believe the one and we the other.
 _SINGLE = (
@@ -161,6 +162,8 @@ class _Connection(HttpToolsProtocol):
             self._fail(400, "A header that may be there once is there twice.")
         super().on_headers_complete()
         self._leave_idleness()
+        if len(self.pipeline) > _WAITING:
+            self._fail(429, f"At most {_WAITING} requests may wait for the answer to another.")
 
     def on_chunk_header(self) -> None:
         self._unheard = 0
