@@ -1,6 +1,8 @@
 """The endpoint over HTTP, point by point; recognition is the stub engine's."""
 
+import asyncio
 import json
+import threading
 import time
 import uuid
 from contextlib import closing
@@ -13,10 +15,13 @@ import pytest
 from httpx2 import Response
 from reportlab.pdfgen.canvas import Canvas
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from app.api import tasks as routes
+from app.api.waiting import Waiting
 from app.config import Settings
 from app.db import Task
+from app.errors import Unavailable
 from app.main import create_app
 from app.pipeline import Job, Outcome
 from app.tasks import Tasks
@@ -326,10 +331,67 @@ def test_long_waits_are_kept_alive(
     assert json.loads(response.text)["data"]["state"] == 0
 
 
+def test_an_old_client_gets_its_answer_in_one_piece(
+    settings: Settings,
+    tasks: Tasks,
+    queue: InlineQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HTTP/1.0 has no chunks: such a wait is a silent one."""
+    queue.held = True
+    monkeypatch.setattr(routes, "_SPACE_S", 0.05)
+    app = create_app(settings.model_copy(update={"sync_wait_s": 0.3}), tasks)
+
+    async def old(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope | {"http_version": "1.0"}, receive, send)
+
+    with TestClient(old, headers={"Authorization": TOKEN}) as client:
+        response = send(client, picture())
+
+    assert int(response.headers["Content-Length"]) == len(response.content)
+    assert response.json()["data"]["state"] == 0
+
+
+@pytest.mark.parametrize("sync", ["0", "1"])
+def test_a_task_that_exists_is_told(
+    sync: str,
+    settings: Settings,
+    tasks: Tasks,
+    queue: InlineQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database that is away once the row is written is no reason to send the document again."""
+
+    def away(owner: str, task_id: str) -> Task:
+        raise Unavailable("The database does not answer.")
+
+    queue.held = True
+    monkeypatch.setattr(tasks, "get", away)
+    app = create_app(settings.model_copy(update={"sync_wait_s": 0.1}), tasks)
+    with TestClient(app, headers={"Authorization": TOKEN}) as client:
+        response = send(client, picture(), sync=sync)
+
+    assert response.status_code == 200
+    assert response.json()["data"]["state"] == 0
+
+
+def test_no_thread_to_look_with(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait has its end then, and the next one tries again."""
+
+    class Never(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    waiting = Waiting(tasks, lambda: True)
+    with monkeypatch.context() as patched:
+        patched.setattr("app.api.waiting.threading.Thread", Never)
+        assert not asyncio.run(waiting.until_final("a", 0.05))
+
+    assert asyncio.run(waiting.until_final("b", 30))
+
+
 def test_the_end_is_told_quickly(client: TestClient, tasks: Tasks, queue: InlineQueue) -> None:
     """A waiting request learns of the end at once, not at the next poll of seconds."""
-    import threading
-
     queue.held = True
     ended: list[float] = []
 

@@ -30,7 +30,12 @@ _WAITING = 16  # Requests of a connection behind the one that is being answered.
 _TOO_LARGE = f"The header has more than {_HEADER_BYTES} bytes or {_HEADERS} lines."
 _LINGER_S = 2.0  # What comes after a refusal is read for a while, lest a reset overtakes it.
 _OTHER_FILES = 300  # Descriptors for all but connections and the one file that each may have open.
-_CODES = {408: "request_timeout", 429: "too_many_requests", 431: "header_too_large", 503: "service_unavailable"}
+_CODES = {
+    408: "request_timeout",
+    429: "too_many_requests",
+    431: "header_too_large",
+    503: "service_unavailable",
+}
 
 # No lists (RFC 9110, 5.3): of two, a proxy may believe the one and we the other.
 _SINGLE = (

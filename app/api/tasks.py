@@ -1,5 +1,6 @@
 """Creating, polling and deleting tasks, under the endpoint's paths and the vendor's."""
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -111,15 +112,20 @@ class TaskRoutes:
             await run_in_threadpool(staged.unlink, missing_ok=True)
         if not wait:
             return await self._answer(task, base)
-        first = min(_SPACE_S, self._sync_wait_s)
+        first = self._sync_wait_s
+        if request.scope["http_version"] != "1.0":  # Which knows no answer in pieces.
+            first = min(_SPACE_S, first)
         if await self._waiting.until_final(task.id, first) or first >= self._sync_wait_s:
+            # The task exists: a database that is away now is no reason to say otherwise.
+            with contextlib.suppress(Unavailable):
+                task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
             return await self._answer(task, base)
         return StreamingResponse(self._slowly(task, base), media_type="application/json")
 
     async def poll(self, request: Request, task_id: str) -> Response:
         """The record of a task."""
         task = await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
-        return await self._answer(task, self._public_url or base_url(request), fresh=True)
+        return await self._answer(task, self._public_url or base_url(request))
 
     async def delete(self, request: Request, task_id: str) -> Response:
         """Cancel the task if it is unfinished, and delete all that is kept of it."""
@@ -162,9 +168,7 @@ class TaskRoutes:
             digest=form.digest,
         )
 
-    async def _answer(self, task: Task, base: str, fresh: bool = False) -> Response:
-        if not fresh:
-            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+    async def _answer(self, task: Task, base: str) -> Response:
         headers = {"X-OCR-Failed-Pages": task.failed_pages} if task.failed_pages else None
         return JSONResponse(await self._envelope(task, base), headers=headers)
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 from app.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 0.02
 
@@ -37,8 +40,7 @@ class Waiting:
         with self._lock:
             self._awaited.setdefault(task_id, set()).add(tell)
             if not self._looking:
-                self._looking = True
-                threading.Thread(target=self._look, name="waiting", daemon=True).start()
+                self._looking = self._start_looking()
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
@@ -51,6 +53,14 @@ class Waiting:
                 waiting.discard(tell)
                 if not waiting:
                     del self._awaited[task_id]
+
+    def _start_looking(self) -> bool:
+        try:
+            threading.Thread(target=self._look, name="waiting", daemon=True).start()
+        except RuntimeError:  # The wait has its end, and whoever comes next tries again.
+            log.exception("there is no thread to look for ends of tasks")
+            return False
+        return True
 
     def _look(self) -> None:
         while awaited := self._all_or_end():
