@@ -69,9 +69,15 @@ class Reporter:
             if task is None:
                 self._ended.wait(_LOOK_S)
             else:
-                threading.Thread(
-                    target=self.send, args=(task,), name="callback", daemon=True
-                ).start()
+                self._start(task, stopping)
+
+    def _start(self, task: Task, stopping: threading.Event) -> None:
+        try:
+            threading.Thread(target=self.send, args=(task,), name="callback", daemon=True).start()
+        except RuntimeError:  # The row says when it is due again.
+            log.exception("there is no thread for the report of task %s; it is sent later", task.id)
+            self._ends(task)
+            stopping.wait(_LOOK_S)
 
     def take(self) -> Task | None:
         """A task whose report is due and may be sent now; nobody else gets it for a while."""
@@ -95,10 +101,13 @@ class Reporter:
         except Exception:
             log.exception("the report of task %s is sent again", task.id)
         finally:
-            with self._lock:
-                self._under_way[task.callback_host] -= 1
-                self._under_way += Counter()  # Forgets hosts that have none.
-            self._ended.set()
+            self._ends(task)
+
+    def _ends(self, task: Task) -> None:
+        with self._lock:
+            self._under_way[task.callback_host] -= 1
+            self._under_way += Counter()  # Forgets hosts that have none.
+        self._ended.set()
 
     def _try(self, task: Task) -> tuple[float | None, str]:
         """When the next try is due, if there is one, and what came of this one."""

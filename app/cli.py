@@ -73,6 +73,7 @@ def serve(settings: Settings, local_token: bool) -> None:
             log_level=settings.log_level,
             proxy_headers=False,  # app.api.proxies knows whom to believe.
             server_header=False,
+            timeout_keep_alive=75,  # Proxies use idle connections again for 60 s.
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)

@@ -256,6 +256,33 @@ def test_a_database_that_is_away_does_not_end_the_sender(
     thread.join(10)
 
 
+def test_no_thread_to_send_with(
+    tasks: Tasks, tmp_path: Path, listener: _Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender goes on, and the report's host is free."""
+    _finished(tasks, tmp_path, listener.url)
+    reporter, stopping, refused = _reporter(tasks, listener), threading.Event(), threading.Event()
+
+    class Never(threading.Thread):
+        def start(self) -> None:
+            refused.set()
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(callbacks, "_LOOK_S", 0.01)
+    thread = threading.Thread(target=reporter.run, args=(stopping,))
+    with monkeypatch.context() as patched:
+        patched.setattr("app.callbacks.threading.Thread", Never)
+        thread.start()
+        assert refused.wait(10)
+        _until(lambda: not reporter._under_way)
+    _due_again(tasks)
+    _until(lambda: not _waiting(tasks))
+    stopping.set()
+    thread.join(10)
+
+    assert len(listener.seen) == 1
+
+
 def test_the_waits_grow_and_end() -> None:
     """After the last try there is no other."""
     waits = [callbacks.retry_at(n) for n in range(1, len(callbacks.RETRY_S) + 2)]
