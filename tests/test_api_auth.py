@@ -47,11 +47,19 @@ def test_no_entry(client: TestClient, value: str | bytes) -> None:
         {"Authorization": f"bearer {TOKEN}"},
         {"Authorization": TOKEN},
         {"X-API-KEY": TOKEN, "Authorization": ""},
+        {"X-API-KEY": TOKEN, "Authorization": "Basic eDp5"},
     ],
 )
 def test_every_way_to_show_a_token(client: TestClient, headers: dict[str, str]) -> None:
     """``Bearer`` in any case, the bare token, the vendor's header."""
     assert client.get("/task/x", headers=headers).status_code == 404
+
+
+def test_a_wrong_token_is_wrong_whatever_else_is_shown(client: TestClient) -> None:
+    """Only what is no token makes way for the vendor's header."""
+    for shown, key in (("Bearer sk-wrong", TOKEN), ("Basic eDp5", "sk-wrong"), ("Basic eDp5", "")):
+        headers = {"Authorization": shown, "X-API-KEY": key}
+        assert client.get("/task/x", headers=headers).status_code == 401
 
 
 def test_tokens_of_the_database(client: TestClient, tasks: Tasks) -> None:

@@ -78,6 +78,26 @@ def test_two_documents(tmp_path: Path) -> None:
         _read([part + BODY], tmp_path / "staged")
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_an_empty_document_beside_another(tmp_path: Path, before: bool) -> None:
+    """Clients send both names, and leave one empty: that is absent."""
+    empty = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n\r\n'
+    body = empty + BODY if before else BODY.replace(b"--b--", empty + b"--b--")
+
+    form = _read([body], tmp_path / "staged")
+
+    assert form.file_name == "季.png"
+    assert form.file is not None
+    assert form.file.read_bytes() == b"\x89PNG\r\n--not the end\r\n"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_document_in_another_body(tmp_path: Path, kind: str) -> None:
+    """It does not fit, and the client hears into which it does."""
+    with pytest.raises(BodyTooLarge, match=r"1 MB.*multipart/form-data"):
+        _read([b"x" * 1_100_000], tmp_path / "staged", 10**8, {"content-type": kind})
+
+
 def test_many_parts(tmp_path: Path) -> None:
     """A flood of fields is refused."""
     part = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n'

@@ -81,7 +81,7 @@ def _shown(headers: Headers) -> str | None:
     value = headers.get("authorization", "").strip()
     scheme, _, rest = value.partition(" ")
     if rest and scheme.lower() != "bearer":
-        return None
+        value = ""  # Another's, such as a proxy's.
     token = rest.strip() if scheme.lower() == "bearer" else value
     token = token or headers.get("x-api-key", "").strip()
     return token if 0 < len(token) <= _LONGEST else None

@@ -81,7 +81,12 @@ async def read_form(request: Request, staged: Path, bounds: Bounds, digested: bo
                 raise BadRequest("The Content-Type multipart/form-data names no boundary.")
             parts = _Parts(Form(), staged, bounds.file_bytes, digested)
             return await _read_multipart(request, options[b"boundary"], parts, bounds)
-        body = b"".join([chunk async for chunk in _bounded(request, _FIELDS_BYTES, bounds)])
+        too_large = BodyTooLarge(
+            "A body that is no multipart/form-data may have 1 MB; "
+            "send a document as image_file in multipart/form-data."
+        )
+        chunks = _bounded(request, _FIELDS_BYTES, bounds, too_large)
+        body = b"".join([chunk async for chunk in chunks])
     except ClientDisconnect as error:
         raise BadRequest("The connection was closed before the body ended.") from error
     if kind == b"application/x-www-form-urlencoded":
@@ -118,7 +123,8 @@ async def _read_multipart(
                 "on_end": on_end,
             },
         )
-        async for chunk in _bounded(request, bounds.file_bytes + _FIELDS_BYTES, bounds):
+        most, too_large = bounds.file_bytes + _FIELDS_BYTES, _too_large(bounds.file_bytes)
+        async for chunk in _bounded(request, most, bounds, too_large):
             parser.write(chunk)
             if len(parts.pending) >= _WRITE_BYTES:
                 await run_in_threadpool(parts.flush)
@@ -149,6 +155,8 @@ class _Parts:
         self._header = (bytearray(), bytearray())
         self._sink: bytearray | None = None
         self._in_file = False
+        self._file_part: int | None = None  # Which part holds the document.
+        self._file_name = ""
         self._digest = hashlib.sha256() if digested else None
 
     def begin(self) -> None:
@@ -175,16 +183,20 @@ class _Parts:
         self._in_file = name in FILE_FIELDS
         if self._in_file:
             self._sink = self.pending
-            if self._file_size:
-                raise BadRequest("Send one document: image_file was sent twice.")
-            file_name = options.get(b"filename", b"").decode("utf-8", "replace")
-            self.form.file_name = file_name.replace("\0", "") or None
+            self._file_name = options.get(b"filename", b"").decode("utf-8", "replace")
         else:
             self._sink = self._values[name] = bytearray()
 
     def data(self, data: bytes, start: int, end: int) -> None:
         assert self._sink is not None
+        if start == end:
+            return
         if self._in_file:
+            if self._file_part is None:  # One that stays empty is absent.
+                self._file_part = self._count
+                self.form.file_name = self._file_name.replace("\0", "") or None
+            elif self._file_part != self._count:
+                raise BadRequest("Send one document: image_file was sent twice.")
             self._file_size += end - start
             if self._file_size > self.most:
                 raise _too_large(self.most)
@@ -227,7 +239,9 @@ class _Parts:
                 raise BadRequest(f"The field {name} is not UTF-8.") from error
 
 
-async def _bounded(request: Request, most: int, bounds: Bounds) -> AsyncIterator[bytes]:
+async def _bounded(
+    request: Request, most: int, bounds: Bounds, too_large: BodyTooLarge
+) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     began, size = loop.time(), 0
     chunks = request.stream()
@@ -242,7 +256,7 @@ async def _bounded(request: Request, most: int, bounds: Bounds) -> AsyncIterator
             return
         size += len(chunk)
         if size > most:
-            raise _too_large(bounds.file_bytes)
+            raise too_large
         yield chunk
 
 
