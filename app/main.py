@@ -6,11 +6,10 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, wiring
 from app.api.auth import BearerToken, Tokens
-from app.api.errors import ErrorResponses, http_exception
+from app.api.errors import Cors, ErrorResponses, http_exception
 from app.api.files import FileRoutes
 from app.api.forms import Bounds
 from app.api.operations import OperationRoutes
@@ -62,7 +61,7 @@ def create_app(
     app.add_middleware(TrustedProxies, networks=settings.trusted_proxies)
     app.add_middleware(ErrorResponses, token_error_type=settings.error_type)
     app.add_middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE", "HEAD"],
         allow_headers=["*"],

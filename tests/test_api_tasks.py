@@ -190,8 +190,10 @@ def test_failed_pages_are_in_a_header(
 
     def write(job: Job, portions: object, target: Path, *others: object) -> Outcome:
         target.write_text("text")
-        return Outcome("application/pdf", "text/plain", 3, 2, (2,))
+        return Outcome("application/pdf", "text/plain", pages, 2, failed)
 
+    pages = 3
+    failed: tuple[int, ...] = (2,)
     assert "X-OCR-Failed-Pages" not in send(client, picture()).headers
     monkeypatch.setattr(Job, "write", write)
 
@@ -202,6 +204,10 @@ def test_failed_pages_are_in_a_header(
         "Complete, but for pages that could not be read: 2"
     )
     assert list(response.json()["data"]) == KEYS
+
+    pages, failed = 5000, tuple(range(1, 4000))
+    told = send(client, picture()).headers["X-OCR-Failed-Pages"]
+    assert told == ",".join(map(str, range(1, 201)))
 
 
 def test_hidden_sheets_are_named(client: TestClient) -> None:
@@ -343,7 +349,7 @@ def test_an_old_client_gets_its_answer_in_one_piece(
     app = create_app(settings.model_copy(update={"sync_wait_s": 0.3}), tasks)
 
     async def old(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope | {"http_version": "1.0"}, receive, send)
+        await app({**scope, "http_version": "1.0"}, receive, send)
 
     with TestClient(old, headers={"Authorization": TOKEN}) as client:
         response = send(client, picture())
@@ -471,6 +477,7 @@ def test_browsers_elsewhere_may_call(client: TestClient) -> None:
     refusal = client.get("/task/x", headers={"Origin": "https://app.example", "Authorization": ""})
 
     assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+    assert preflight.headers["x-request-id"]
     assert refusal.status_code == 401
     assert refusal.headers["access-control-allow-origin"] == "*"
 
@@ -478,7 +485,9 @@ def test_browsers_elsewhere_may_call(client: TestClient) -> None:
 def test_health(client: TestClient) -> None:
     """Both probes answer without a token."""
     for path in ("/healthz", "/readyz"):
-        assert client.get(path, headers={"Authorization": ""}).status_code == 200
+        for method in ("GET", "HEAD"):
+            response = client.request(method, path, headers={"Authorization": ""})
+            assert response.status_code == 200
 
 
 def test_not_ready_before_the_workers_are(settings: Settings, tasks: Tasks) -> None:

@@ -7,10 +7,11 @@ import uuid
 from functools import partial
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +25,7 @@ _RETRY_AFTER_S = 10
 
 
 class ErrorResponses:
-    """Outermost: numbers the request, renders what is raised below, never leaks a traceback."""
+    """Numbers the request, renders what is raised below, never leaks a traceback."""
 
     def __init__(self, app: ASGIApp, token_error_type: str) -> None:
         self.app = app
@@ -75,6 +76,16 @@ class ErrorResponses:
         response = error_response(error.status, str(error), error.code, request_id)
         if error.retry_after_s is not None:
             response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+
+
+class Cors(CORSMiddleware):
+    """Lets pages of other origins read what ``ErrorResponses`` says too; its own answers count."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer to a preflight, with a request id as every answer has one."""
+        response = super().preflight_response(request_headers)
+        response.headers["X-Request-Id"] = uuid.uuid4().hex
         return response
 
 

@@ -21,8 +21,18 @@ class OperationRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["operations"])
-        router.add_api_route("/healthz", self.health, methods=["GET"], summary="Is it alive")
-        router.add_api_route("/readyz", self.readiness, methods=["GET"], summary="Can it work")
+        for method in ("GET", "HEAD"):
+            for path, answer, summary in (
+                ("/healthz", self.health, "Is it alive"),
+                ("/readyz", self.readiness, "Can it work"),
+            ):
+                router.add_api_route(
+                    path,
+                    answer,
+                    methods=[method],
+                    summary=summary,
+                    include_in_schema=method == "GET",
+                )
         return router
 
     async def health(self) -> JSONResponse:

@@ -29,6 +29,7 @@ from app.tasks import Known, Submission, Tasks
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")
 _MOST_PASSWORD = 32
 _MOST_FILENAME = 200
+_MOST_FAILED_PAGES = 200  # Told in the header.
 _SPACE_S = 10.0  # A waiting client hears something this often.
 
 
@@ -169,7 +170,10 @@ class TaskRoutes:
         )
 
     async def _answer(self, task: Task, base: str) -> Response:
-        headers = {"X-OCR-Failed-Pages": task.failed_pages} if task.failed_pages else None
+        headers = {}
+        if task.failed_pages:  # Proxies refuse long headers.
+            pages = task.failed_pages.split(",")[:_MOST_FAILED_PAGES]
+            headers["X-OCR-Failed-Pages"] = ",".join(pages)
         return JSONResponse(await self._envelope(task, base), headers=headers)
 
     async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
