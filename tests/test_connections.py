@@ -468,6 +468,10 @@ def test_there_are_only_so_many_connections(server: Server) -> None:
             with Wire(server) as wire:
                 assert wire.get("/healthz").status == 200
         with ExitStack() as stack:
+            for _ in range(MOST):
+                stack.enter_context(Wire(server)).send("nonsense\r\n\r\n")
+            assert _answers(server) == 200  # Who was refused makes room as well.
+        with ExitStack() as stack:
             busy = [stack.enter_context(Wire(server)) for _ in range(MOST)]
             for wire in busy:
                 wire.send(f"{FORM}Content-Length: 999999\r\n\r\n--b\r\n")

@@ -105,6 +105,7 @@ class _Connection(HttpToolsProtocol):
             return
         longest = next(iter(self.idle))
         if longest is not self:
+            longest._leave_idleness()  # Its end is told later, perhaps after the next comes.
             longest.transport.abort()  # It makes room for somebody who may have more to say.
         elif len(self.connections) <= 1.1 * self.most + 1:
             self._refuse(503, "The server has too many connections; try again later.")
@@ -306,6 +307,8 @@ class _Connection(HttpToolsProtocol):
         headers = b"".join(b"%s: %s\r\n" % pair for pair in response.raw_headers)
         self.transport.write(STATUS_LINE[status] + headers + b"\r\n" + bytes(response.body))
         self.transport.write_eof()
+        if status != 503:  # The place of who found none is nobody's.
+            self.idle[self] = None
         self._timer = self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def _is_idle(self) -> bool:
