@@ -252,6 +252,7 @@ class Supervisor:
     def _forget(self, worker: _Worker) -> None:
         os.close(worker.pipe)
         self._gone.add(worker.name)
+        _end_those_in(worker.room)
         shutil.rmtree(worker.room, ignore_errors=True)
 
     def _find_the_dead(self) -> None:
@@ -304,6 +305,23 @@ def _is_stopped(pid: int) -> bool:
     except OSError:
         return False
     return after.split()[0] in "Tt"
+
+
+def _end_those_in(room: Path) -> None:
+    """Kill what works below a dead worker's folder.
+
+    Most ends with its worker, but what is held by SIGSTOP only where a namespace of processes does.
+    """
+    room = room.resolve()
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        # Opened before it is looked at: a number that becomes another's meanwhile harms nobody.
+        with contextlib.suppress(OSError):
+            process = os.pidfd_open(int(path.parent.name))
+            try:
+                if path.readlink().is_relative_to(room):
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            finally:
+                os.close(process)
 
 
 def _kills_for_memory() -> int:

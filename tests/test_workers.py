@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from app import sandbox
+from app import sandbox, workers
 from app.ration import Ration
 from app.worker import work
 from tests.pictures import frames
@@ -171,6 +172,26 @@ def test_kill_a_worker_at_an_office_document(server: Server, tmp_path: Path) -> 
     record = server.until(lambda: (r := server.poll(task_id))["state"] in (1, -9) and r)
     assert before
     assert record["state"] == 1
+
+
+def test_what_works_in_the_folder_of_a_dead_worker_is_killed(tmp_path: Path) -> None:
+    """Even if it is stopped; what works beside it goes on."""
+    below, beside = tmp_path / "room" / "deep", tmp_path / "roomy"
+    for folder in (below, beside):
+        folder.mkdir(parents=True)
+    with (
+        subprocess.Popen(["sleep", "1000"], cwd=below) as theirs,
+        subprocess.Popen(["sleep", "1000"], cwd=beside) as another,
+    ):
+        theirs.send_signal(signal.SIGSTOP)
+        try:
+            workers._end_those_in(tmp_path / "room")
+
+            assert theirs.wait(10) == -signal.SIGKILL
+            assert another.poll() is None
+        finally:
+            theirs.kill()
+            another.kill()
 
 
 def test_a_task_that_wants_too_much_memory(tmp_path: Path) -> None:
