@@ -112,8 +112,8 @@ WALLS = (
     Wall("bubblewrap", "", _bubblewrap),
     Wall(
         "Landlock and seccomp",
-        "no network, no files but their own; names of other processes can be seen, and files in "
-        "/tmp removed",
+        "no network, no files but their own; names of other processes can be seen, files in /tmp "
+        "removed, and sockets of local services, such as a database's, connected to",
         _landlock,
     ),
     *_NAMESPACES,
