@@ -78,6 +78,31 @@ TOO_LARGE: dict[str, Make] = {
         zeros(BIG, 3, bombs.TEXT, b" "),
         content_entries="/Filter[/Fl/Fl/Fl]",
     ),
+    "content of 200 MB that says it is an image": lambda: page(
+        zeros(BIG, 1, bombs.TEXT, b" "),
+        content_entries="/Type/EmbeddedFile/Subtype/Image/Filter/FlateDecode",
+    ),
+    "content of 200 MB that says it is attached": lambda: page(
+        zeros(BIG, 1, bombs.TEXT, b" "), content_entries="/Type/EmbeddedFile/Filter/FlateDecode"
+    ),
+    "content of 200 MB in a list that says it is an image": lambda: page(
+        more={6: b"[4 0 R 7 0 R]", 7: stream(zeros(BIG), "/Subtype/Image/Filter/FlateDecode")}
+    ).replace(b"/Contents 4 0 R", b"/Contents 6 0 R"),
+    "form of 200 MB that says it is attached": lambda: page(
+        b"/X Do",
+        "/XObject<</X 6 0 R>>",
+        {6: form(zeros(BIG), kind="/Subtype/Form/Type/EmbeddedFile/Filter/FlateDecode")},
+    ),
+    "appearance of 200 MB that says it is an image": lambda: page(
+        entries="/Annots[6 0 R]",
+        more={
+            6: b"<</Type/Annot/Subtype/Stamp/Rect[9 9 99 99]/AP<</N<</On 7 0 R>>>>/AS/On>>",
+            7: form(zeros(BIG), kind="/Subtype/Image/Filter/FlateDecode"),
+        },
+    ),
+    "content of 200 MB of a wrong length": lambda: page(
+        zeros(BIG, 1, bombs.TEXT, b" "), content_entries="/Filter/FlateDecode"
+    ).replace(b"/Length ", b"/Length 1 /Was ", 1),
     "font of 200 MB": lambda: page(
         more={
             5: FONT,
@@ -93,7 +118,7 @@ TOO_LARGE: dict[str, Make] = {
         zeros(BIG, 2, b"1 0 <</Type/Catalog/Pages 2 0 R>>", b" "), TWO
     ),
     "run-length bomb": lambda: page(
-        zlib.compress(b"\x81 " * 2**20), content_entries="/Filter[/FlateDecode/RunLengthDecode]"
+        zlib.compress(b"\x81 " * 2**21), content_entries="/Filter[/FlateDecode/RunLengthDecode]"
     ),
     "LZW bomb": lambda: page(_lzw_bomb(), content_entries="/Filter/LZWDecode"),
     "ten thousand pages": lambda: bombs.pages(10_000),

@@ -1,5 +1,6 @@
 """What a PDF file would unpack to and how many pages it claims, before PDFium takes memory."""
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -11,8 +12,12 @@ from pikepdf import settings as qpdf
 
 from app.errors import InvalidFile, TooLarge
 
-MAX_STREAM_BYTES = 64 * 2**20
-"""Of a stream that is read as a whole: operators, fonts, tables."""
+MAX_STREAM_BYTES = 128 * 2**20
+"""Of a stream that is read as a whole: operators, fonts, tables.
+
+PDFium takes 0.5 GB for so many bytes of a map's lines and 1.2 GB for a drawing's single strokes,
+but 4 GB for nothing but short words or small rectangles, which is what a task may take.
+"""
 
 
 class PdfBounds:
@@ -65,40 +70,39 @@ class PdfBounds:
             self.check_pages(max(1, int(document.Root.Pages.Count)))
 
     def _check_streams(self, document: pikepdf.Pdf) -> None:
-        total = 0
+        total, read_whole = 0, _read_whole(document)
         for each in document.objects:
             if isinstance(each, pikepdf.Stream):
-                total += self._size(document, each)
+                with suppress(pikepdf.PdfError):  # A damaged one says nothing of the others.
+                    total += self._size(document, each, each.objgen in read_whole)
                 if total > self._max_unpacked_bytes:
-                    raise self._too_large()
+                    raise _too_large()
 
-    def _size(self, document: pikepdf.Pdf, stream: pikepdf.Stream) -> int:
+    def _size(self, document: pikepdf.Pdf, stream: pikepdf.Stream, is_read_whole: bool) -> int:
         """How many bytes it unpacks to, if that can be many; else 0."""
-        filters = _filters(stream)
-        if stream.get("/Type") == "/EmbeddedFile":
-            return 0  # Nobody unpacks it.
-        if stream.get("/Subtype") == "/Image":
+        filters, kind = _filters(stream), stream.get("/Subtype")
+        if not is_read_whole and kind == "/Image":
             filters = filters[:-1]  # Images are unpacked row by row, and have a size of their own.
-        growth = 1
-        for name in filters:
-            growth *= _GROWTH.get(name, 1)
-        if growth == 1 or growth * int(stream.get("/Length", 0)) <= MAX_STREAM_BYTES:
+        elif not is_read_whole and kind != "/Form" and stream.get("/Type") == "/EmbeddedFile":
+            return 0  # Nobody unpacks it.
+        if not _may_be_large(stream, filters):
             return 0
         data = stream.read_raw_bytes()
+        packed = len(data)
         for place, name in enumerate(filters):
             if name == _FLATE:
-                data = self._inflated(data)
+                data = _inflated(data)
                 continue
             if name == _RUN_LENGTH and _GROWTH[name] * len(data) > MAX_STREAM_BYTES:
-                raise self._too_large()  # Only images would have so much of it.
+                raise _too_large()  # Only images would have so much of it.
             if name == _LZW and _lzw_size(data, MAX_STREAM_BYTES) > MAX_STREAM_BYTES:
-                raise self._too_large()
+                raise _too_large()
             if place == len(filters) - 1 and name == _LZW:
                 return 0  # Just counted, and few are so large.
             if name in _GROWTH:
                 data = pikepdf.Stream(document, data, Filter=pikepdf.Name(name)).read_bytes()
-        if len(data) > MAX_STREAM_BYTES:
-            raise self._too_large()
+        if len(data) > max(MAX_STREAM_BYTES, packed):  # What was large does not become so.
+            raise _too_large()
         return len(data)
 
     def _check_bytes(self, data: bytes) -> None:
@@ -106,35 +110,16 @@ class PdfBounds:
         total = 0
         for match in _STREAM.finditer(data):
             found = data[match.end() : data.find(b"endstream", match.end()) % (len(data) + 1)]
+            before = data[max(0, match.start() - _NEAR_BYTES) : match.start()]
+            is_image = _SAYS_IMAGE.search(before.rpartition(b"obj")[2]) is not None
             for _ in range(_MOST_LAYERS):
-                if not _is_deflated(found):
+                # The last layer of an image is unpacked row by row.
+                if not _is_deflated(found) or (is_image and not _is_deflated(_beginning(found))):
                     break
-                found = self._inflated(found)
+                found = _inflated(found)
                 total += len(found)
                 if total > self._max_unpacked_bytes:
-                    raise self._too_large()
-
-    def _inflated(self, data: bytes) -> bytes:
-        """The data; what comes before an error is kept, as readers do. Raises TooLarge."""
-        inflate, pieces, size = zlib.decompressobj(), [], 0
-        rest = memoryview(data)
-        with suppress(zlib.error):
-            while rest and not inflate.eof:
-                piece = inflate.decompress(rest[:_PIECE_BYTES], _PIECE_BYTES)
-                while piece:
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > MAX_STREAM_BYTES:
-                        raise self._too_large()
-                    piece = inflate.decompress(inflate.unconsumed_tail, _PIECE_BYTES)
-                rest = rest[_PIECE_BYTES:]
-        return b"".join(pieces)
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            "The document unpacks to more than is accepted; send it printed to a new PDF, or in "
-            "parts."
-        )
+                    raise _too_large()
 
 
 _FLATE, _LZW, _RUN_LENGTH = "/FlateDecode", "/LZWDecode", "/RunLengthDecode"
@@ -155,14 +140,73 @@ _GROWTH = {
 """How many bytes a filter can make of one."""
 
 _MOST_LAYERS = 25
+_NEAR_BYTES = 2000
 _PIECE_BYTES = 2**20
 _STREAM = re.compile(rb"(?<!end)stream\r?\n")
+_SAYS_IMAGE = re.compile(rb"/Subtype\s*/Image\b")
+_CONTAINERS = (pikepdf.Array, pikepdf.Dictionary, pikepdf.Stream)
+
+
+def _may_be_large(stream: pikepdf.Stream, filters: Sequence[str]) -> bool:
+    """Whether so many bytes can become too many; the length that a stream tells may be wrong."""
+    growth = math.prod(_GROWTH.get(name, 1) for name in filters)
+    return growth > 1 and growth * len(stream.read_raw_bytes()) > MAX_STREAM_BYTES
 
 
 def _filters(stream: pikepdf.Stream) -> list[str]:
     found = stream.get("/Filter")
     names = list(found) if isinstance(found, pikepdf.Array) else [found] if found else []
     return [_ABBREVIATED.get(str(name), str(name)) for name in names[:_MOST_LAYERS]]
+
+
+_WHOLE = {
+    "/AP",
+    "/CharProcs",
+    "/ColorSpace",
+    "/Contents",
+    "/Encoding",
+    "/FontFile",
+    "/FontFile2",
+    "/FontFile3",
+    "/Function",
+    "/JBIG2Globals",
+    "/Pattern",
+    "/Shading",
+    "/ToUnicode",
+}
+"""Under which names readers take what they find for neither an image nor an attachment."""
+
+
+def _read_whole(document: pikepdf.Pdf) -> set[tuple[int, int]]:
+    """The streams that are read as a whole, whatever they say that they are."""
+    found: set[tuple[int, int]] = set()
+    if not any(_is_exempt(each) for each in document.objects):
+        return found
+    seen: set[tuple[int, int]] = set()
+    left = [(each, False, 0) for each in document.objects if isinstance(each, _CONTAINERS)]
+    while left:
+        each, is_whole, depth = left.pop()
+        if depth and each.is_indirect:
+            if not is_whole or each.objgen in seen:
+                continue  # It has its own turn, or had it.
+            seen.add(each.objgen)
+            if isinstance(each, pikepdf.Stream):
+                found.add(each.objgen)
+                continue
+        if depth < _DEEPEST:
+            named = [("", it) for it in each] if isinstance(each, pikepdf.Array) else each.items()
+            for name, item in named:
+                if isinstance(item, _CONTAINERS):
+                    left.append((item, is_whole or name in _WHOLE, depth + 1))
+    return found
+
+
+def _is_exempt(each: pikepdf.Object) -> bool:
+    """Whether it is a stream that says it is an image or an attachment, and can become large."""
+    if not isinstance(each, pikepdf.Stream):
+        return False
+    says = each.get("/Subtype") == "/Image" or each.get("/Type") == "/EmbeddedFile"
+    return says and _may_be_large(each, _filters(each))
 
 
 def _check_forms(document: pikepdf.Pdf) -> None:
@@ -173,7 +217,10 @@ def _check_forms(document: pikepdf.Pdf) -> None:
         for each in document.objects
     )
     for page in document.pages if nested else ():
-        if draws.count(page.obj) > _MOST_DRAWN:
+        drawn = draws.count(page.obj)
+        if drawn > _MOST_DRAWN and drawn > min(
+            _MOST_EVER, _MOST_REPEATED * draws.written(page.obj.objgen)
+        ):
             raise TooLarge("A page draws the same too often; send it printed to a new PDF.")
 
 
@@ -182,24 +229,38 @@ class _Draws:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], int] = {}
+        self._calls: dict[tuple[int, int], list[tuple[int, int]]] = {}
 
     def count(self, each: pikepdf.Object, depth: int = 0) -> int:
         """How many pages or forms are drawn by drawing a page or form."""
         if each.objgen not in self._known:
             # What draws itself, readers draw to the end of their patience.
-            self._known[each.objgen] = _MOST_DRAWN + 1
-            drawn = 1
+            self._known[each.objgen] = _MOST_EVER + 1
+            drawn, calls = 1, self._calls.setdefault(each.objgen, [])
             forms = _forms(each) if depth < _DEEPEST else {}
             for name in _DRAWN.findall(_content(each)) if forms else ():
                 form = forms.get("/" + name.decode("latin-1"))
                 if form is not None:
+                    calls.append(form.objgen)
                     drawn += self.count(form, depth + 1)
             self._known[each.objgen] = drawn
         return self._known[each.objgen]
 
+    def written(self, page: tuple[int, int]) -> int:
+        """How many operators say so: each once, however often the form is drawn it stands in."""
+        reached, left = {page}, [page]
+        while left:
+            for form in self._calls[left.pop()]:
+                if form not in reached:
+                    reached.add(form)
+                    left.append(form)
+        return sum(len(self._calls[each]) for each in reached)
+
 
 _DRAWN = re.compile(rb"/([^\s/<>()\[\]{}%]+)\s+Do\b")
 _MOST_DRAWN = 50_000
+_MOST_EVER = 10_000_000
+_MOST_REPEATED = 20  # A plot draws a marker for each of its points, and says so for each.
 _DEEPEST = 40  # Readers stop at about as many.
 
 
@@ -218,10 +279,47 @@ def _forms(each: pikepdf.Object) -> dict[str, pikepdf.Object]:
 
 def _content(each: pikepdf.Object) -> bytes:
     if isinstance(each, pikepdf.Stream):
-        return each.read_bytes()
+        return _bytes(each)
     contents = each.get("/Contents")
     parts = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
-    return b"\n".join(part.read_bytes() for part in parts if isinstance(part, pikepdf.Stream))
+    return b"\n".join(_bytes(part) for part in parts if isinstance(part, pikepdf.Stream))
+
+
+def _inflated(data: bytes) -> bytes:
+    """The data; what comes before an error is kept, as readers do. Raises TooLarge."""
+    inflate, pieces, size = zlib.decompressobj(), [], 0
+    rest = memoryview(data)
+    with suppress(zlib.error):
+        while rest and not inflate.eof:
+            piece = inflate.decompress(rest[:_PIECE_BYTES], _PIECE_BYTES)
+            while piece:
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_STREAM_BYTES:
+                    raise _too_large()
+                piece = inflate.decompress(inflate.unconsumed_tail, _PIECE_BYTES)
+            rest = rest[_PIECE_BYTES:]
+    return b"".join(pieces)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        "The document unpacks to more than is accepted; send it printed to a new PDF, or in parts."
+    )
+
+
+def _bytes(stream: pikepdf.Stream) -> bytes:
+    """What it unpacks to; of a damaged one what comes before the damage, as readers do."""
+    with suppress(pikepdf.PdfError):
+        return stream.read_bytes()
+    return _inflated(stream.read_raw_bytes()) if _filters(stream) == [_FLATE] else b""
+
+
+def _beginning(data: bytes) -> bytes:
+    """The first bytes of deflated data; none if they are damaged."""
+    with suppress(zlib.error):
+        return zlib.decompressobj().decompress(data[:_NEAR_BYTES], _NEAR_BYTES)
+    return b""
 
 
 def _is_deflated(data: bytes) -> bool:
