@@ -64,6 +64,16 @@ BAD: dict[str, Callable[[], bytes]] = {
     "too many, though written out": lambda: plot(
         {6: form(b"/X Do " * 200, 7), 7: form(b"")}, MARKERS
     ),
+    "resources of all pages": lambda: (
+        plot({6: form(b"/X Do\n" * 1000, 7), 7: form(b"0 0 m 9 9 l S")}, b"/X Do\n" * 100)
+        .replace(b"/Resources<</XO", b"/Rxxxxxxxx<</XO")
+        .replace(b"/Count 1", b"/Count 1/Resources<</XObject<</X 6 0 R>>>>")
+    ),
+    "forms with the resources of their page": lambda: page(
+        b"/X Do\n" * 100,
+        "/XObject<</X 6 0 R/Y 7 0 R>>",
+        {6: form(b"/Y Do\n" * 1000), 7: form(b"0 0 m 9 9 l S")},
+    ),
     "form that draws itself": lambda: plot({6: form(b"/X Do", 6)}, b"/X Do"),
     "image in two layers, damaged file": lambda: broken(
         scan("/Filter[/FlateDecode/FlateDecode]", zeros(BIG, 1, zlib.compress(bytes(99))))

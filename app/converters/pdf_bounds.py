@@ -213,11 +213,13 @@ def _check_forms(document: pikepdf.Pdf) -> None:
     """Raise TooLarge if forms that draw forms that draw forms are drawn more often than is sane."""
     draws = _Draws()
     nested = any(
-        isinstance(each, pikepdf.Stream) and each.get("/Subtype") == "/Form" and _forms(each)
+        isinstance(each, pikepdf.Stream)
+        and each.get("/Subtype") == "/Form"
+        and ("/Resources" not in each or _forms(each.get("/Resources")))
         for each in document.objects
     )
     for page in document.pages if nested else ():
-        drawn = draws.count(page.obj)
+        drawn = draws.count(page.obj, _forms(page.resources))
         if drawn > _MOST_DRAWN and drawn > min(
             _MOST_EVER, _MOST_REPEATED * draws.written(page.obj.objgen)
         ):
@@ -231,18 +233,19 @@ class _Draws:
         self._known: dict[tuple[int, int], int] = {}
         self._calls: dict[tuple[int, int], list[tuple[int, int]]] = {}
 
-    def count(self, each: pikepdf.Object, depth: int = 0) -> int:
-        """How many pages or forms are drawn by drawing a page or form."""
+    def count(self, each: pikepdf.Object, forms: dict[str, pikepdf.Object], depth: int = 0) -> int:
+        """How many pages or forms are drawn by drawing a page or form, which knows ``forms``."""
         if each.objgen not in self._known:
             # What draws itself, readers draw to the end of their patience.
             self._known[each.objgen] = _MOST_EVER + 1
             drawn, calls = 1, self._calls.setdefault(each.objgen, [])
-            forms = _forms(each) if depth < _DEEPEST else {}
-            for name in _DRAWN.findall(_content(each)) if forms else ():
+            for name in _DRAWN.findall(_content(each)) if forms and depth < _DEEPEST else ():
                 form = forms.get("/" + name.decode("latin-1"))
                 if form is not None:
                     calls.append(form.objgen)
-                    drawn += self.count(form, depth + 1)
+                    resources = form.get("/Resources")  # Without any it knows what we know.
+                    known = forms if resources is None else _forms(resources)
+                    drawn += self.count(form, known, depth + 1)
             self._known[each.objgen] = drawn
         return self._known[each.objgen]
 
@@ -264,9 +267,8 @@ _MOST_REPEATED = 20  # A plot draws a marker for each of its points, and says so
 _DEEPEST = 40  # Readers stop at about as many.
 
 
-def _forms(each: pikepdf.Object) -> dict[str, pikepdf.Object]:
-    """The forms that a page or form may draw, by name."""
-    resources = each.get("/Resources")
+def _forms(resources: pikepdf.Object | None) -> dict[str, pikepdf.Object]:
+    """The forms that a page or form with these resources may draw, by name."""
     found = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
     if not isinstance(found, pikepdf.Dictionary):
         return {}
