@@ -16,7 +16,8 @@ MAX_STREAM_BYTES = 128 * 2**20
 """Of a stream that is read as a whole: operators, fonts, tables.
 
 PDFium takes 0.5 GB for so many bytes of a map's lines and 1.2 GB for a drawing's single strokes,
-but 4 GB for nothing but short words or small rectangles, which is what a task may take.
+but 3.5 to 4.4 GB for nothing but small rectangles or short words. What is denser than any drawing
+ends at the memory of its task.
 """
 
 
