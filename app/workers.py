@@ -227,7 +227,7 @@ class Supervisor:
                 continue
             # Another supervisor may have made it just now, for a worker that has no lock yet.
             if room.name in self._gone or time.time() - room.stat().st_mtime > _STARTING_S:
-                shutil.rmtree(room, ignore_errors=True)
+                _remove(room)
 
     def _launch(self) -> _Worker:
         if self._prefix is None:
@@ -252,8 +252,7 @@ class Supervisor:
     def _forget(self, worker: _Worker) -> None:
         os.close(worker.pipe)
         self._gone.add(worker.name)
-        _end_those_in(worker.room)
-        shutil.rmtree(worker.room, ignore_errors=True)
+        _remove(worker.room)
 
     def _find_the_dead(self) -> None:
         """Workers that a killed server left: their locks are free."""
@@ -305,6 +304,12 @@ def _is_stopped(pid: int) -> bool:
     except OSError:
         return False
     return after.split()[0] in "Tt"
+
+
+def _remove(room: Path) -> None:
+    """Remove a dead worker's folder, and who works there still."""
+    _end_those_in(room)
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def _end_those_in(room: Path) -> None:
