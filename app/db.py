@@ -72,6 +72,9 @@ class Task(Base):
     __tablename__ = "tasks"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    # The complete task of whose document this one makes another format; it goes with that one.
+    # No foreign key: for one, SQLite would have to make the table anew, which deletes all parts.
+    parent_id: Mapped[str | None] = mapped_column(String(36))
     owner: Mapped[str] = mapped_column(String(64))  # Digest of the token.
     state: Mapped[int] = mapped_column(index=True)
     state_detail: Mapped[str] = mapped_column(Text)
@@ -88,6 +91,7 @@ class Task(Base):
     return_text: Mapped[bool] = mapped_column(default=False)
     pdfa: Mapped[bool] = mapped_column(default=False, server_default=false())
     mode: Mapped[str] = mapped_column(String(8), default="auto", server_default="auto")
+    pages: Mapped[str | None] = mapped_column(String(32))  # "first-last"; None: all.
     # What is known of it.
     input_media_type: Mapped[str | None] = mapped_column(String(128))
     output_media_type: Mapped[str | None] = mapped_column(String(128))
@@ -128,6 +132,7 @@ class Task(Base):
         _index_of_filled("callback_due", "callback_host"),
         _index_of_filled("source_since"),
         _index_of_filled("result_since"),
+        _index_of_filled("parent_id"),
         _index_of_filled("reuse_key", "owner"),
         _index_of_filled("idempotency_key", "owner", unique=True),
     )
@@ -163,6 +168,7 @@ class Token(Base):
     created_at: Mapped[float]
     expires_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
+    operator: Mapped[bool] = mapped_column(default=False, server_default=false())  # Sees all work.
     # Limits of its own; None: that of the settings, 0: none.
     rate_per_minute: Mapped[int | None]
     tasks_at_once: Mapped[int | None]
