@@ -1,4 +1,4 @@
-"""The command ``ocr-server``."""
+"""The commands ``ocr-server serve`` and ``ocr-server worker``."""
 
 import logging
 import os
@@ -9,43 +9,24 @@ import sys
 import threading
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
-from app import __version__, admin, languages, sandbox, wiring
+from app import sandbox, wiring
+from app.cli.admin import new_token
+from app.cli.settings import pass_settings
 from app.config import Settings
-from app.errors import AppError
-from app.pipeline import Order
-from app.reading import Mode
 from app.runner import SAMPLE
 from app.tasks import Tasks
-from app.worker import work
+from app.worker import work as work_on
 from app.workers import Supervisor
 
 log = logging.getLogger(__name__)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-@click.pass_context
-def main(context: click.Context) -> None:
-    """OCR server: send a document, get text, a searchable PDF, Word, Excel or PowerPoint back.
-
-    Settings come from environment variables that begin with OCR_.
-    """
-    settings = Settings()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # A line for each part.
-    context.obj = settings
-
-
-@main.command()
+@click.command()
 @click.option("--local-token", is_flag=True, help="Make a token for this machine and print it.")
-@click.pass_obj
+@pass_settings
 def serve(settings: Settings, local_token: bool) -> None:
     """Run the HTTP server and its workers."""
     import uvicorn
@@ -82,8 +63,8 @@ def serve(settings: Settings, local_token: bool) -> None:
         supervisor.stop()
 
 
-@main.command()
-@click.pass_obj
+@click.command()
+@pass_settings
 def worker(settings: Settings) -> None:
     """Run workers alone, for a server that runs elsewhere on the same database and files."""
     _exit_on_signals()
@@ -96,94 +77,20 @@ def worker(settings: Settings) -> None:
         supervisor.stop()
 
 
-@main.command(name="work", hidden=True)
+@click.command(name="work", hidden=True)
 @click.argument("name")
 @click.argument("pipe", type=int)
-@click.pass_obj
-def work_(settings: Settings, name: str, pipe: int) -> None:
+@pass_settings
+def work(settings: Settings, name: str, pipe: int) -> None:
     """Be one worker process of a supervisor."""
     with closing(wiring.build(settings)) as tasks:
-        work(
+        work_on(
             tasks.runner,
             name,
             wiring.locks(settings),
             wiring.ration(settings),
             partial(os.write, pipe),
         )
-
-
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["txt", "pdf", "docx", "xlsx", "pptx"]),
-    default="txt",
-    show_default=True,
-)
-@click.option("-l", "--language", default="ChinesePRC,English", show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="A file, or a folder for it; default: beside FILE.",
-)
-@click.option("--password", help="The password of the document.")
-@click.option("--pdfa", is_flag=True, help="Make a PDF a PDF/A-2, with a structure tree.")
-@click.option(
-    "--mode",
-    type=click.Choice(["auto", "force", "skip"]),
-    default="auto",
-    show_default=True,
-    help="Recognize what has no text that can be trusted, every page, or pages without text.",
-)
-@click.option(
-    "--show",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Draw what was understood of each page into this folder.",
-)
-@click.pass_obj
-def recognize(
-    settings: Settings,
-    file: Path,
-    form: str,
-    language: str,
-    output: Path | None,
-    password: str | None,
-    pdfa: bool,
-    mode: str,
-    folder: Path | None,
-) -> None:
-    """Recognize FILE without a server."""
-    from app.show import show
-
-    name = f"{file.name}.{form}"
-    target = file.with_name(name) if output is None else output
-    if target.is_dir():
-        target /= name
-    try:
-        order = Order(form, languages.parse(language), password, pdfa, Mode(mode))
-        wiring.check_languages(settings, order.languages)
-        with (
-            TemporaryDirectory(prefix="ocr-") as work,
-            TemporaryDirectory() as made,
-            closing(wiring.pipeline(settings)) as pipeline,
-        ):
-            result = Path(made) / target.name
-            pipeline.run(
-                order,
-                file,
-                Path(work),
-                result,
-                lambda *_: None,
-                show=None if folder is None else partial(show, folder=folder),
-            )
-            shutil.move(result, target)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(target)
 
 
 def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
@@ -224,7 +131,7 @@ def _with_local_token(settings: Settings) -> Settings:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(admin.new_token())
+            file.write(new_token())
     known = settings.tokens.get_secret_value()
     both = ",".join(filter(None, [known, path.read_text().strip()]))
     return settings.model_copy(update={"tokens": type(settings.tokens)(both)})
@@ -242,11 +149,3 @@ def _greet(settings: Settings, listener: socket.socket) -> None:
         f"  curl -s {address}/task/pic/ocr -H 'Authorization: Bearer {secret}' \\\n"
         f"    -F image_file=@{sample} -F language=ChinesePRC,English -F return_text=1\n"
     )
-
-
-main.add_command(admin.token)
-main.add_command(admin.task)
-
-
-if __name__ == "__main__":
-    main()

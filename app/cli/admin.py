@@ -9,6 +9,7 @@ import click
 
 from app import access, db, wiring
 from app.api.auth import digest
+from app.cli.settings import pass_settings
 from app.config import Settings
 
 _TOKEN_BYTES = 32
@@ -47,7 +48,7 @@ def token() -> None:
 @click.argument("name")
 @click.option("--days", type=float, help="Let it expire after this many days.")
 @_limits
-@click.pass_obj
+@pass_settings
 def token_create(
     settings: Settings,
     name: str,
@@ -76,7 +77,7 @@ def token_create(
 @click.argument("name")
 @click.option("--days", type=float, help="Let it expire this many days from now; 0: never.")
 @_limits
-@click.pass_obj
+@pass_settings
 def token_set(
     settings: Settings,
     name: str,
@@ -98,7 +99,7 @@ def token_set(
 
 
 @token.command(name="list")
-@click.pass_obj
+@pass_settings
 def token_list(settings: Settings) -> None:
     """List the tokens, with what they have used of their limits."""
     wiring.migrate(settings)
@@ -123,7 +124,7 @@ def token_list(settings: Settings) -> None:
 
 @token.command(name="revoke")
 @click.argument("name")
-@click.pass_obj
+@pass_settings
 def token_revoke(settings: Settings, name: str) -> None:
     """End the right of the token called NAME; its tasks stay."""
     wiring.migrate(settings)
@@ -139,7 +140,7 @@ def task() -> None:
 
 @task.command(name="show")
 @click.argument("task_id")
-@click.pass_obj
+@pass_settings
 def task_show(settings: Settings, task_id: str) -> None:
     """Show what is known of a task; of its token and password nothing."""
     wiring.migrate(settings)

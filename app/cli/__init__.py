@@ -1,0 +1,62 @@
+"""The command ``ocr-server``; each command has its module here, loaded when it is called."""
+
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+from app import __version__
+
+
+class Commands(click.Group):
+    """Commands by their names, in the order of their help, loaded one at a time.
+
+    To load all would take seconds, and the help needs none of them.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, from its module."""
+        module = _HIDDEN.get(cmd_name) or _COMMANDS.get(cmd_name, ("", ""))[0]
+        if not module:
+            return None
+        command = getattr(import_module(f"app.cli.{module}"), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say what each does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names that begin so."""
+        names = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """OCR server: send a document, get text, a searchable PDF, Word, Excel or PowerPoint back.
+
+    Settings come from environment variables that begin with OCR_.
+    """
+
+
+# By name: its module, and what the help of all says of it. The function is named like the command.
+_COMMANDS = {
+    "serve": ("serve", "Run the HTTP server and its workers."),
+    "worker": ("serve", "Run workers alone, for a server that runs elsewhere."),
+    "recognize": ("recognize", "Recognize files without a server."),
+    "token": ("admin", "Create, list, change and revoke tokens."),
+    "task": ("admin", "Look at tasks."),
+}
+_HIDDEN = {"work": "serve"}  # What the server starts its workers by.

@@ -1,0 +1,52 @@
+"""Settings for commands, read when one runs: its help needs none, and they take long to import."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from app.config import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Call ``command`` with the settings first; they tell what is logged, too."""
+
+    @functools.wraps(command)
+    def with_settings(*args: P.args, **options: P.kwargs) -> R:
+        settings = read_settings()
+        start_logging(settings.log_level)
+        return command(settings, *args, **options)
+
+    return with_settings
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises UsageError that names what is wrong."""
+    from pydantic import ValidationError
+
+    from app.config import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"OCR_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise click.UsageError(f"{wrong}.") from error
+
+
+def start_logging(level: str) -> None:
+    """Log messages of ``level`` and above to standard error."""
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # A line for each part.
