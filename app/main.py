@@ -1,13 +1,14 @@
 """The HTTP application."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from app import __version__, wiring
+from app.api import schema
+from app.api import tasks as tasks_api
 from app.api.auth import BearerToken, Tokens
 from app.api.errors import Cors, ErrorResponses, http_exception
 from app.api.files import FileRoutes
@@ -70,26 +71,5 @@ def create_app(
             *("Content-Disposition", "Content-Range", "Accept-Ranges"),
         ],
     )
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.openapi = cache(partial(schema.describe, app, tasks_api.SCHEMAS))  # type: ignore[method-assign]
     return app
-
-
-def _described(app: FastAPI) -> dict[str, object]:
-    """The OpenAPI document, with the tokens that the middleware asks for."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        schema.setdefault("components", {})["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
-        }
-        schema["security"] = [{"bearer": []}, {"key": []}]
-        for path, methods in schema["paths"].items():
-            for operation in methods.values():
-                if "HTTPValidationError" in str(operation["responses"].get("422")):
-                    del operation["responses"]["422"]  # Any name is one: it never comes.
-                if not path.startswith(("/task/", "/api/")):
-                    operation["security"] = []
-        app.openapi_schema = schema
-    return app.openapi_schema

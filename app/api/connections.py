@@ -30,12 +30,13 @@ _WAITING = 16  # Requests of a connection behind the one that is being answered.
 _TOO_LARGE = f"The header has more than {_HEADER_BYTES} bytes or {_HEADERS} lines."
 _LINGER_S = 2.0  # What comes after a refusal is read for a while, lest a reset overtakes it.
 _OTHER_FILES = 300  # Descriptors for all but connections and the one file that each may have open.
-_CODES = {
+CODES = {
     408: "request_timeout",
     429: "too_many_requests",
     431: "header_too_large",
     503: "service_unavailable",
 }
+"""Codes of what is refused before any route sees it, by status."""
 
 # No lists (RFC 9110, 5.3): of two, a proxy may believe the one and we the other.
 _SINGLE = (
@@ -317,6 +318,6 @@ class _Connection(HttpToolsProtocol):
 
 def _refusal(status: int, message: str) -> Response:
     request_id = uuid.uuid4().hex
-    response = error_response(status, message, _CODES.get(status, "invalid_request"), request_id)
+    response = error_response(status, message, CODES.get(status, "invalid_request"), request_id)
     response.headers.update({"X-Request-Id": request_id, "Connection": "close"})
     return response

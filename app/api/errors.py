@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 _DRAIN_BYTES = 64 * 2**20
 _DRAIN_S = 2.0
 _RETRY_AFTER_S = 10
+_OTHER = "invalid_request"
+ROUTER_CODES = {404: "not_found", 405: "method_not_allowed", 400: _OTHER}
+"""Codes of what no route takes, by status."""
 
 
 class ErrorResponses:
@@ -61,22 +64,11 @@ class ErrorResponses:
                 error = InternalError("An internal error; the server's log tells more.")
             if begun:
                 raise
-            response = self._response(error, request_id)
+            response = rendered(error, request_id, self.token_error_type)
             if body_read or scope["method"] in ("GET", "HEAD", "OPTIONS"):
                 await response(scope, receive, numbered)
             else:
                 await _answer_early(response, receive, numbered)
-
-    def _response(self, error: AppError, request_id: str) -> JSONResponse:
-        if isinstance(error, Refused):
-            # The gateway's own shape, for clients that look for nothing else.
-            message = f"{error} (request id: {request_id})"
-            detail = {"message": message, "type": self.token_error_type, "code": error.code}
-            return JSONResponse({"error": detail}, error.status)
-        response = error_response(error.status, str(error), error.code, request_id)
-        if error.retry_after_s is not None:
-            response.headers["Retry-After"] = str(error.retry_after_s)
-        return response
 
 
 class Cors(CORSMiddleware):
@@ -87,6 +79,19 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         response.headers["X-Request-Id"] = uuid.uuid4().hex
         return response
+
+
+def rendered(error: AppError, request_id: str, token_error_type: str) -> JSONResponse:
+    """The answer that tells ``error``."""
+    if isinstance(error, Refused):
+        # The gateway's own shape, for clients that look for nothing else.
+        message = f"{error} (request id: {request_id})"
+        detail = {"message": message, "type": token_error_type, "code": error.code}
+        return JSONResponse({"error": detail}, error.status)
+    response = error_response(error.status, str(error), error.code, request_id)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def error_response(status: int, message: str, code: str, request_id: str) -> JSONResponse:
@@ -108,8 +113,7 @@ def error_response(status: int, message: str, code: str, request_id: str) -> JSO
 async def http_exception(request: Request, error: Exception) -> JSONResponse:
     """What the router itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed"}
-    code = codes.get(error.status_code, "invalid_request")
+    code = ROUTER_CODES.get(error.status_code, _OTHER)
     response = error_response(error.status_code, str(error.detail), code, request.state.request_id)
     response.headers.update(error.headers or {})
     if error.status_code == 405:  # The router names the methods of the first route that fits.

@@ -8,8 +8,10 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
+from app import media
+from app.api import schema
 from app.db import Task
-from app.errors import TaskNotFound
+from app.errors import InternalError, ResultExpired, TaskNotFound, Unavailable
 from app.tasks import Tasks
 
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([a-z]{3,4})")
@@ -32,7 +34,7 @@ class FileRoutes:
                 response_class=FileResponse,
                 responses=_RESPONSES,
                 summary="A result file",
-                operation_id="result",
+                operation_id="getResult",
                 include_in_schema=method == "GET",
             )
         return router
@@ -60,12 +62,17 @@ class FileRoutes:
         )
 
 
-_RESPONSES: dict[int | str, dict[str, str]] = {
-    206: {"description": "The parts that the header Range asks for"},
-    400: {"description": "The header Range cannot be understood"},
-    404: {"description": "There is no such result"},
-    416: {"description": "The file has no such part"},
-}
+_KINDS = ("text/plain", media.PDF, media.DOCX, media.XLSX, media.PPTX)
+_FILE = {"type": "string", "format": "binary"}
+# The one that says nothing of the format comes first: clients that are made from this know one.
+_CONTENT = {kind: {"schema": _FILE} for kind in ("application/octet-stream", *_KINDS)}
+_PLAIN = {"text/plain": {"schema": {"type": "string"}}}
+_RESPONSES: schema.Responses = {
+    200: {"description": "The file", "content": _CONTENT},
+    206: {"description": "The parts that the header Range asks for", "content": _CONTENT},
+    400: {"description": "The header Range cannot be understood", "content": _PLAIN},
+    416: {"description": "The file has no such part", "content": _PLAIN},
+} | schema.failures(TaskNotFound, ResultExpired, Unavailable, InternalError)
 
 
 def download_name(task: Task) -> str:

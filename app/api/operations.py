@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from app import db
+from app.api import schema
 from app.errors import Unavailable
 
 
@@ -22,15 +23,17 @@ class OperationRoutes:
         """The routes."""
         router = APIRouter(tags=["operations"])
         for method in ("GET", "HEAD"):
-            for path, answer, summary in (
-                ("/healthz", self.health, "Is it alive"),
-                ("/readyz", self.readiness, "Can it work"),
+            for path, answer, name, summary, said in (
+                ("/healthz", self.health, "getHealth", "Is it alive", _ALIVE),
+                ("/readyz", self.readiness, "getReadiness", "Can it work", _READY),
             ):
                 router.add_api_route(
                     path,
                     answer,
                     methods=[method],
                     summary=summary,
+                    responses=said,
+                    operation_id=name,
                     include_in_schema=method == "GET",
                 )
         return router
@@ -52,3 +55,12 @@ class OperationRoutes:
     def _ping(self) -> None:
         with self._sessions() as session:
             db.ping(session)
+
+
+def _said(status: str) -> schema.Responses:
+    examples = {status: {"value": {"status": status}}}
+    return {200: {"description": "Yes", "content": schema.json_of("Health", examples)}}
+
+
+_ALIVE = _said("ok")
+_READY = _said("ready") | schema.failures(Unavailable)

@@ -17,11 +17,24 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app import languages
 from app.access import Access
+from app.api import schema
 from app.api.forms import Bounds, Form, announced_bytes, read_form
 from app.api.proxies import base_url
 from app.api.waiting import Waiting
 from app.db import Task
-from app.errors import BadRequest, State, TaskNotFound, Unavailable
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    IdempotencyKeyReused,
+    NotStored,
+    QuotaUsedUp,
+    RateLimited,
+    RequestTooSlow,
+    State,
+    TaskNotFound,
+    TooManyTasks,
+    Unavailable,
+)
 from app.fetch import Fetcher
 from app.reading import Mode
 from app.tasks import Known, Submission, Tasks
@@ -58,38 +71,52 @@ class TaskRoutes:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(tags=["tasks"])
-        for n, path in enumerate(("/task/pic/ocr", "/api/tasks/document/ocr")):
+        router = APIRouter()
+        for path, name, tag, body in (
+            ("/task/pic/ocr", "recognize", "tasks", _DOCUMENT),
+            ("/api/tasks/document/ocr", "recognizeUrl", "aliases", _ADDRESS),
+        ):
             router.add_api_route(
                 path,
                 self.create,
                 methods=["POST"],
-                openapi_extra=_BODY,
-                responses=_RESPONSES,
+                tags=[tag],
+                openapi_extra=body,
+                responses=_CREATED,
                 summary="Recognize a document",
-                operation_id=f"create{n or ''}",
+                operation_id=name,
             )
-        for n, path in enumerate(("/task/pic/ocr/", "/api/tasks/document/ocr/", "/task/")):
+        for path, name, tag in (
+            ("/task/pic/ocr/", "getRecognition", "aliases"),
+            ("/api/tasks/document/ocr/", "getTaskAtVendorPath", "aliases"),
+            ("/task/", "getTask", "tasks"),
+        ):
             router.add_api_route(
                 path + "{task_id}",
                 self.poll,
                 methods=["GET"],
-                responses=_RESPONSES,
+                tags=[tag],
+                responses=schema.answers(schema.RECORD, TaskNotFound),
                 summary="Look at a task",
-                operation_id=f"poll{n or ''}",
+                operation_id=name,
             )
         router.add_api_route(
             "/task/{task_id}",
             self.delete,
             methods=["DELETE"],
-            responses=_RESPONSES | {200: {"description": "It is gone"}},
+            tags=["tasks"],
+            responses=schema.answers(schema.DELETED, TaskNotFound),
             summary="Cancel a task, delete its source and result",
-            operation_id="delete",
+            operation_id="deleteTask",
         )
         return router
 
     async def create(self, request: Request) -> Response:
-        """Create a task from `image_file` or `image_url` and, unless `sync=0`, wait for it."""
+        """Create a task from `image_file` or `image_url` and, unless `sync=0`, wait for it.
+
+        Exactly one of the two is sent. Both paths take `multipart/form-data`, and, where there is
+        no file, `application/x-www-form-urlencoded` and `application/json`, too.
+        """
         access: Access = request.state.access
         key = _idempotency_key(request)
         # Before the body is read; what counts is looked at again when the task is inserted.
@@ -240,127 +267,102 @@ _FIELDS: dict[str, Any] = {
         "type": "string",
         "description": "Where to fetch the document instead: http or https, port 80 or 443.",
     },
-    "format": {"type": "string", "enum": list(FORMATS), "default": "txt"},
+    "format": schema.ref("Format") | {"description": "What is made; absent: `txt`."},
     "language": {
         "type": "string",
         "default": languages.DEFAULT,
         "description": "At most 10 names, comma-separated, such as `ChinesePRC,English`.",
     },
     "password": {"type": "string", "maxLength": _MOST_PASSWORD},
-    "sync": {
-        "type": "string",
-        "enum": ["0", "1"],
-        "default": "1",
-        "description": "1: wait for the result; 0: answer at once.",
-    },
+    "sync": schema.ref("Flag")
+    | {"description": "1 (as if absent): wait for the result; 0: answer at once."},
     "callback_url": {"type": "string", "description": "Where to POST the final record."},
     "filename": {"type": "string", "description": "Name offered when the result is downloaded."},
-    "return_text": {
-        "type": "string",
-        "enum": ["0", "1"],
-        "default": "0",
-        "description": "1: add the plain text to the record as `text`.",
+    "return_text": schema.ref("Flag") | {"description": "1: add the plain text to the record."},
+    "mode": schema.ref("Mode"),
+    "pdfa": schema.ref("Flag")
+    | {"description": "1: a `pdf` becomes a PDF/A-2, for archives and screen readers."},
+}
+SCHEMAS: dict[str, Any] = {
+    "DocumentForm": {"type": "object", "properties": _FIELDS},
+    "AddressForm": {
+        "type": "object",
+        "properties": {name: rule for name, rule in _FIELDS.items() if name != "image_file"},
     },
-    "mode": {
+    "Format": {"type": "string", "enum": list(FORMATS)},
+    "Flag": {"type": "string", "enum": ["0", "1"], "x-enum-varnames": ["NO", "YES"]},
+    "Mode": {
         "type": "string",
         "enum": _MODES,
-        "default": Mode.AUTO.value,
         "description": "What is recognized of a document that has text of its own: what cannot be"
-        " trusted, and pictures (auto), every page (force), pages without text (skip).",
-    },
-    "pdfa": {
-        "type": "string",
-        "enum": ["0", "1"],
-        "default": "0",
-        "description": "1: a `pdf` becomes a PDF/A-2, for archives and screen readers.",
+        " trusted, and pictures (auto, as if absent), every page (force), pages without text"
+        " (skip).",
     },
 }
-_WITHOUT_FILE = {
-    "type": "object",
-    "properties": {name: rule for name, rule in _FIELDS.items() if name != "image_file"},
+_BY_ADDRESS = {
+    "summary": "A Word file of a document that lies on the web",
+    "value": {
+        "image_url": "https://example.com/document.pdf",
+        "format": "docx",
+        "language": "English",
+    },
 }
-_BODY: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "The same key with the same request gives the same task.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key with the same request gives the same task.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+    }
+    return {"parameters": [key], "requestBody": {"required": True, "content": content}}
+
+
+# One kind of body for each path: of several, clients that are made from this take any one.
+_DOCUMENT = _body(
+    {
+        "multipart/form-data": {
+            "schema": schema.ref("DocumentForm"),
+            "examples": {
+                "text": {
+                    "summary": "The text of a document, in the record",
+                    "value": {
+                        "image_file": "(the document's bytes)",
+                        "language": "ChinesePRC,English",
+                        "return_text": "1",
+                    },
+                },
+                "pdf": {
+                    "summary": "A searchable PDF of a protected one, without waiting",
+                    "value": {
+                        "image_file": "(the document's bytes)",
+                        "format": "pdf",
+                        "password": "123456",
+                        "sync": "0",
+                    },
+                },
+                "address": _BY_ADDRESS,
+            },
         }
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": {"type": "object", "properties": _FIELDS}},
-            "application/x-www-form-urlencoded": {"schema": _WITHOUT_FILE},
-            "application/json": {"schema": _WITHOUT_FILE},
-        },
-    },
-}
-_RECORD: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "integer", "const": 200},
-        "data": {
-            "type": "object",
-            "required": [
-                "type",
-                "state",
-                "task_id",
-                "progress",
-                "created_at",
-                "state_detail",
-            ],
-            "properties": {
-                "file": {"type": "string", "description": "Address of the result."},
-                "type": {"type": "integer", "const": 101},
-                "state": {"type": "integer", "enum": [int(state) for state in State]},
-                "task_id": {"type": "string", "format": "uuid"},
-                "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-                "ocr_pages": {"type": "integer"},
-                "created_at": {"type": "integer"},
-                "file_pages": {"type": "integer"},
-                "input_size": {"type": "integer"},
-                "output_size": {"type": "integer"},
-                "completed_at": {"type": "integer"},
-                "processed_at": {"type": "integer"},
-                "state_detail": {"type": "string"},
-                "text": {"type": "string"},
-            },
-        },
-    },
-}
-_ERROR: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "integer"},
-        "message": {"type": "string"},
-        "error": {
-            "type": "object",
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "code": {"type": "string"},
-            },
-        },
-    },
-}
-_REFUSAL: dict[str, Any] = {
-    "type": "object",
-    "properties": {"error": _ERROR["properties"]["error"]},
-}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": {"application/json": {"schema": schema}}}
-    for status, what, schema in (
-        (200, "The record", _RECORD),
-        (400, "A field is missing or wrong", _ERROR),
-        (401, "No valid token", _REFUSAL),
-        (403, "The token's pages are used up", _REFUSAL),
-        (404, "No such task", _ERROR),
-        (408, "The body comes too slowly", _ERROR),
-        (422, "The Idempotency-Key of another request", _ERROR),
-        (413, "The document is too large", _ERROR),
-        (429, "Too many tasks in this minute, or unfinished; see Retry-After", _ERROR),
-        (503, "The server cannot take the task now", _ERROR),
-    )
-}
+    }
+)
+_ADDRESS = _body(
+    {
+        "application/json": {
+            "schema": schema.ref("AddressForm"),
+            "examples": {"address": _BY_ADDRESS},
+        }
+    }
+)
+_CREATED = schema.answers(
+    schema.RECORD,
+    BadRequest,
+    QuotaUsedUp,
+    RequestTooSlow,
+    BodyTooLarge,
+    IdempotencyKeyReused,
+    RateLimited,
+    TooManyTasks,
+    NotStored,
+)
