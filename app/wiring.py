@@ -77,13 +77,17 @@ def pipeline(settings: Settings) -> Pipeline:
     from app.converters.office_program import OfficeProgram
     from app.converters.ooxml import Unpacked
     from app.converters.pdf import PdfConverter
+    from app.writers.alto import AltoWriter
     from app.writers.docx import DocxWriter
+    from app.writers.hocr import HocrWriter
     from app.writers.kept_docx import DocxKeeper
     from app.writers.kept_pptx import PptxKeeper
     from app.writers.kept_xlsx import XlsxKeeper
+    from app.writers.page_json import JsonWriter
     from app.writers.pdf import PdfWriter
     from app.writers.pdf_reportlab import ReportlabPdfWriter
     from app.writers.pdfa import ArchivalPdfWriter
+    from app.writers.pictures import PicturesWriter
     from app.writers.pptx import PptxWriter
     from app.writers.txt import TextWriter
     from app.writers.xlsx import XlsxWriter
@@ -114,6 +118,10 @@ def pipeline(settings: Settings) -> Pipeline:
             "docx": DocxWriter(),
             "xlsx": XlsxWriter(),
             "pptx": PptxWriter(),
+            "json": JsonWriter(),
+            "hocr": HocrWriter(),
+            "alto": AltoWriter(),
+            "pictures": PicturesWriter(),
         },
         engine=settings.engine,
         keepers={"docx": DocxKeeper(), "xlsx": XlsxKeeper(), "pptx": PptxKeeper()},

@@ -22,7 +22,7 @@ from app.reading import Mode
     "-f",
     "--format",
     "form",
-    type=click.Choice(["txt", "pdf", "docx", "xlsx", "pptx"]),
+    type=click.Choice(["txt", "pdf", "docx", "xlsx", "pptx", "json", "hocr", "alto"]),
     default="txt",
     show_default=True,
 )

@@ -2,6 +2,8 @@
 
 import re
 
+from app.document import Line, Word
+
 
 def storable(text: str) -> str:
     """``text`` without what XML 1.0, PDF or plain text cannot hold inside a word.
@@ -11,6 +13,11 @@ def storable(text: str) -> str:
     line and paragraph separators. Everything else, marks of direction included, is kept.
     """
     return text if text.isprintable() else _UNSTORABLE.sub("", text)
+
+
+def storable_words(line: Line) -> list[Word]:
+    """The words of ``line`` as they can be stored, without those of which nothing is left."""
+    return [word._replace(text=text) for word in line.words if (text := storable(word.text))]
 
 
 _UNSTORABLE = re.compile(
