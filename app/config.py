@@ -239,15 +239,15 @@ class Settings(BaseSettings):
         """
         if self.workers:
             return self.workers
-        cores = _cores()
-        wanted = cores // 2 + 1 if cores > 1 else 1
-        return max(1, min(wanted, _memory() // _MEMORY_OF_WORKER))
+        count = cores()
+        wanted = count // 2 + 1 if count > 1 else 1
+        return max(1, min(wanted, memory_bytes() // _MEMORY_OF_WORKER))
 
     @property
     def worker_threads(self) -> int:
         """The number of threads of one worker."""
-        cores = _cores()
-        return self.threads or max(min(2, cores), cores // self.worker_count)
+        count = cores()
+        return self.threads or max(min(2, count), count // self.worker_count)
 
     @property
     def step_timeout_s(self) -> float:
@@ -260,20 +260,20 @@ class Settings(BaseSettings):
         return max(self.step_timeout_s, self.fetch_timeout_s) + 60
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use: a container's quota, else its CPU set."""
-    cores = len(os.sched_getaffinity(0))
+    usable = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, round(int(quota) / int(period))))
+        return max(1, min(usable, round(int(quota) / int(period))))
     except (OSError, ValueError):  # No cgroup v2, or its quota is "max".
-        return cores
+        return usable
 
 
 _MEMORY_OF_WORKER = 1_500_000_000  # Bytes, with Tesseract's models and LibreOffice beside it.
 
 
-def _memory() -> int:
+def memory_bytes() -> int:
     """The bytes that this process may use: a container's limit, else the machine's memory."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:

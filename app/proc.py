@@ -1,5 +1,6 @@
 """External programs under limits; a whole process group ends with the call or the dialogue."""
 
+import contextlib
 import os
 import resource
 import select
@@ -66,6 +67,23 @@ def alone(args: Sequence[str], max_memory_bytes: int) -> list[str]:
     """
     environment = [f"PATH={_PATH}", "HOME=/", "LANG=C.UTF-8"]
     return ["env", "-i", *environment, *_dying_with_us(_limited(args, _PATH, max_memory_bytes))]
+
+
+def end_those_in(folder: Path) -> None:
+    """Kill what works below a dead process's folder.
+
+    Most ends with that, but what is held by SIGSTOP only where a namespace of processes does.
+    """
+    folder = folder.resolve()
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        # Opened before it is looked at: a number that becomes another's meanwhile harms nobody.
+        with contextlib.suppress(OSError):
+            process = os.pidfd_open(int(path.parent.name))
+            try:
+                if path.readlink().is_relative_to(folder):
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            finally:
+                os.close(process)
 
 
 class Dialogue:

@@ -156,7 +156,7 @@ class Runner:
             cause = OutOfResources("The document needs more room on the disk than the server has.")
             surely(lambda: self._leases.take_back(hold, blame, cause), beat)
         else:
-            if (over := _over_a_limit(error)) is not None:
+            if (over := over_a_limit(error)) is not None:
                 log.warning("task %s is over a limit", hold.task.id, exc_info=error)
                 told = over
             elif isinstance(error, AppError):
@@ -217,7 +217,7 @@ class Runner:
         shutil.rmtree(self._work / hold.folder, ignore_errors=True)
 
 
-def _over_a_limit(error: BaseException) -> AppError | None:
+def over_a_limit(error: BaseException) -> AppError | None:
     """What a caller is told if the kernel gave a task no more memory, or no larger file.
 
     Libraries have their own words for it, and adapters take it for a fault of the document.

@@ -179,7 +179,7 @@ class Turn:
         complete = partial(
             self._leases.complete,
             self._hold,
-            state_detail=_detail(outcome),
+            state_detail=detail(outcome),
             progress=100,
             input_media_type=task.input_media_type or outcome.input_media_type,
             output_media_type=outcome.output_media_type,
@@ -218,7 +218,7 @@ class _Clock:
         ]
 
 
-def _detail(outcome: Outcome) -> str:
+def detail(outcome: Outcome) -> str:
     """What is said of a task that is complete, and of what its result lacks."""
     lacking = list(outcome.left_out)
     if failed := outcome.failed:

@@ -22,7 +22,7 @@ from app.runner import AWAY_S, Runner
 
 log = logging.getLogger(__name__)
 
-_WARM_UP_S = 300.0
+WARM_UP_S = 300.0
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -42,19 +42,14 @@ def work(
     another worker should take over; until that one is ready this one goes on. If the next sign of
     progress is late, the process is ended with SIGALRM.
     """
-    parent = _die_with_parent()
-    ration.limit_process()
-    _give_memory_back()
-    # A page is thousands of objects that know no way back: to look for rings of them after each
-    # 700, as is usual, takes a fifteenth of the time of a page that need not be recognized.
-    gc.set_threshold(10_000)
+    parent = settle(ration)
     stopping = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too.
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     with held(locks / f"{name}.lock"):
-        _alarm(_WARM_UP_S)
+        alarm(WARM_UP_S)
         runner.warm_up()
-        _alarm(0)
+        alarm(0)
         tell(READY)
         preparing, idle, tasks = True, False, 0
         unsure = False  # Whether a claim may have been noted although no answer came.
@@ -73,7 +68,7 @@ def work(
                     preparing = preparing and runner.prepare()
                 else:
                     ration.limit_task()
-                    runner.run(unit, name, _alarm)
+                    runner.run(unit, name, alarm)
                     tasks += 1
                     if ration.is_spent(tasks):
                         tell(SPENT)
@@ -82,10 +77,21 @@ def work(
                 unsure = True
                 stopping.wait(AWAY_S)
             finally:
-                _alarm(0)
+                alarm(0)
 
 
-def _alarm(seconds: float) -> None:
+def settle(ration: Ration) -> int:
+    """Make this process one that reads documents, and ends with its parent; the parent's id."""
+    parent = _die_with_parent()
+    ration.limit_process()
+    _give_memory_back()
+    # A page is thousands of objects that know no way back: to look for rings of them after each
+    # 700, as is usual, takes a fifteenth of the time of a page that need not be recognized.
+    gc.set_threshold(10_000)
+    return parent
+
+
+def alarm(seconds: float) -> None:
     """Let the kernel end this process after ``seconds``, unless called again; 0 for never."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from app import sandbox
+from app import proc, sandbox
 from app.downloads import Downloader
 from app.leases import Blame
 from app.locks import is_held
@@ -308,25 +308,8 @@ def _is_stopped(pid: int) -> bool:
 
 def _remove(room: Path) -> None:
     """Remove a dead worker's folder, and who works there still."""
-    _end_those_in(room)
+    proc.end_those_in(room)
     shutil.rmtree(room, ignore_errors=True)
-
-
-def _end_those_in(room: Path) -> None:
-    """Kill what works below a dead worker's folder.
-
-    Most ends with its worker, but what is held by SIGSTOP only where a namespace of processes does.
-    """
-    room = room.resolve()
-    for path in Path("/proc").glob("[0-9]*/cwd"):
-        # Opened before it is looked at: a number that becomes another's meanwhile harms nobody.
-        with contextlib.suppress(OSError):
-            process = os.pidfd_open(int(path.parent.name))
-            try:
-                if path.readlink().is_relative_to(room):
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-            finally:
-                os.close(process)
 
 
 def _kills_for_memory() -> int:

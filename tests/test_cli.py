@@ -150,6 +150,6 @@ def test_what_cannot_be_recognized_is_told(folder: Path) -> None:
 
     result = run("recognize", str(source))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "cannot be read" in result.output
     assert not (folder / "noise.bin.txt").exists()

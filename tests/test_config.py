@@ -23,14 +23,14 @@ _GB = 10**9
 def test_workers_and_threads_fit_the_machine(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory: int, workers: int, threads: int
 ) -> None:
-    monkeypatch.setattr(config, "_cores", lambda: cores)
-    monkeypatch.setattr(config, "_memory", lambda: memory)
+    monkeypatch.setattr(config, "cores", lambda: cores)
+    monkeypatch.setattr(config, "memory_bytes", lambda: memory)
     settings = Settings(workers=0, threads=0)
     assert (settings.worker_count, settings.worker_threads) == (workers, threads)
 
 
 def test_what_is_set_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "_cores", lambda: 16)
-    monkeypatch.setattr(config, "_memory", lambda: _GB)
+    monkeypatch.setattr(config, "cores", lambda: 16)
+    monkeypatch.setattr(config, "memory_bytes", lambda: _GB)
     assert Settings(workers=4, threads=0).worker_threads == 4
     assert Settings(workers=4, threads=3).worker_count == 4

@@ -16,7 +16,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from app import sandbox, workers
+from app import proc, sandbox
 from app.ration import Ration
 from app.worker import work
 from tests.pictures import frames
@@ -185,7 +185,7 @@ def test_what_works_in_the_folder_of_a_dead_worker_is_killed(tmp_path: Path) -> 
     ):
         theirs.send_signal(signal.SIGSTOP)
         try:
-            workers._end_those_in(tmp_path / "room")
+            proc.end_those_in(tmp_path / "room")
 
             assert theirs.wait(10) == -signal.SIGKILL
             assert another.poll() is None

@@ -59,4 +59,4 @@ _COMMANDS = {
     "token": ("admin", "Create, list, change and revoke tokens."),
     "task": ("admin", "Look at tasks."),
 }
-_HIDDEN = {"work": "serve"}  # What the server starts its workers by.
+_HIDDEN = {"work": "serve", "read": "reading"}  # Processes that commands start.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
@@ -42,6 +44,23 @@ def read_settings() -> Settings:
             for each in error.errors()
         )
         raise click.UsageError(f"{wrong}.") from error
+
+
+def without_server(settings: Settings) -> Settings:
+    """The settings for work that no server does.
+
+    All cores are for it, only warnings are told, and compiled models are kept among the user's
+    caches, unless ``settings`` say otherwise or the data of a server are here.
+    """
+    from app.config import cores
+
+    found: dict[str, object] = {"threads": settings.threads or cores()}
+    if "log_level" not in settings.model_fields_set:
+        found["log_level"] = "warning"
+    if "data_dir" not in settings.model_fields_set and not settings.data_dir.is_dir():
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found["data_dir"] = Path(caches, "ocr-server")
+    return settings.model_copy(update=found)
 
 
 def start_logging(level: str) -> None:
