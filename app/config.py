@@ -68,7 +68,10 @@ class Settings(BaseSettings):
     )
 
     keep_sources_s: float = Field(
-        0, ge=0, description="How long a document is kept after its task ended, in seconds."
+        7 * 86400,
+        ge=0,
+        description="How long a document is kept after its task ended, in seconds, for other "
+        "formats of it; 0: not at all.",
     )
     keep_results_s: float = Field(
         7 * 86400,

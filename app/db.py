@@ -381,9 +381,17 @@ def is_full(session: Session, most: int) -> bool:
     return session.scalars(waiting).first() is not None
 
 
-def remove(session: Session, task_id: str) -> None:
-    """Delete the row of a task."""
-    session.execute(delete(Task).where(Task.id == task_id))
+def remove(session: Session, task_ids: Sequence[str]) -> Sequence[Task]:
+    """Delete the rows of tasks, and of those derived from them, which are returned."""
+    # In this order: who adds one holds the row of its parent.
+    session.execute(delete(Task).where(Task.id.in_(task_ids)))
+    return session.scalars(delete(Task).where(Task.parent_id.in_(task_ids)).returning(Task)).all()
+
+
+def is_kept(session: Session, task_id: str) -> bool:
+    """Whether the document of a task is still kept; it is for the rest of the transaction."""
+    kept = select(Task.id).where(Task.id == task_id, Task.source_since.is_not(None))
+    return session.scalars(kept.with_for_update(read=True)).first() is not None
 
 
 def due_callback(session: Session, retry_at: float, busy: Sequence[str | None]) -> Task | None:

@@ -107,6 +107,30 @@ class ResultExpired(TaskNotFound):
     code = "result_expired"
 
 
+class SourceExpired(TaskNotFound):
+    """The document was kept for its time, so nothing more can be made of it."""
+
+    code = "source_expired"
+
+
+class PageNotFound(TaskNotFound):
+    """The document has no such page, or it has no picture."""
+
+    code = "page_not_exist"
+
+
+class NotComplete(AppError):
+    """Other formats are made of the documents of complete tasks."""
+
+    status, code = 409, "task_not_complete"
+
+
+class NotMade(AppError):
+    """Another format could not be made of a document; the message says why."""
+
+    status, code = 422, "not_made"
+
+
 class BodyTooLarge(AppError):
     """The request's body is over the limit."""
 

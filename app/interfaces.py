@@ -110,6 +110,12 @@ class Converter(Protocol):
         or a wrong password), TooLarge, TimedOut.
         """
 
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        """A copy of ``source`` without its protection, below ``work``; itself, if it has none.
+
+        Raises InvalidFile, EncryptedDocument.
+        """
+
     def prepare(self) -> None:
         """Have started in the background what makes ``open`` quicker; a second call is harmless."""
 

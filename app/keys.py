@@ -4,13 +4,16 @@ from app.db import Task
 from app.errors import State
 from app.interfaces import Storage
 
-FOLDERS = ("sources", "parts", "results", "texts")
+FOLDERS = ("sources", "readings", "parts", "results", "texts")
 """What the keys begin with; a name that begins with the id of its task follows."""
 
 
 def forget_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
     """Remove what is not wanted of the files of ``task``; ``now`` is its row, if there is one."""
-    keys = (source_key(task), f"parts/{task.id}", result_key(task), text_key(task))
+    keys = (
+        *(source_key(task), readings_key(task.id), f"parts/{task.id}"),
+        *(result_key(task), text_key(task)),
+    )
     for key in keys:
         if not is_wanted(key, now):
             storage.delete(key)
@@ -24,6 +27,7 @@ def is_wanted(key: str, task: Task | None) -> bool:
         return True
     since = {
         "sources": task.source_since,
+        "readings": task.source_since,
         "parts": None,
         "results": task.result_since,
         "texts": task.result_since,
@@ -39,6 +43,11 @@ def task_of(key: str) -> str:
 def source_key(task: Task) -> str:
     """Where the document is kept that was sent."""
     return f"sources/{task.id}"
+
+
+def readings_key(task_id: str) -> str:
+    """Where it is kept what was read in it."""
+    return f"readings/{task_id}"
 
 
 def result_key(task: Task) -> str:
@@ -59,3 +68,8 @@ def original_key(task_id: str) -> str:
 def portion_key(task_id: str, first: int, last: int) -> str:
     """Where the pages of a part are kept: others may have read more of it, or less."""
     return f"parts/{task_id}/{first}-{last}"
+
+
+def portion_readings_key(task_id: str, first: int, last: int) -> str:
+    """Where it is kept meanwhile what was read in the pages of a part."""
+    return f"{portion_key(task_id, first, last)}.readings"

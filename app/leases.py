@@ -126,6 +126,10 @@ class Leases:
             self._put(self._queue, unit_of(name, page), at)
         return hold
 
+    def keeps(self, task: Task) -> bool:
+        """Whether its document, and what is read in it, is kept for other formats."""
+        return self._keeps_sources and task.parent_id is None
+
     def lost(self, worker: str | None = None) -> list[Hold]:
         """What ``worker``, which is dead or has let go, held, or else what has no lease now."""
         with self._sessions() as session:
@@ -152,7 +156,7 @@ class Leases:
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""
         values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
-        values["source_since"] = time.time() if self._keeps_sources else None
+        values["source_since"] = time.time() if self.keeps(hold.task) else None
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ended = parts.fail(session, hold.part, hold.worker, **values)
@@ -228,11 +232,11 @@ class Leases:
         """End a task whose result is stored, and count its pages."""
         values |= {
             "state": State.COMPLETE,
-            "source_since": time.time() if self._keeps_sources else None,
+            "source_since": time.time() if self.keeps(hold.task) else None,
         }
         with self._sessions.begin() as session:
             ended = db.finish(session, hold.task.id, hold.worker, **values)
-            if ended is not None:
+            if ended is not None and ended.parent_id is None:
                 access.count_pages(session, ended.owner, values["file_pages"])
         self._tidy(hold.task, ended)
 

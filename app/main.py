@@ -7,9 +7,12 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from app import __version__, wiring
+from app.api import derived as derived_api
 from app.api import schema
 from app.api import tasks as tasks_api
+from app.api.answers import Answers
 from app.api.auth import BearerToken, Tokens
+from app.api.derived import DerivedRoutes
 from app.api.errors import Cors, ErrorResponses, http_exception
 from app.api.files import FileRoutes
 from app.api.forms import Bounds
@@ -39,17 +42,23 @@ def create_app(
         redoc_url=None,
         separate_input_output_schemas=False,
     )
+    waiting = Waiting(tasks, stopping)
+    answers = Answers(tasks, waiting, settings.sync_wait_s)
+    staging = wiring.staging(settings)
+    bounds = Bounds(settings.max_upload_bytes, settings.body_timeout_s, settings.min_bytes_per_s)
     app.include_router(
         TaskRoutes(
             tasks,
-            Waiting(tasks, stopping),
+            answers,
             wiring.fetcher(settings),
             partial(wiring.check_languages, settings),
-            wiring.staging(settings),
+            staging,
             settings.public_url,
-            Bounds(settings.max_upload_bytes, settings.body_timeout_s, settings.min_bytes_per_s),
-            settings.sync_wait_s,
+            bounds,
         ).router()
+    )
+    app.include_router(
+        DerivedRoutes(tasks, waiting, answers, staging, settings.public_url, bounds).router()
     )
     app.include_router(FileRoutes(tasks).router())
     app.include_router(OperationRoutes(tasks.sessions, warm).router())
@@ -71,5 +80,5 @@ def create_app(
             *("Content-Disposition", "Content-Range", "Accept-Ranges"),
         ],
     )
-    app.openapi = cache(partial(schema.describe, app, tasks_api.SCHEMAS))  # type: ignore[method-assign]
+    app.openapi = cache(partial(schema.describe, app, {**tasks_api.SCHEMAS, **derived_api.SCHEMAS}))  # type: ignore[method-assign]
     return app

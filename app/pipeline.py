@@ -16,6 +16,7 @@ from app.media import detect
 from app.page_maker import PageMaker, Show, text_inside
 from app.portion import Portion, slim
 from app.reading import Mode, Reader
+from app.readings import Readings
 
 Progress = Callable[[int, int, int], None]
 """Called with pages done, pages in all, pages recognized; may raise to stop the work."""
@@ -111,15 +112,16 @@ class Pipeline:
             return job.run(target, progress, show)
 
     @contextmanager
-    def open(self, order: Order, source: Path, work: Path) -> Iterator[Job]:
+    def open(
+        self, order: Order, source: Path, work: Path, readings: Readings | None = None
+    ) -> Iterator[Job]:
         """The work on ``source``, to be done as a whole or portion by portion.
 
+        What is known from ``readings`` is not read again, what is read is noted in them.
         Temporary files go below ``work``. Raises the AppErrors of the parts.
         """
-        kind = detect(source)
-        converter = self._converters.get(kind)
-        if converter is None:
-            raise InvalidFile(f"Files of the type {kind} cannot be read.")
+        kind, converter = self._converter(source)
+        engine = self._engines[self._engine]
         # Where all is to be recognized, it does not matter what the file knows.
         form = "pdf" if order.mode is Mode.FORCE else order.format
         with converter.open(source, work, order.password, form) as opened:
@@ -127,11 +129,26 @@ class Pipeline:
                 order,
                 kind,
                 opened,
-                self._engines[self._engine],
+                engine if readings is None else readings.of(engine),
                 self._writers,
                 self._keepers,
                 self._max_result_bytes,
             )
+
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        """``source`` without its protection, below ``work``; itself, if it has none.
+
+        Raises the AppErrors of the parts.
+        """
+        _, converter = self._converter(source)
+        return converter.unlock(source, work, password)
+
+    def _converter(self, source: Path) -> tuple[str, Converter]:
+        kind = detect(source)
+        converter = self._converters.get(kind)
+        if converter is None:
+            raise InvalidFile(f"Files of the type {kind} cannot be read.")
+        return kind, converter
 
 
 class Job:

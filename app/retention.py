@@ -14,13 +14,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, load_only, sessionmaker
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
+from app import db
 from app.db import Task
 from app.interfaces import Storage
-from app.keys import FOLDERS, forget_unwanted, is_wanted, result_key, source_key, task_of, text_key
+from app.keys import (
+    FOLDERS,
+    forget_unwanted,
+    is_wanted,
+    readings_key,
+    result_key,
+    source_key,
+    task_of,
+    text_key,
+)
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +81,7 @@ class Sweeper:
             found = _due(session, Task.source_since, self._keeping.sources_s)
         for task in found:
             self._delete(source_key(task))
+            self._delete(readings_key(task.id))
         self._change(found, source_since=None)
         return len(found) == _ROWS
 
@@ -91,11 +102,12 @@ class Sweeper:
         with self._sessions() as session:
             found = _due(session, Task.completed_at, self._keeping.tasks_s)
         for task in found:
-            with self._told():
-                forget_unwanted(self._storage, task, None)
+            self._forget(task)
         if found:
             with self._sessions.begin() as session:
-                session.execute(delete(Task).where(Task.id.in_([task.id for task in found])))
+                derived = db.remove(session, [task.id for task in found])
+            for task in derived:
+                self._forget(task)
         return len(found) == _ROWS
 
     def _change(self, tasks: Sequence[Task], **values: Any) -> None:
@@ -149,6 +161,10 @@ class Sweeper:
                 old = time.time() - path.stat().st_mtime >= _SAFE_AGE_S
                 if old and now - first >= _SECOND_LOOK_S:
                     path.unlink()
+
+    def _forget(self, task: Task) -> None:
+        with self._told():
+            forget_unwanted(self._storage, task, None)
 
     def _delete(self, key: str) -> None:
         with self._told():

@@ -1,5 +1,6 @@
 """The use cases: submit, get and delete tasks, get their results, and what is told of them."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -19,14 +20,16 @@ from app.disk import Disk
 from app.errors import (
     AppError,
     IdempotencyKeyReused,
+    NotComplete,
     ResultExpired,
+    SourceExpired,
     State,
     TaskNotFound,
     Unavailable,
 )
 from app.fetch import Fetcher
 from app.interfaces import Storage
-from app.keys import forget_unwanted, result_key, source_key, text_key
+from app.keys import forget_unwanted, readings_key, result_key, source_key, text_key
 from app.links import Links
 from app.reading import Mode
 from app.record import record
@@ -150,6 +153,84 @@ class Tasks:
             self.runner.announce(task)  # After the commit: a worker must find the row.
         return task
 
+    def derive(
+        self,
+        owner: str,
+        task_id: str,
+        form: str,
+        staged: Path,
+        base_url: str,
+        *,
+        pdfa: bool = False,
+        pages: str | None = None,
+    ) -> Task:
+        """The task that makes another format of a complete task's document; asked again, the same.
+
+        What was read is not read again, and no pages are counted. ``pages`` is a range such as
+        ``1-10``; ``staged`` is a path for a file on its way.
+        Raises TaskNotFound, NotComplete, SourceExpired, NotStored, Unavailable.
+        """
+        root = self.get(owner, task_id)
+        if root.parent_id is not None:
+            root = self.get(owner, root.parent_id)
+        if root.state != State.COMPLETE:
+            raise NotComplete(
+                "The task is not complete; ask again when its state is 1."
+                if not State(root.state).final
+                else "The task has failed: there is no document to make another format of."
+            )
+        if root.format == form and root.pdfa == pdfa and pages is None and root.result_since:
+            return root
+        task = self._derived(root, form, base_url, pdfa, pages)
+        if known := self._known(task):
+            if not State(known.state).final or known.result_since is not None:
+                return known
+            self.delete(owner, known.id)  # It failed, or its result was kept for its time.
+        self.check_room(root.input_size or 0)
+        try:
+            self.storage.fetch(source_key(root), staged)
+            self.storage.put(staged, source_key(task))
+            with self.sessions.begin() as session:
+                inserted = db.add(session, task)
+                if inserted and not db.is_kept(session, root.id):
+                    raise SourceExpired(_NOT_KEPT)
+        except FileNotFoundError:
+            raise SourceExpired(_NOT_KEPT) from None
+        except AppError:
+            if kept := self._in_spite(task):
+                return kept
+            raise
+        if not inserted:  # The same was asked for twice at the same moment.
+            forget_unwanted(self.storage, task, None)
+            if known := self._known(task):
+                return known
+            raise Unavailable("The task was just deleted; ask again.")
+        self.runner.announce(task)
+        return task
+
+    def _derived(self, root: Task, form: str, base_url: str, pdfa: bool, pages: str | None) -> Task:
+        return Task(
+            id=str(uuid.uuid4()),
+            parent_id=root.id,
+            owner=root.owner,
+            state=State.QUEUED,
+            state_detail="Queued",
+            progress=0,
+            format=form,
+            languages=root.languages,
+            filename=root.filename,
+            base_url=base_url,
+            return_text=False,
+            pdfa=pdfa,
+            mode=root.mode,
+            pages=pages,
+            # No client's key has a control character.
+            idempotency_key=f"\x1f{root.id} {form} {pdfa:d} {pages or ''}",
+            input_size=root.input_size,
+            created_at=time.time(),
+            queued_at=root.created_at,  # The document has had its turn.
+        )
+
     def _in_spite(self, task: Task) -> Task | None:
         """The task if it was accepted although no answer came; else its files are removed."""
         try:
@@ -172,8 +253,9 @@ class Tasks:
         """Forget a task, its source and its result; a worker that is at it stops."""
         task = self.get(owner, task_id)
         with self.sessions.begin() as session:
-            db.remove(session, task.id)
-        forget_unwanted(self.storage, task, None)
+            derived = db.remove(session, [task.id])
+        for gone in (task, *derived):
+            forget_unwanted(self.storage, gone, None)
 
     def result(self, task_id: str, suffix: str) -> tuple[Task, Path]:
         """A complete task and its result file. Raises TaskNotFound, ResultExpired."""
@@ -260,11 +342,19 @@ class Tasks:
         if done is None:
             return False
         linked = source.with_name(f"{source.name}.result")
+        wanted = [(result_key(done), result_key(task))]
+        if task.return_text and task.format != "txt":
+            wanted.append((text_key(done), text_key(task)))
+        if done.source_since is not None:
+            wanted.append((source_key(done), source_key(task)))
         try:
-            for key in (result_key, text_key):
-                if key is result_key or (task.return_text and task.format != "txt"):
-                    self.storage.fetch(key(done), linked)
-                    self.storage.put(linked, key(task))
+            for old, new in wanted:
+                self.storage.fetch(old, linked)
+                self.storage.put(linked, new)
+            if done.source_since is not None:
+                with contextlib.suppress(FileNotFoundError):  # Nothing had to be read.
+                    self.storage.fetch(readings_key(done.id), linked)
+                    self.storage.put(linked, readings_key(task.id))
         except FileNotFoundError:  # Deleted in this moment.
             forget_unwanted(self.storage, task, None)
             return False
@@ -275,10 +365,12 @@ class Tasks:
         now = time.time()
         task.state, task.progress = State.COMPLETE, 100
         task.processed_at = task.completed_at = task.result_since = now
+        task.source_since = now if done.source_since is not None else None
         task.callback_due = now if task.callback_url else None
         return True
 
 
+_NOT_KEPT = "The document is not kept any more, so no other format can be made; send it again."
 _SAME_RESULT = (
     *("state_detail", "input_media_type", "output_media_type", "output_size"),
     *("file_pages", "ocr_pages"),

@@ -5,6 +5,7 @@ file. Whoever takes the task when all are finished makes the result of all pages
 """
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,11 +16,20 @@ from app import languages
 from app.db import Part
 from app.errors import State, TimedOut, Unavailable
 from app.interfaces import Storage
-from app.keys import original_key, portion_key, result_key, source_key, text_key
+from app.keys import (
+    original_key,
+    portion_key,
+    portion_readings_key,
+    readings_key,
+    result_key,
+    source_key,
+    text_key,
+)
 from app.leases import Beat, Hold, Leases, surely
 from app.pipeline import Job, Order, Outcome, Pipeline
 from app.portion import Portion
 from app.reading import Mode
+from app.readings import Readings
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
 _GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
@@ -82,13 +92,28 @@ class Turn:
             order = replace(order, password=None)
         else:
             self._storage.fetch(source_key(task), source)
-        with self._pipeline.open(order, source, self._folder) as job:
+        with self._pipeline.open(order, source, self._folder, self._readings()) as job:
             if job.indivisible:
                 self._give_back(job, order)
             elif hold.parts and hold.part is None:
                 self._write(job, self._portions)
             else:
                 self._read(job, source)
+
+    def _readings(self) -> Readings:
+        """What was read in the document for its first format; for the first, notes of it."""
+        task, known = self._hold.task, self._folder / "known"
+        if task.parent_id is None:
+            return Readings(notes=self._notes if self._leases.keeps(task) else None)
+        try:
+            self._storage.fetch(readings_key(task.parent_id), known)
+        except FileNotFoundError:  # Nothing had to be read.
+            return Readings()
+        return Readings(known)
+
+    @property
+    def _notes(self) -> Path:
+        return self._folder / "readings"
 
     def _progress(self, done: int, pages: int, recognized: int) -> None:
         now = time.monotonic()
@@ -119,6 +144,11 @@ class Turn:
         part, task_id = self._hold.part, self._hold.task.id
         first, last = (1, job.page_count) if part is None else (part.first, part.last)
         clock = _Clock(self._limits.turn_s)
+        if self._hold.task.pages is not None:  # So few that they take no other turn.
+            first, last = map(int, self._hold.task.pages.split("-"))
+            portion = job.read(first, last, lambda _: False, self._progress)
+            self._write(job, lambda: [portion])
+            return
         portion = job.read(
             first, last, lambda done: clock.is_over(done, last - first + 1), self._progress
         )
@@ -131,6 +161,8 @@ class Turn:
         saved = self._folder / "portion"
         portion.save(saved)
         self._storage.put(saved, portion_key(task_id, first, reached))
+        if self._notes.exists():
+            self._storage.put(self._notes, portion_readings_key(task_id, first, reached))
         if part is None:
             self._storage.put(job.original or source, original_key(task_id))
         divide = partial(
@@ -175,6 +207,8 @@ class Turn:
         size = target.stat().st_size
         if self._hold.wants_text:
             self._storage.put(self._folder / "text", text_key(task))
+        if self._leases.keeps(task):
+            self._keep()
         self._storage.put(target, result_key(task))
         complete = partial(
             self._leases.complete,
@@ -189,6 +223,27 @@ class Turn:
             failed_pages=",".join(map(str, outcome.failed)) or None,
         )
         surely(complete, self._beat)
+
+    def _keep(self) -> None:
+        """Store what other formats are made of: the document without its protection, the notes."""
+        task = self._hold.task
+        for part in self._hold.parts:
+            fetched = self._folder / "portion"
+            with contextlib.suppress(FileNotFoundError):  # Nothing had to be read.
+                key = portion_readings_key(task.id, part.first, part.last)
+                self._storage.fetch(key, fetched)
+                with fetched.open("rb") as more, self._notes.open("ab") as notes:
+                    shutil.copyfileobj(more, notes)
+                fetched.unlink()
+        if self._notes.exists():
+            self._storage.put(self._notes, readings_key(task.id))
+        if task.password is not None:
+            locked, work = self._folder / "locked", self._folder / "unlocking"
+            self._storage.fetch(source_key(task), locked)
+            work.mkdir()
+            unlocked = self._pipeline.unlock(locked, work, task.password)
+            if unlocked != locked:
+                self._storage.put(unlocked, source_key(task))
 
 
 class _Clock:

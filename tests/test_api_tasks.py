@@ -17,7 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from app.api import tasks as routes
+from app.api import answers
 from app.api.waiting import Waiting
 from app.config import Settings
 from app.db import Task
@@ -328,7 +328,7 @@ def test_long_waits_are_kept_alive(
 ) -> None:
     """Spaces come ahead of the JSON, so that nobody on the way loses patience."""
     queue.held = True
-    monkeypatch.setattr(routes, "_SPACE_S", 0.05)
+    monkeypatch.setattr(answers, "_SPACE_S", 0.05)
     app = create_app(settings.model_copy(update={"sync_wait_s": 0.3}), tasks)
     with TestClient(app, headers={"Authorization": TOKEN}) as client:
         response = send(client, picture())
@@ -345,7 +345,7 @@ def test_an_old_client_gets_its_answer_in_one_piece(
 ) -> None:
     """HTTP/1.0 has no chunks: such a wait is a silent one."""
     queue.held = True
-    monkeypatch.setattr(routes, "_SPACE_S", 0.05)
+    monkeypatch.setattr(answers, "_SPACE_S", 0.05)
     app = create_app(settings.model_copy(update={"sync_wait_s": 0.3}), tasks)
 
     async def old(scope: Scope, receive: Receive, send: Send) -> None:
@@ -504,8 +504,9 @@ def test_the_api_is_described(client: TestClient) -> None:
     spec = client.get("/openapi.json").json()
 
     body = spec["paths"]["/task/pic/ocr"]["post"]["requestBody"]["content"]
+    name = body["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     assert {"image_file", "image_url", "format", "language", "password"} <= set(
-        body["multipart/form-data"]["schema"]["properties"]
+        spec["components"]["schemas"][name]["properties"]
     )
     assert spec["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     operations = [o["operationId"] for p in spec["paths"].values() for o in p.values()]

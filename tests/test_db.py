@@ -283,10 +283,10 @@ def test_a_part_ends_its_task(sessions: sessionmaker[Session]) -> None:
         assert session.get_one(Task, "t").state == State.TIMED_OUT
 
     with sessions.begin() as session:
-        db.remove(session, "t")
+        db.remove(session, ["t"])
     _divided(sessions, 2)
     with sessions.begin() as session:
-        db.remove(session, "t")
+        db.remove(session, ["t"])
         assert parts.of(session, "t") == []
 
 

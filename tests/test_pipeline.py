@@ -56,6 +56,9 @@ class Opening:
     ) -> Iterator[Source]:
         yield self.source
 
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        return source
+
     def prepare(self) -> None: ...
 
     def close(self) -> None: ...

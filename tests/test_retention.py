@@ -30,6 +30,12 @@ PDF = Submission(
 LONG_AGO = time.time() - 10 * 365 * 86400
 
 
+@pytest.fixture(autouse=True)
+def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents go when their tasks end, so that what else is left stands out."""
+    monkeypatch.setenv("OCR_KEEP_SOURCES_S", "0")
+
+
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files need not be old to be looked at, and rounds follow each other at once."""
@@ -65,7 +71,7 @@ def _files(tasks: Tasks, tmp_path: Path) -> set[str]:
     root = tmp_path / "data"
     found = {str(p.relative_to(root)) for p in root.rglob("*")}
     known = {"files", "work", "staging", *(f"files/{name}" for name in ("sources", "parts"))}
-    known |= {"files/results", "files/texts", "migrate.lock"}
+    known |= {"files/results", "files/texts", "files/readings", "migrate.lock"}
     return {name for name in found - known if ".db" not in name}
 
 

@@ -28,6 +28,12 @@ PAGES = 7
 TEXT = Submission(format="txt", languages="English", base_url="http://x")
 
 
+@pytest.fixture(autouse=True)
+def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents go when their tasks end, so that what else is left stands out."""
+    monkeypatch.setenv("OCR_KEEP_SOURCES_S", "0")
+
+
 @pytest.fixture
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCR_TURN_S", "0")

@@ -275,7 +275,18 @@ def test_a_result_that_vanishes_is_made_again(
     second = _id(_send(client, picture(), format="pdf", return_text="1"))
 
     assert _attempts(tasks, second) == 1
-    assert _files(settings) == {"results": 2, "texts": 1}
+    assert _files(settings) == {"results": 2, "texts": 1, "sources": 2, "readings": 2}
+
+
+def test_other_formats_of_a_reused_result(reusing: tuple[TestClient, Tasks]) -> None:
+    """Its document is its own: it stays when the other one is deleted."""
+    client, _ = reusing
+    first, second = (_id(_send(client, picture())) for _ in range(2))
+    client.delete(f"/task/{first}")
+
+    made = client.post(f"/task/{second}/formats", data={"format": "docx"}).json()["data"]
+
+    assert made["state"] == 1
 
 
 def test_a_reused_result_is_reported(reusing: tuple[TestClient, Tasks]) -> None:

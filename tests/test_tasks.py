@@ -23,6 +23,12 @@ OWNER = "a" * 64
 TEXT = Submission(format="txt", languages="English", base_url="http://x")
 
 
+@pytest.fixture(autouse=True)
+def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents go when their tasks end, so that what else is left stands out."""
+    monkeypatch.setenv("OCR_KEEP_SOURCES_S", "0")
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "upload"

@@ -44,6 +44,13 @@ class Form:
             raise BadRequest(f"The field {name} holds characters that are no text.")
         return self.fields[name]
 
+    def flag(self, name: str, *, default: bool) -> bool:
+        """What a field says that is 0 or 1. Raises BadRequest."""
+        value = self.get(name)
+        if value not in (None, "0", "1"):
+            raise BadRequest(f"{name} must be 0 or 1.")
+        return default if value is None else value == "1"
+
 
 # JSON can name halves of characters; PostgreSQL keeps no NUL.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")

@@ -1,27 +1,24 @@
 """Creating, polling and deleting tasks, under the endpoint's paths and the vendor's."""
 
-import contextlib
 import hashlib
 import hmac
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from app import languages
 from app.access import Access
 from app.api import schema
+from app.api.answers import Answers
 from app.api.forms import Bounds, Form, announced_bytes, read_form
 from app.api.proxies import base_url
-from app.api.waiting import Waiting
-from app.db import Task
 from app.errors import (
     BadRequest,
     BodyTooLarge,
@@ -30,10 +27,8 @@ from app.errors import (
     QuotaUsedUp,
     RateLimited,
     RequestTooSlow,
-    State,
     TaskNotFound,
     TooManyTasks,
-    Unavailable,
 )
 from app.fetch import Fetcher
 from app.reading import Mode
@@ -42,8 +37,6 @@ from app.tasks import Known, Submission, Tasks
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")
 _MOST_PASSWORD = 32
 _MOST_FILENAME = 200
-_MOST_FAILED_PAGES = 200  # Told in the header.
-_SPACE_S = 10.0  # A waiting client hears something this often.
 
 
 class TaskRoutes:
@@ -52,22 +45,20 @@ class TaskRoutes:
     def __init__(
         self,
         tasks: Tasks,
-        waiting: Waiting,
+        answers: Answers,
         fetcher: Fetcher,
         check_languages: languages.Check,
         staging: Path,
         public_url: str,
         bounds: Bounds,
-        sync_wait_s: float,
     ) -> None:
         self._tasks = tasks
-        self._waiting = waiting
+        self._answers = answers
         self._fetcher = fetcher
         self._check_languages = check_languages
         self._staging = staging
         self._public_url = public_url.rstrip("/")
         self._bounds = bounds
-        self._sync_wait_s = sync_wait_s
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -132,28 +123,20 @@ class TaskRoutes:
             submission = await run_in_threadpool(self._checked, form, base)
             if key is not None:
                 submission = replace(submission, known_by=_known_by(key, submission, access.seal))
-            wait = _flag(form, "sync", default=True)
+            wait = form.flag("sync", default=True)
             task = await run_in_threadpool(
                 self._tasks.submit, access.owner, submission, form.file, access.allowance
             )
         finally:
             await run_in_threadpool(staged.unlink, missing_ok=True)
         if not wait:
-            return await self._answer(task, base)
-        first = self._sync_wait_s
-        if request.scope["http_version"] != "1.0":  # Which knows no answer in pieces.
-            first = min(_SPACE_S, first)
-        if await self._waiting.until_final(task.id, first) or first >= self._sync_wait_s:
-            # The task exists: a database that is away now is no reason to say otherwise.
-            with contextlib.suppress(Unavailable):
-                task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
-            return await self._answer(task, base)
-        return StreamingResponse(self._slowly(task, base), media_type="application/json")
+            return await self._answers.now(task, base)
+        return await self._answers.when_final(request, task, base)
 
     async def poll(self, request: Request, task_id: str) -> Response:
         """The record of a task."""
         task = await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
-        return await self._answer(task, self._public_url or base_url(request))
+        return await self._answers.now(task, self._public_url or base_url(request))
 
     async def delete(self, request: Request, task_id: str) -> Response:
         """Cancel the task if it is unfinished, and delete all that is kept of it."""
@@ -190,43 +173,11 @@ class TaskRoutes:
             source_url=url,
             filename=filename[-_MOST_FILENAME:] if filename else None,
             callback_url=callback,
-            return_text=_flag(form, "return_text", default=False),
-            pdfa=_flag(form, "pdfa", default=False),
+            return_text=form.flag("return_text", default=False),
+            pdfa=form.flag("pdfa", default=False),
             mode=Mode(mode),
             digest=form.digest,
         )
-
-    async def _answer(self, task: Task, base: str) -> Response:
-        headers = {}
-        if task.failed_pages:  # Proxies refuse long headers.
-            pages = task.failed_pages.split(",")[:_MOST_FAILED_PAGES]
-            headers["X-OCR-Failed-Pages"] = ",".join(pages)
-        return JSONResponse(await self._envelope(task, base), headers=headers)
-
-    async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
-        if task.return_text and task.state == State.COMPLETE:  # A file is read.
-            return await run_in_threadpool(self._tasks.record, task, base)
-        return self._tasks.record(task, base)
-
-    async def _slowly(self, task: Task, base: str) -> AsyncIterator[bytes]:
-        """Spaces while the task goes on, then the record: JSON may begin with white space."""
-        waited = _SPACE_S
-        final = False
-        while not final and waited < self._sync_wait_s:
-            yield b" "
-            step = min(_SPACE_S, self._sync_wait_s - waited)
-            final = await self._waiting.until_final(task.id, step)
-            waited += step
-        try:
-            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
-            envelope = await self._envelope(task, base)
-        except TaskNotFound:  # The status line is gone, so the record has to say it.
-            gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
-            gone.state_detail, gone.format = "The task was deleted.", task.format
-            envelope = self._tasks.record(gone, base)
-        except Unavailable:  # What was known of it last; a poll will tell more.
-            envelope = self._tasks.record(task, base)
-        yield json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -248,15 +199,6 @@ def _known_by(key: str, submission: Submission, seal: bytes) -> Known:
     """
     asked = json.dumps(asdict(replace(submission, base_url=""))).encode()
     return Known(key, hmac.new(seal, asked, hashlib.sha256).hexdigest())
-
-
-def _flag(form: Form, name: str, *, default: bool) -> bool:
-    value = form.get(name)
-    if value is None:
-        return default
-    if value not in ("0", "1"):
-        raise BadRequest(f"{name} must be 0 or 1.")
-    return value == "1"
 
 
 _KEY = re.compile(r"[ -~]{1,255}")

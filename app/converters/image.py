@@ -62,6 +62,10 @@ class ImageConverter:
             finally:
                 opened.forget()
 
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        """``source``: images have no protection."""
+        return source
+
     def prepare(self) -> None:
         """Nothing is to be started."""
 

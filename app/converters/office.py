@@ -61,12 +61,10 @@ class OfficeConverter:
         self, source: Path, work: Path, password: str | None, form: str = "pdf"
     ) -> Iterator[Source | Keepsake]:
         """Open ``source``; pages are laid out here, so they may differ from Microsoft's."""
+        source = self.unlock(source, work, password or "")
         kind = media.detect(source)
-        if kind not in _ZIPPED:
-            source = unlock(source, work / "unlocked", kind, password or None)
-            kind = media.detect(source)
-            if kind == media.ENCRYPTED_OOXML:
-                raise InvalidFile("The document is protected twice.")
+        if kind == media.ENCRYPTED_OOXML:
+            raise InvalidFile("The document is protected twice.")
         if (own := self._own(source, kind, work, form)) is not None:
             if own.page_count > self._max_pages:
                 raise TooLarge(
@@ -82,6 +80,13 @@ class OfficeConverter:
         result = self._program.convert(source, kind, media.PDF, work)
         with self._pdf.open(result, work, None) as pages:
             yield pages if isinstance(pages, Keepsake) else _LaidOut(pages, left_out)
+
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        """``source``, or a copy without password."""
+        kind = media.detect(source)
+        if kind in _ZIPPED:
+            return source
+        return unlock(source, work / "unlocked", kind, password or None)
 
     def prepare(self) -> None:
         """Start LibreOffice in the background."""

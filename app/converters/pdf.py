@@ -58,6 +58,10 @@ class PdfConverter:
             self._bounds.check_pages(document.page_count)
             yield _PdfiumSource(readable, document, self._page_timeout_s)
 
+    def unlock(self, source: Path, work: Path, password: str) -> Path:
+        """``source``, or a copy without password."""
+        return self._readable(source, work, password)
+
     def prepare(self) -> None:
         """Nothing is to be started."""
 

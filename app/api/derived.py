@@ -1,0 +1,250 @@
+"""More of a finished task: further formats, what is on its pages, and what they look like."""
+
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from app.api import schema
+from app.api.answers import Answers
+from app.api.files import download_name
+from app.api.forms import Bounds, read_form
+from app.api.proxies import base_url
+from app.api.tasks import FORMATS
+from app.api.waiting import Waiting
+from app.db import Task
+from app.errors import (
+    BadRequest,
+    NotComplete,
+    NotMade,
+    PageNotFound,
+    SourceExpired,
+    State,
+    TaskNotFound,
+    Unavailable,
+)
+from app.page_model import page_line
+from app.tasks import Tasks
+
+STRUCTURED = ("json", "hocr", "alto")
+_CHUNK = 10  # Pages whose pictures are made together.
+_MOST_PAGES = 10_000_000
+_WAIT_S = 25.0  # Proxies and clients that give up often do so after 30 s.
+_HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+class DerivedRoutes:
+    """The handlers, with what they need."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        waiting: Waiting,
+        answers: Answers,
+        staging: Path,
+        public_url: str,
+        bounds: Bounds,
+    ) -> None:
+        self._tasks = tasks
+        self._waiting = waiting
+        self._answers = answers
+        self._staging = staging
+        self._public_url = public_url.rstrip("/")
+        self._bounds = bounds
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(prefix="/task/{task_id}", tags=["formats"])
+        router.add_api_route(
+            "/formats",
+            self.formats,
+            methods=["POST"],
+            openapi_extra=_BODY,
+            responses=_FORMATS,
+            summary="Make another format of it",
+            operation_id="makeFormat",
+        )
+        router.add_api_route(
+            "/document",
+            self.document,
+            methods=["GET"],
+            openapi_extra=_QUERY,
+            responses=_DOCUMENT,
+            summary="What is on its pages",
+            operation_id="getDocument",
+        )
+        router.add_api_route(
+            "/pages/{number}",
+            self.page,
+            methods=["GET"],
+            responses=_PAGE,
+            response_class=Response,
+            summary="What a page looks like",
+            operation_id="getPagePicture",
+        )
+        return router
+
+    async def formats(self, request: Request, task_id: str) -> Response:
+        """Make another format of the task's document, without recognizing it again.
+
+        The answer is the record of a task of its own; the same format asked for again is the
+        same task.
+        """
+        staged = self._staged()
+        form = await read_form(request, staged, self._bounds)
+        try:
+            base = self._public_url or base_url(request)
+            wanted = form.get("format")
+            if wanted not in (*FORMATS, *STRUCTURED):
+                allowed = ", ".join((*FORMATS, *STRUCTURED))
+                raise BadRequest(f"format must be one of {allowed} (in lower case).")
+            wait = form.flag("sync", default=True)
+            task = await self._derive(
+                request, task_id, wanted, base, pdfa=form.flag("pdfa", default=False)
+            )
+        finally:
+            await run_in_threadpool(staged.unlink, missing_ok=True)
+        if wait:
+            return await self._answers.when_final(request, task, base)
+        return await self._answers.now(task, base)
+
+    async def document(self, request: Request, task_id: str) -> Response:
+        """The document as JSON, hOCR or ALTO: each page's blocks, lines and words."""
+        wanted = request.query_params.get("format") or "json"
+        if wanted not in STRUCTURED:
+            raise BadRequest(f"format must be one of {', '.join(STRUCTURED)} (in lower case).")
+        page = request.query_params.get("page")
+        if page is not None and wanted != "json":
+            raise BadRequest("page can only be asked for with the format json.")
+        number = None if page is None else _number(page)
+        task, path = await self._made(request, task_id, wanted)
+        if number is not None:
+            line = await run_in_threadpool(page_line, path, number)
+            if line is None:
+                raise PageNotFound("The document has no such page.")
+            return Response(line, media_type="application/json", headers=_HEADERS)
+        kind = task.output_media_type or "application/octet-stream"
+        return FileResponse(path, media_type=kind, filename=download_name(task), headers=_HEADERS)
+
+    async def page(self, request: Request, task_id: str, number: str) -> Response:
+        """The picture of a page, upright, at most 2000 pixels long."""
+        wanted = _number(number)
+        first = (wanted - 1) // _CHUNK * _CHUNK + 1
+        _, path = await self._made(request, task_id, "pictures", f"{first}-{first + _CHUNK - 1}")
+        picture = await run_in_threadpool(_picture, path, wanted)
+        return Response(picture, media_type="image/jpeg", headers=_HEADERS)
+
+    async def _made(
+        self, request: Request, task_id: str, form: str, pages: str | None = None
+    ) -> tuple[Task, Path]:
+        """A derived task that is complete, and its result. Raises NotMade, Unavailable."""
+        task = await self._derive(request, task_id, form, base_url(request), pages=pages)
+        if not State(task.state).final:
+            await self._waiting.until_final(task.id, _WAIT_S)
+            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+        if not State(task.state).final:
+            raise Unavailable("It is not ready yet; ask again.")
+        if task.state != State.COMPLETE:
+            raise NotMade(task.state_detail)
+        return await run_in_threadpool(self._tasks.result, task.id, form)
+
+    async def _derive(
+        self, request: Request, task_id: str, form: str, base: str, **options: Any
+    ) -> Task:
+        staged = self._staged()
+        try:
+            return await run_in_threadpool(
+                lambda: self._tasks.derive(
+                    request.state.access.owner, task_id, form, staged, base, **options
+                )
+            )
+        finally:
+            await run_in_threadpool(staged.unlink, missing_ok=True)
+
+    def _staged(self) -> Path:
+        return self._staging / uuid.uuid4().hex
+
+
+def _number(text: str) -> int:
+    """The number of a page. Raises PageNotFound."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+    if not 0 < number <= _MOST_PAGES:
+        raise PageNotFound("The document has no such page.")
+    return number
+
+
+def _picture(path: Path, number: int) -> bytes:
+    """One of the pictures that are kept together at ``path``. Raises PageNotFound."""
+    with zipfile.ZipFile(path) as pictures:
+        try:
+            return pictures.read(f"{number}.jpg")
+        except KeyError:
+            raise PageNotFound("There is no picture of this page.") from None
+
+
+_ERRORS = (TaskNotFound, SourceExpired, NotComplete)
+SCHEMAS: dict[str, Any] = {
+    "DerivedFormat": {"type": "string", "enum": [*FORMATS, *STRUCTURED]},
+    "DerivedForm": {
+        "type": "object",
+        "required": ["format"],
+        "properties": {
+            "format": schema.ref("DerivedFormat"),
+            "sync": schema.ref("Flag")
+            | {"description": "1 (as if absent): wait for the result; 0: answer at once."},
+            "pdfa": schema.ref("Flag") | {"description": "1: a `pdf` becomes a PDF/A-2."},
+        },
+    },
+}
+_EXAMPLES = {"word": {"value": {"format": "docx"}}}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": schema.ref("DerivedForm"), "examples": _EXAMPLES}
+            for kind in (
+                "application/x-www-form-urlencoded",
+                "multipart/form-data",
+                "application/json",
+            )
+        },
+    }
+}
+_FORMATS = schema.answers(schema.RECORD, BadRequest, *_ERRORS)
+_QUERY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "format",
+            "in": "query",
+            "schema": {"type": "string", "enum": list(STRUCTURED), "default": "json"},
+        },
+        {
+            "name": "page",
+            "in": "query",
+            "description": "Of `json`, this page alone.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+    ]
+}
+_DOCUMENT = schema.answers(
+    {
+        "description": "The document",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/html": {"schema": {"type": "string"}},
+            "application/xml": {"schema": {"type": "string"}},
+        },
+    },
+    *(BadRequest, *_ERRORS, PageNotFound, NotMade),
+)
+_PAGE = schema.answers(
+    {
+        "description": "The picture",
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    *(*_ERRORS, PageNotFound, NotMade),
+)
