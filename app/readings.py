@@ -109,7 +109,7 @@ class _Remembering:
         if self._last is not None and _same_memory(image, self._last[0]):
             return self._last[1]
         digest = hashlib.sha1(str(image.shape).encode(), usedforsecurity=False)
-        digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(image).data)
         self._last = image, digest.digest()
         return self._last[1]
 

@@ -110,7 +110,7 @@ def test_the_document(client: TestClient) -> None:
     assert document.headers["content-type"] == "application/json"
     pages = document.json()["pages"]
     assert [page["number"] for page in pages] == [1, 2]
-    assert client.get(f"/task/{task_id}/document?page=2").json() == pages[1]
+    assert [client.get(f"/task/{task_id}/document?page={n}").json() for n in (1, 2)] == pages
     for form, mark in (("hocr", b"ocr_page"), ("alto", b"<alto")):
         assert mark in client.get(f"/task/{task_id}/document?format={form}").content
 

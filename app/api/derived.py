@@ -31,7 +31,7 @@ from app.page_model import page_line
 from app.tasks import Tasks
 
 STRUCTURED = ("json", "hocr", "alto")
-_CHUNK = 10  # Pages whose pictures are made together.
+_CHUNK = 10  # Pages that are made together: the first of a long document is there soon.
 _MOST_PAGES = 10_000_000
 _WAIT_S = 25.0  # Proxies and clients that give up often do so after 30 s.
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
@@ -121,7 +121,8 @@ class DerivedRoutes:
         if page is not None and wanted != "json":
             raise BadRequest("page can only be asked for with the format json.")
         number = None if page is None else _number(page)
-        task, path = await self._made(request, task_id, wanted)
+        pages = None if number is None else _chunk(number)
+        task, path = await self._made(request, task_id, wanted, pages)
         if number is not None:
             line = await run_in_threadpool(page_line, path, number)
             if line is None:
@@ -133,8 +134,7 @@ class DerivedRoutes:
     async def page(self, request: Request, task_id: str, number: str) -> Response:
         """The picture of a page, upright, at most 2000 pixels long."""
         wanted = _number(number)
-        first = (wanted - 1) // _CHUNK * _CHUNK + 1
-        _, path = await self._made(request, task_id, "pictures", f"{first}-{first + _CHUNK - 1}")
+        _, path = await self._made(request, task_id, "pictures", _chunk(wanted))
         picture = await run_in_threadpool(_picture, path, wanted)
         return Response(picture, media_type="image/jpeg", headers=_HEADERS)
 
@@ -175,6 +175,12 @@ def _number(text: str) -> int:
     if not 0 < number <= _MOST_PAGES:
         raise PageNotFound("The document has no such page.")
     return number
+
+
+def _chunk(number: int) -> str:
+    """The pages that are made together with a page."""
+    first = (number - 1) // _CHUNK * _CHUNK + 1
+    return f"{first}-{first + _CHUNK - 1}"
 
 
 def _picture(path: Path, number: int) -> bytes:
