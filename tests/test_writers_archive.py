@@ -361,7 +361,12 @@ def check_json(value: Any, kind: dict[str, Any]) -> None:
     elif "enum" in kind:
         assert value in kind["enum"]
     else:
-        expected = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
+        expected: dict[str, Any] = {
+            "string": str,
+            "number": (int, float),
+            "integer": int,
+            "boolean": bool,
+        }
         assert isinstance(value, expected[kind["type"]])
     return None
 
@@ -570,11 +575,13 @@ def test_alto_puts_divided_words_together(tmp_path: Path) -> None:
 
 
 def jpegs(path: Path) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {}
     with ZipFile(path) as archive:
-        return {
-            name: cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-            for name in archive.namelist()
-        }
+        for name in archive.namelist():
+            image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None
+            found[name] = image
+    return found
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -234,21 +234,21 @@ class _Sheet:
             made.set("BASEDIRECTION", "rtl")
         if line.slope and not line.vertical:
             made.set("BASELINE", _baseline(line))
-        last = None
+        strings: list[Any] = []
         for word in words:
-            if last is not None and word.spaced:
+            if strings and word.spaced:
                 etree.SubElement(made, "SP")
-            last = etree.SubElement(made, "String")
-            last.set("CONTENT", word.text)
-            _put(last, word.box)
-            last.set("WC", f"{min(max(float(word.confidence), 0.0), 1.0):.3f}")
+            one = etree.SubElement(made, "String", {"CONTENT": word.text})
+            _put(one, word.box)
+            one.set("WC", f"{min(max(float(word.confidence), 0.0), 1.0):.3f}")
+            strings.append(one)
         if before:
-            made.find("String").set("SUBS_TYPE", "HypPart2")
-            made.find("String").set("SUBS_CONTENT", before)
+            strings[0].set("SUBS_TYPE", "HypPart2")
+            strings[0].set("SUBS_CONTENT", before)
         if whole:
-            last.set("CONTENT", words[-1].text[:-1])
-            last.set("SUBS_TYPE", "HypPart1")
-            last.set("SUBS_CONTENT", whole)
+            strings[-1].set("CONTENT", words[-1].text[:-1])
+            strings[-1].set("SUBS_TYPE", "HypPart1")
+            strings[-1].set("SUBS_CONTENT", whole)
             etree.SubElement(made, "HYP", {"CONTENT": "-"})
 
     def _add(self, parent: Any, tag: str, box: Box) -> Any:

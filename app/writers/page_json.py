@@ -106,7 +106,7 @@ def _line(line: Line) -> LineModel:
         words=words,
         vertical=line.vertical,
         slope=round(float(line.slope), 4),
-        style=line.style and _style(line.style),
+        style=None if line.style is None else _style(line.style),
     )
 
 

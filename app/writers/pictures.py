@@ -45,9 +45,8 @@ def _jpeg(page: Page) -> bytes | None:
         return None
     height, width = image.shape[:2]
     shrink = min(1.0, _LONGEST / max(height, width))
-    if shrink < 1.0:
-        size = (max(round(width * shrink), 1), max(round(height * shrink), 1))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    blue_first = np.ascontiguousarray(np.rot90(image, page.turns)[:, :, ::-1])
+    size = (max(round(width * shrink), 1), max(round(height * shrink), 1))
+    smaller = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if shrink < 1.0 else image
+    blue_first = np.ascontiguousarray(np.rot90(smaller, page.turns)[:, :, ::-1])
     _, packed = cv2.imencode(".jpg", blue_first, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     return packed.tobytes()
