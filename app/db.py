@@ -195,10 +195,8 @@ def migrate(url: str, folder: Path) -> None:
     """Bring the schema up to date; processes that start together take turns."""
     # Here, because workers never migrate and start sooner without it.
     from alembic import command
-    from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(_migrations()))
+    config = _alembic()
     engine = _engine(url, timed=False)  # Changing a large table takes as long as it takes.
     try:
         with _migration_lock(engine, folder), engine.begin() as connection:
@@ -206,6 +204,24 @@ def migrate(url: str, folder: Path) -> None:
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def revisions(url: str) -> tuple[str | None, tuple[str, ...]]:
+    """The schema's revision in the database, None before the first; all that are known, in order.
+
+    Raises Unavailable.
+    """
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    known = [each.revision for each in ScriptDirectory.from_config(_alembic()).walk_revisions()]
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            now = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    return now, tuple(reversed(known))
 
 
 def add(session: Session, task: Task) -> bool:
@@ -516,6 +532,15 @@ def _migration_lock(engine: Engine, folder: Path) -> Iterator[None]:
 def _advisory(connection: Connection, function: str) -> None:
     connection.execute(select(getattr(func, function)(0x0C125E)))
     connection.commit()
+
+
+def _alembic() -> Any:
+    """What alembic has to know."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_migrations()))
+    return config
 
 
 def _migrations() -> Path:

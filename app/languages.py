@@ -70,7 +70,7 @@ def models(languages: Sequence[Language]) -> tuple[str, ...]:
 
 def require_models(languages: Sequence[Language], installed: frozenset[str]) -> None:
     """Raise BadRequest, naming the package, if Tesseract lacks a model for ``languages``."""
-    packages = [_package(model) for model in models(languages) if model not in installed]
+    packages = [package(model) for model in models(languages) if model not in installed]
     if packages:
         names = ", ".join(language.name for language in languages)
         raise BadRequest(
@@ -87,6 +87,19 @@ def digits_only(languages: Sequence[Language]) -> bool:
 def names() -> tuple[str, ...]:
     """Every name that ``parse`` takes, in alphabetical order."""
     return tuple(_table())
+
+
+def known(name: str) -> Language:
+    """What is known of one of ``names``, even if no model can read it; an alias gives another's."""
+    return _table()[name]
+
+
+def package(model: str) -> str:
+    """The Debian package that holds ``model``."""
+    folder, _, script = model.rpartition("/")
+    if folder:
+        return f"tesseract-ocr-script-{_SCRIPT_PACKAGES.get(script, script.lower())}"
+    return f"tesseract-ocr-{model.replace('_', '-')}"
 
 
 _LIKE_LATIN = frozenset({"Latn", "Latf", "Cyrl", "Cyrs", "Grek"})
@@ -132,14 +145,6 @@ def _suggestion(name: str) -> str:
     # The longest name has 20 letters; comparing a megabyte with each would take minutes.
     close = get_close_matches(name[:40].lower(), by_lower, n=3)
     return f" Did you mean {' or '.join(by_lower[match] for match in close)}?" if close else ""
-
-
-def _package(model: str) -> str:
-    """The Debian package that holds ``model``."""
-    folder, _, script = model.rpartition("/")
-    if folder:
-        return f"tesseract-ocr-script-{_SCRIPT_PACKAGES.get(script, script.lower())}"
-    return f"tesseract-ocr-{model.replace('_', '-')}"
 
 
 # By Tesseract's models, those that Office programs check the spelling of.

@@ -31,7 +31,7 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     sessions = db.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
     fetch = fetcher(settings)
-    queue = queue or HueyQueue(settings.queue_url, settings.data_dir)
+    queue = queue or work_queue(settings)
     downloads = downloads or HueyQueue(settings.queue_url, settings.data_dir, "ocr-downloads")
     disk = Disk(settings.data_dir, settings.min_free_bytes)
     runner = Runner(
@@ -158,10 +158,27 @@ def fetcher(settings: Settings, timeout_s: float | None = None) -> Fetcher:
     )
 
 
+def work_queue(settings: Settings) -> Queue:
+    """The queue of the workers."""
+    return HueyQueue(settings.queue_url, settings.data_dir)
+
+
+def installed_models() -> frozenset[str]:
+    """Tesseract's models that are installed, by names like "eng" and "script/Latin"."""
+    from app.engines import tesseract
+
+    return tesseract.installed_models()
+
+
+def devices() -> dict[str, str]:
+    """What OpenVINO could compute on here: names, and what they are."""
+    from app.engines import ppocr_networks
+
+    return ppocr_networks.devices()
+
+
 def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
     """Raise BadRequest unless the models for ``wanted`` are installed."""
-    from app.engines.tesseract import installed_models
-
     if settings.engine == "auto":
         wanted = languages.for_tesseract(wanted)
     if wanted and settings.engine in ("auto", "tesseract"):
@@ -171,6 +188,14 @@ def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date."""
     db.migrate(settings.database, settings.data_dir)
+
+
+def revisions(settings: Settings) -> tuple[str | None, tuple[str, ...]]:
+    """The schema's revision in the database, None before the first; all that are known, in order.
+
+    Raises Unavailable.
+    """
+    return db.revisions(settings.database)
 
 
 def allowance(settings: Settings) -> Allowance:

@@ -1,11 +1,13 @@
 """The command ``ocr-server``; each command has its module here, loaded when it is called."""
 
+import logging
 from importlib import import_module
 
 import click
 from click.shell_completion import CompletionItem
 
 from app import __version__
+from app.errors import AppError
 
 
 class Commands(click.Group):
@@ -26,6 +28,17 @@ class Commands(click.Group):
         command = getattr(import_module(f"app.cli.{module}"), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; whatever goes wrong is one sentence, unless debugging."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.invoked_subcommand in _HIDDEN or logging.getLogger().isEnabledFor(logging.DEBUG):
+                raise
+            raise click.ClickException(_sentence(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say what each does."""
@@ -51,12 +64,36 @@ def main() -> None:
     """
 
 
+_HELP = """\b
+Examples:
+  ocr-server serve --local-token
+  ocr-server recognize scan.pdf -f docx -l ChinesePRC,English
+  ocr-server doctor
+
+`ocr-server COMMAND --help` has more of them.
+"""
+main.epilog = _HELP
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, AppError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    what = (str(error).splitlines() or [""])[0].rstrip(".")
+    return f"{type(error).__name__}: {what}. OCR_LOG_LEVEL=debug shows where."
+
+
 # By name: its module, and what the help of all says of it. The function is named like the command.
 _COMMANDS = {
     "serve": ("serve", "Run the HTTP server and its workers."),
     "worker": ("serve", "Run workers alone, for a server that runs elsewhere."),
     "recognize": ("recognize", "Recognize files without a server."),
+    "languages": ("languages", "List the languages, and what reads each."),
+    "doctor": ("doctor", "Look at every part, and say how to mend it."),
+    "migrate": ("admin", "Bring the database's schema up to date."),
     "token": ("admin", "Create, list, change and revoke tokens."),
     "task": ("admin", "Look at tasks."),
+    "completion": ("completion", "Print the script that completes commands in a shell."),
 }
 _HIDDEN = {"work": "serve", "read": "reading"}  # Processes that commands start.

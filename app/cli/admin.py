@@ -1,4 +1,4 @@
-"""The commands ``ocr-server token`` and ``ocr-server task``, for who runs the server."""
+"""The commands ``ocr-server token``, ``task`` and ``migrate``, for who runs the server."""
 
 import secrets
 import time
@@ -14,6 +14,12 @@ from app.config import Settings
 
 _TOKEN_BYTES = 32
 _DEFAULT = -1
+
+
+_MIGRATE_HELP = """\b
+Example:
+  ocr-server migrate && ocr-server serve
+"""
 
 
 class _Limit(click.ParamType[int]):
@@ -131,6 +137,27 @@ def token_revoke(settings: Settings, name: str) -> None:
     with db.connect(settings.database).begin() as session:
         if not access.change_token(session, name, revoked_at=time.time()):
             raise click.ClickException(f"There is no valid token called {name}.")
+
+
+@click.command(epilog=_MIGRATE_HELP)
+@pass_settings
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date.
+
+    The server does so when it starts; this does it before, or alone. Documents and results stay.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    before, known = wiring.revisions(settings)
+    if before is not None and before not in known:
+        raise click.ClickException(
+            f"The database's schema {before} is of a newer version than this, which knows "
+            f"{known[-1]}: install the newer one again."
+        )
+    if before == known[-1]:
+        click.echo(f"The schema is {before}, the newest.")
+        return
+    wiring.migrate(settings)
+    click.echo(f"The schema was {before or 'not there'}, and is now {known[-1]}.")
 
 
 @click.group()

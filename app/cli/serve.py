@@ -14,7 +14,7 @@ import click
 
 from app import sandbox, wiring
 from app.cli.admin import new_token
-from app.cli.settings import pass_settings
+from app.cli.settings import pass_server_settings
 from app.config import Settings
 from app.runner import SAMPLE
 from app.tasks import Tasks
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.option("--local-token", is_flag=True, help="Make a token for this machine and print it.")
-@pass_settings
+@pass_server_settings
 def serve(settings: Settings, local_token: bool) -> None:
     """Run the HTTP server and its workers."""
     import uvicorn
@@ -64,7 +64,7 @@ def serve(settings: Settings, local_token: bool) -> None:
 
 
 @click.command()
-@pass_settings
+@pass_server_settings
 def worker(settings: Settings) -> None:
     """Run workers alone, for a server that runs elsewhere on the same database and files."""
     _exit_on_signals()
@@ -80,7 +80,7 @@ def worker(settings: Settings) -> None:
 @click.command(name="work", hidden=True)
 @click.argument("name")
 @click.argument("pipe", type=int)
-@pass_settings
+@pass_server_settings
 def work(settings: Settings, name: str, pipe: int) -> None:
     """Be one worker process of a supervisor."""
     with closing(wiring.build(settings)) as tasks:

@@ -19,7 +19,19 @@ R = TypeVar("R")
 
 
 def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
-    """Call ``command`` with the settings first; they tell what is logged, too."""
+    """Call ``command`` with the settings first; only warnings are logged, unless they say more."""
+
+    @functools.wraps(command)
+    def with_settings(*args: P.args, **options: P.kwargs) -> R:
+        settings = read_settings()
+        start_logging(_quiet(settings))
+        return command(settings, *args, **options)
+
+    return with_settings
+
+
+def pass_server_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """The same for a server, which logs what it does."""
 
     @functools.wraps(command)
     def with_settings(*args: P.args, **options: P.kwargs) -> R:
@@ -55,8 +67,7 @@ def without_server(settings: Settings) -> Settings:
     from app.config import cores
 
     found: dict[str, object] = {"threads": settings.threads or cores()}
-    if "log_level" not in settings.model_fields_set:
-        found["log_level"] = "warning"
+    found["log_level"] = _quiet(settings)
     if "data_dir" not in settings.model_fields_set and not settings.data_dir.is_dir():
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         found["data_dir"] = Path(caches, "ocr-server")
@@ -69,3 +80,7 @@ def start_logging(level: str) -> None:
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # A line for each part.
+
+
+def _quiet(settings: Settings) -> str:
+    return settings.log_level if "log_level" in settings.model_fields_set else "warning"

@@ -26,6 +26,14 @@ _Made = TypeVar("_Made")
 log = logging.getLogger(__name__)
 
 
+def devices() -> dict[str, str]:
+    """What OpenVINO could compute on here: names, and what they are."""
+    import openvino
+
+    core = openvino.Core()
+    return {name: core.get_property(name, "FULL_DEVICE_NAME") for name in core.available_devices}
+
+
 class Networks:
     """Compiled for this processor; ``threads`` bounds the cores that are used.
 

@@ -1,0 +1,131 @@
+"""What ``doctor`` looks at of a server: database, queue, address, proxies, tokens."""
+
+import ipaddress
+import json
+import socket
+import urllib.error
+import urllib.request
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from app import access, db, wiring
+from app.cli.finding import Finding, fault, ok, warning
+from app.config import Settings
+
+
+def database(settings: Settings) -> Finding:
+    """Whether it answers, and its schema."""
+    if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
+        return ok("SQLite; the first start makes it")
+    kind = settings.database.partition(":")[0]
+    try:
+        now, known = wiring.revisions(settings)
+    except Exception as error:  # Drivers that are missing, addresses that are none.
+        return fault(
+            f"{kind} cannot be used: {str(error).splitlines()[0]}",
+            "Start it, or mend OCR_DATABASE_URL; the log of the database may tell more.",
+        )
+    if now is None:
+        return warning(
+            f"{kind}; it has no tables yet", "`ocr-server migrate`, or start the server."
+        )
+    if now not in known:
+        return fault(
+            f"{kind}; its schema {now} is of a newer version than this, which knows {known[-1]}",
+            "Install the newer version again.",
+        )
+    if now != known[-1]:
+        return warning(
+            f"{kind}; its schema is {now}, the newest {known[-1]}",
+            "`ocr-server migrate`, or start the server.",
+        )
+    return ok(f"{kind} answers; its schema is {now}, the newest")
+
+
+def queue(settings: Settings) -> Finding:
+    """Whether it answers."""
+    if not settings.queue_url and not (settings.data_dir / "queue.db").exists():
+        return ok("SQLite; the first start makes it")
+    try:
+        with closing(wiring.work_queue(settings)) as waiting:
+            return ok(f"it answers; {waiting.size()} units wait")
+    except Exception as error:
+        return fault(str(error).rstrip("."), "Start it, or mend OCR_QUEUE_URL.")
+
+
+def address(settings: Settings) -> Finding:
+    """Whether the server runs, or could."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    where = f"{settings.host}:{settings.port}"
+    shown = f"[{host}]" if ":" in host else host
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family):
+            return ok(f"{where} is free for a server")
+    except OSError as error:
+        refused = error
+    try:
+        status, answer = _asked(f"http://{shown}:{settings.port}/readyz")
+    except (OSError, ValueError):
+        return fault(
+            f"{where} cannot be listened on, and no ocr-server answers there: {refused.strerror}",
+            "Another port: OCR_PORT=8001; who has it: `ss -ltnp`.",
+        )
+    if status == 200:
+        return ok(f"a server answers on {where} and is ready")
+    message = answer.get("message", f"status {status}")
+    return warning(f"a server answers on {where}: {message}", "Wait a little, or read its log.")
+
+
+def links(settings: Settings) -> Finding:
+    """Whether what the settings say of the way to clients makes sense."""
+    for name, networks in (
+        ("OCR_TRUSTED_PROXIES", settings.trusted_proxies),
+        ("OCR_FETCH_NETWORKS", settings.fetch_networks),
+    ):
+        for each in networks:
+            try:
+                network = ipaddress.ip_network(each, strict=False)
+            except ValueError:
+                return fault(f"{name}: {each} is no address or network", "Such as 10.1.0.0/16.")
+            if network.prefixlen == 0:
+                return warning(
+                    f"{name} holds everybody", "Name the addresses alone that are meant."
+                )
+    if settings.public_url:
+        parts = urlsplit(settings.public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            return fault(
+                f"OCR_PUBLIC_URL: {settings.public_url} is no base of addresses",
+                "Such as https://ocr.example.org.",
+            )
+        return ok(f"results have addresses below {settings.public_url}")
+    if settings.trusted_proxies:
+        return ok(f"{', '.join(settings.trusted_proxies)} may say what clients call the server")
+    return ok("results have the address that the client used")
+
+
+def tokens(settings: Settings) -> Finding:
+    """Whether somebody may use it."""
+    mend = "`ocr-server token create NAME`, or OCR_TOKENS."
+    given = len([each for each in settings.tokens.get_secret_value().split(",") if each.strip()])
+    if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
+        return ok(f"{given} in OCR_TOKENS") if given else warning("there are none yet", mend)
+    try:
+        with db.connect(settings.database)() as session:
+            kept = sum(row.revoked_at is None for row in access.tokens(session))
+    except Exception:
+        return warning("the database cannot tell", "See there.")
+    if not given + kept:
+        return warning("there are none: nobody can use the server", mend)
+    return ok(f"{kept} in the database, {given} in OCR_TOKENS")
+
+
+def _asked(url: str) -> tuple[int, dict[str, object]]:
+    """Status and answer. Raises OSError, ValueError."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=5) as answer:
+            return answer.status, dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        return error.code, dict(json.load(error))
