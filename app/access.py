@@ -53,6 +53,7 @@ class Access:
     # Made of the token, and nowhere kept: what is signed with it cannot be guessed from the
     # database.
     seal: bytes = field(default=b"", repr=False, compare=False)
+    operator: bool = False  # May see how the server does, and what fails of all tokens.
 
 
 def look(session: Session, owner: str, allowance: Allowance) -> None:

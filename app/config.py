@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Comma-separated tokens that are valid beside those in the database.",
     )
+    operator_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="More such tokens, of operators: they see how the server does and what fails.",
+    )
     rate_per_minute: int = Field(
         0, ge=0, description="Tasks that a token may create in a minute; 0: no limit."
     )

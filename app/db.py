@@ -62,8 +62,15 @@ class Base(DeclarativeBase):
 
 def _index_of_filled(*columns: str, unique: bool = False) -> Index:
     """An index of the rows in which the first of ``columns`` has a value."""
-    filled = text(f"{columns[0]} IS NOT NULL")
-    return Index(None, *columns, unique=unique, sqlite_where=filled, postgresql_where=filled)
+    return _index_where(f"{columns[0]} IS NOT NULL", *columns, unique=unique)
+
+
+def _index_where(
+    condition: str, *columns: str, name: str | None = None, unique: bool = False
+) -> Index:
+    """An index of the rows that meet ``condition``, which statements have to repeat as it is."""
+    where = text(condition)
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 class Task(Base):
@@ -135,6 +142,9 @@ class Task(Base):
         _index_of_filled("parent_id"),
         _index_of_filled("reuse_key", "owner"),
         _index_of_filled("idempotency_key", "owner", unique=True),
+        # A token's history, newest first, and what failed last: see app.history, app.operations.
+        _index_where("parent_id IS NULL", "owner", "created_at", "id"),
+        _index_where("state < 0", "completed_at", name="ix_tasks_failed_completed_at"),
     )
 
 
@@ -284,7 +294,7 @@ IS_READ = (
 
 
 # Its document is still at its URL.
-_IS_DOWNLOAD = Task.source_url.is_not(None) & Task.input_size.is_(None)
+IS_DOWNLOAD = Task.source_url.is_not(None) & Task.input_size.is_(None)
 
 
 def is_download(task: Task) -> bool:
@@ -306,7 +316,7 @@ def claim(
         .where(
             Task.id == task_id,
             Task.state.in_(TO_BE_HAD) | IS_READ,
-            _IS_DOWNLOAD if download else ~_IS_DOWNLOAD,
+            IS_DOWNLOAD if download else ~IS_DOWNLOAD,
         )
         .values(
             state=case((Task.state.in_(TO_BE_HAD), State.PREPARING), else_=Task.state),
@@ -379,7 +389,7 @@ def waiting(session: Session, queued_before: float, download: bool) -> Sequence[
         select(Task.id)
         .where(
             Task.state.in_(TO_BE_HAD) | IS_READ,
-            _IS_DOWNLOAD if download else ~_IS_DOWNLOAD,
+            IS_DOWNLOAD if download else ~IS_DOWNLOAD,
             (Task.queued_at < queued_before) | (Task.queued_at > time.time() + SKEW_S),
         )
         .order_by(Task.queued_at)

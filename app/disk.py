@@ -16,6 +16,11 @@ class Disk:
         self._folder = folder
         self._reserve_bytes = reserve_bytes
 
+    def free_bytes(self) -> int:
+        """What may be written to it still."""
+        now = os.statvfs(self._folder)
+        return now.f_bavail * now.f_frsize
+
     def has_room(self, size: int = 0) -> bool:
         """Whether it can be written to, and has the reserve beside ``size`` bytes."""
         return self._has(self._reserve_bytes + size)

@@ -95,6 +95,19 @@ class TooManyTasks(AppError):
     retry_after_s = 5  # When one of the tasks will end, nobody knows.
 
 
+class TooManyStreams(AppError):
+    """The token watches as many tasks at once as it may."""
+
+    status, code = 429, "too_many_streams"
+    retry_after_s = 5  # When one of the tasks will end, nobody knows.
+
+
+class OperatorsOnly(AppError):
+    """The token is valid, but not an operator's."""
+
+    status, code = 403, "operators_only"
+
+
 class TaskNotFound(AppError):
     """There is no such task, or it is another token's."""
 

@@ -1,26 +1,32 @@
 """The HTTP application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
 from app import __version__, wiring
 from app.api import derived as derived_api
+from app.api import history as history_api
+from app.api import operations as operations_api
 from app.api import schema
 from app.api import tasks as tasks_api
 from app.api.answers import Answers
 from app.api.auth import BearerToken, Tokens
 from app.api.derived import DerivedRoutes
 from app.api.errors import Cors, ErrorResponses, http_exception
+from app.api.events import EventRoutes
 from app.api.files import FileRoutes
 from app.api.forms import Bounds
+from app.api.history import HistoryRoutes
 from app.api.operations import OperationRoutes
 from app.api.proxies import TrustedProxies
 from app.api.tasks import TaskRoutes
 from app.api.waiting import Waiting
 from app.config import Settings
+from app.operations import WorkerState
 from app.tasks import Tasks
 
 
@@ -29,11 +35,12 @@ def create_app(
     tasks: Tasks,
     warm: Callable[[], bool] = lambda: True,
     stopping: Callable[[], bool] = lambda: False,
+    workers: Callable[[], Sequence[WorkerState]] = lambda: (),
 ) -> FastAPI:
     """The application.
 
     ``warm`` says whether workers are ready for work, ``stopping`` whether waiting requests are to
-    be answered now, with what there is.
+    be answered now, with what there is, and ``workers`` what operators are told of them.
     """
     app = FastAPI(
         title="OCR server",
@@ -61,12 +68,23 @@ def create_app(
         DerivedRoutes(tasks, waiting, answers, staging, settings.public_url, bounds).router()
     )
     app.include_router(FileRoutes(tasks).router())
-    app.include_router(OperationRoutes(tasks.sessions, warm).router())
+    # A token cannot keep all others from connecting: streams last as long as their tasks.
+    most_streams = max(1, settings.max_connections // 4)
+    app.include_router(EventRoutes(tasks, stopping, settings.public_url, most_streams).router())
+    app.include_router(HistoryRoutes(tasks, settings.public_url).router())
+    app.include_router(
+        OperationRoutes(tasks.sessions, warm, workers, wiring.disk(settings)).router()
+    )
     app.add_exception_handler(HTTPException, http_exception)
     # The last that is added is the first that a request meets.
-    fixed = tuple(t for t in map(str.strip, settings.tokens.get_secret_value().split(",")) if t)
     app.add_middleware(
-        BearerToken, tokens=Tokens(tasks.sessions, fixed, wiring.allowance(settings))
+        BearerToken,
+        tokens=Tokens(
+            tasks.sessions,
+            _listed(settings.tokens),
+            wiring.allowance(settings),
+            _listed(settings.operator_tokens),
+        ),
     )
     app.add_middleware(TrustedProxies, networks=settings.trusted_proxies)
     app.add_middleware(ErrorResponses, token_error_type=settings.error_type)
@@ -80,5 +98,11 @@ def create_app(
             *("Content-Disposition", "Content-Range", "Accept-Ranges"),
         ],
     )
-    app.openapi = cache(partial(schema.describe, app, {**tasks_api.SCHEMAS, **derived_api.SCHEMAS}))  # type: ignore[method-assign]
+    surfaces = (tasks_api, derived_api, history_api, operations_api)
+    schemas = {name: kind for surface in surfaces for name, kind in surface.SCHEMAS.items()}
+    app.openapi = cache(partial(schema.describe, app, schemas))  # type: ignore[method-assign]
     return app
+
+
+def _listed(tokens: SecretStr) -> tuple[str, ...]:
+    return tuple(t for t in map(str.strip, tokens.get_secret_value().split(",")) if t)

@@ -33,7 +33,6 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     fetch = fetcher(settings)
     queue = queue or work_queue(settings)
     downloads = downloads or HueyQueue(settings.queue_url, settings.data_dir, "ocr-downloads")
-    disk = Disk(settings.data_dir, settings.min_free_bytes)
     runner = Runner(
         leases=Leases(
             sessions,
@@ -50,7 +49,7 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
         fetcher=fetch,
         pipeline=partial(pipeline, settings),
         work=settings.data_dir / "work",
-        disk=disk,
+        disk=disk(settings),
         limits=Limits(
             settings.task_timeout_s,
             settings.page_timeout_s,
@@ -66,7 +65,15 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     )
     sweeper = Sweeper(sessions, storage, keeping, staging(settings))
     return Tasks(
-        sessions, storage, reports, runner, sweeper, links, maker, disk, settings.max_queued
+        sessions,
+        storage,
+        reports,
+        runner,
+        sweeper,
+        links,
+        maker,
+        disk(settings),
+        settings.max_queued,
     )
 
 
@@ -201,6 +208,11 @@ def revisions(settings: Settings) -> tuple[str | None, tuple[str, ...]]:
 def allowance(settings: Settings) -> Allowance:
     """What tokens may do that have no limits of their own."""
     return Allowance(settings.rate_per_minute, settings.tasks_at_once, settings.page_quota)
+
+
+def disk(settings: Settings) -> Disk:
+    """The disk that everything is kept on."""
+    return Disk(settings.data_dir, settings.min_free_bytes)
 
 
 def staging(settings: Settings) -> Path:

@@ -22,6 +22,7 @@ from app import proc, sandbox
 from app.downloads import Downloader
 from app.leases import Blame
 from app.locks import is_held
+from app.operations import WorkerState
 from app.ration import environment
 from app.tasks import Tasks
 from app.worker import READY, SPENT
@@ -121,6 +122,13 @@ class Supervisor:
     def warm(self) -> bool:
         """Whether a worker has read its warm-up page."""
         return not self._slots or any(worker.is_ready for worker in self._workers)
+
+    def workers(self) -> list[WorkerState]:
+        """The worker processes as they are now."""
+        return [
+            WorkerState(w.name, w.process.pid, _resident_bytes(w.process.pid), w.is_ready)
+            for w in self._workers
+        ]
 
     def stop(self) -> None:
         """Let the workers finish what they are at, as long as the drain time lasts."""
@@ -295,6 +303,15 @@ class Supervisor:
             except Exception:
                 log.exception("the sweeper stumbled; it goes on")
             self._stopping.wait(_BETWEEN_BATCHES_S if more else _HOUSEKEEPING_S)
+
+
+def _resident_bytes(pid: int) -> int:
+    """The memory that a process has; none if it has just ended."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _is_stopped(pid: int) -> bool:

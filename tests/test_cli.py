@@ -60,12 +60,28 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("token", "set", "a", "--rate", "0", "--pages", "default").exit_code == 0
     assert allowed() == Allowance(0, 4, 0)
     listed = run("token", "list").output.splitlines()[-1].split("\t")
-    assert (listed[:2], listed[4:]) == (["a", "valid"], ["-", "0 of 4", "0"])
+    assert (listed[:2], listed[4:]) == (["a", "valid"], ["-", "0 of 4", "0", "-"])
     assert listed[3] != "-"
     assert run("token", "set", "a", "--days", "0").exit_code == 0
     assert run("token", "list").output.splitlines()[-1].split("\t")[3] == "-"
     for wrong in (["a"], ["a", "--rate", "x"], ["a", "--rate", "-1"], ["b", "--rate", "1"]):
         assert run("token", "set", *wrong).exit_code != 0
+
+
+def test_an_operators_token(folder: Path) -> None:
+    """It is one from its creation on, or becomes one, and is listed as such."""
+    run("token", "create", "a", "--operator")
+    run("token", "create", "b")
+
+    def operators() -> list[str]:
+        rows = [line.split("\t") for line in run("token", "list").output.splitlines()]
+        return [row[0] for row in rows if row[-1] == "yes"]
+
+    assert operators() == ["a"]
+    assert run("token", "set", "b", "--operator").exit_code == 0
+    assert operators() == ["a", "b"]
+    assert run("token", "set", "a", "--no-operator").exit_code == 0
+    assert operators() == ["b"]
 
 
 def test_a_task_is_shown(folder: Path) -> None:

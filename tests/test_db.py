@@ -2,10 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, db, parts
@@ -15,7 +18,8 @@ from app.errors import State
 LATER = time.time() + 1000
 
 
-def _add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
+def add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
+    """Insert a task."""
     row = {
         "id": name,
         "owner": "o",
@@ -30,6 +34,27 @@ def _add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> 
     with sessions.begin() as session:
         db.add(session, Task(**(row | values)))
     return name
+
+
+def plan(session: Session, ask: Callable[[], object]) -> str:
+    """How the database finds what the statement of ``ask`` asks for, in a table of any size."""
+    asked: list[tuple[str, Any]] = []
+
+    def hear(_: Any, __: Any, statement: str, parameters: Any, *others: Any) -> None:
+        asked.append((statement, parameters))
+
+    connection = session.connection()
+    explain = "EXPLAIN QUERY PLAN"
+    if connection.dialect.name != "sqlite":  # A small table is read as a whole, if that is allowed.
+        explain = "EXPLAIN"
+        for way in ("seqscan", "bitmapscan"):
+            session.execute(text(f"SET LOCAL enable_{way} = off"))
+    event.listen(connection, "before_cursor_execute", hear)
+    ask()
+    event.remove(connection, "before_cursor_execute", hear)
+    ((statement, parameters),) = asked
+    rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
+    return "\n".join(str(row[-1]) for row in rows)
 
 
 def test_the_migrations_make_the_model(url: str, sessions: sessionmaker[Session]) -> None:
@@ -60,7 +85,7 @@ def test_migrating_together(url: str, sessions: sessionmaker[Session], tmp_path:
 
 def test_one_claim_wins(sessions: sessionmaker[Session]) -> None:
     """Of many that try at once, exactly one gets the task."""
-    name = _add(sessions)
+    name = add(sessions)
     won: list[str] = []
 
     def claim(worker: str) -> None:
@@ -79,7 +104,7 @@ def test_one_claim_wins(sessions: sessionmaker[Session]) -> None:
 
 def test_only_the_holder_changes_a_task(sessions: sessionmaker[Session]) -> None:
     """A worker that lost its lease can neither renew nor finish."""
-    name = _add(sessions)
+    name = add(sessions)
     with sessions.begin() as session:
         assert db.claim(session, name, "first", 60)
     with sessions.begin() as session:
@@ -98,9 +123,9 @@ def test_only_the_holder_changes_a_task(sessions: sessionmaker[Session]) -> None
 
 def test_finished(sessions: sessionmaker[Session]) -> None:
     """Final and deleted tasks are finished, others are not."""
-    _add(sessions, "going")
-    _add(sessions, "done", state=State.COMPLETE)
-    _add(sessions, "failed", state=State.INVALID_FILE)
+    add(sessions, "going")
+    add(sessions, "done", state=State.COMPLETE)
+    add(sessions, "failed", state=State.INVALID_FILE)
 
     with sessions() as session:
         assert db.finished(session, ["going", "done", "failed", "gone"]) == {
@@ -113,7 +138,7 @@ def test_finished(sessions: sessionmaker[Session]) -> None:
 def test_orphans_by_their_lease(sessions: sessionmaker[Session]) -> None:
     """Only a lease that ran out makes an orphan."""
     for name, lease in (("late", -1), ("busy", 60)):
-        _add(sessions, name)
+        add(sessions, name)
         with sessions.begin() as session:
             db.claim(session, name, f"worker of {name}", lease)
 
@@ -126,10 +151,10 @@ def test_orphans_by_their_lease(sessions: sessionmaker[Session]) -> None:
 def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
     """Waiting tasks come in the order of the queue; those to be fetched are another queue's."""
     now = time.time()
-    _add(sessions, "new", queued_at=now)
-    _add(sessions, "old", queued_at=now - 100)
-    _add(sessions, "away", queued_at=now, source_url="http://x")
-    _add(sessions, "here", queued_at=now - 1, source_url="http://x", input_size=9)
+    add(sessions, "new", queued_at=now)
+    add(sessions, "old", queued_at=now - 100)
+    add(sessions, "away", queued_at=now, source_url="http://x")
+    add(sessions, "here", queued_at=now - 1, source_url="http://x", input_size=9)
 
     with sessions() as session:
         assert list(db.waiting(session, now + 1, download=False)) == ["old", "here", "new"]
@@ -140,11 +165,11 @@ def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
 def test_a_clock_that_was_set_back(sessions: sessionmaker[Session]) -> None:
     """Nothing waits until it is again as late as it was."""
     now = time.time()
-    _add(sessions, "future", queued_at=now + 3600)
+    add(sessions, "future", queued_at=now + 3600)
     ended = {"completed_at": now + 3600, "callback_due": now + 3600, "callback_host": "a:80"}
-    _add(sessions, "done", state=State.COMPLETE, **ended)
+    add(sessions, "done", state=State.COMPLETE, **ended)
     retried = {"callback_at": now, "callback_due": now + 300, "callback_host": "b:80"}
-    _add(sessions, "patient", state=State.COMPLETE, completed_at=now, **retried)
+    add(sessions, "patient", state=State.COMPLETE, completed_at=now, **retried)
 
     with sessions.begin() as session:
         assert list(db.waiting(session, now - 5, download=False)) == ["future"]
@@ -155,8 +180,8 @@ def test_a_clock_that_was_set_back(sessions: sessionmaker[Session]) -> None:
 
 def test_who_fetches_and_who_reads(sessions: sessionmaker[Session]) -> None:
     """A worker does not get what is not here yet, nor a download what is."""
-    _add(sessions, "away", source_url="http://x")
-    _add(sessions, "here", state=State.WAITING, source_url="http://x", input_size=9)
+    add(sessions, "away", source_url="http://x")
+    add(sessions, "here", state=State.WAITING, source_url="http://x", input_size=9)
 
     with sessions.begin() as session:
         assert db.claim(session, "away", "worker", 60) is None
@@ -167,20 +192,20 @@ def test_who_fetches_and_who_reads(sessions: sessionmaker[Session]) -> None:
 
 def test_a_full_queue(sessions: sessionmaker[Session]) -> None:
     """What waits counts, and nothing else."""
-    _add(sessions, "done", state=State.COMPLETE)
-    _add(sessions, "at it", state=State.PROCESSING)
-    _add(sessions, "one", state=State.QUEUED)
+    add(sessions, "done", state=State.COMPLETE)
+    add(sessions, "at it", state=State.PROCESSING)
+    add(sessions, "one", state=State.QUEUED)
 
     with sessions.begin() as session:
         assert not db.is_full(session, 2)
-    _add(sessions, "two", state=State.WAITING)
+    add(sessions, "two", state=State.WAITING)
     with sessions.begin() as session:
         assert db.is_full(session, 2)
 
 
 def _divided(sessions: sessionmaker[Session], count: int) -> None:
     """The task ``t``, of whose parts, ``count`` of ten pages, the first one is finished."""
-    _add(sessions)
+    add(sessions)
     rows = [Part(task_id="t", first=10 * n + 1, last=10 * n + 10) for n in range(count)]
     rows[0].finished, rows[0].done, rows[0].recognized = True, 10, 4
     with sessions.begin() as session:
@@ -310,9 +335,9 @@ def test_orphaned_parts(sessions: sessionmaker[Session]) -> None:
 
 def test_a_report_is_taken_once(sessions: sessionmaker[Session]) -> None:
     """Two senders do not send the same report; busy hosts are passed over."""
-    _add(sessions, "going", callback_url="http://x/")
-    _add(sessions, "done", state=State.COMPLETE, callback_due=2.0, callback_host="a:80")
-    _add(sessions, "slow", state=State.COMPLETE, callback_due=1.0, callback_host="b:80")
+    add(sessions, "going", callback_url="http://x/")
+    add(sessions, "done", state=State.COMPLETE, callback_due=2.0, callback_host="a:80")
+    add(sessions, "slow", state=State.COMPLETE, callback_due=1.0, callback_host="b:80")
 
     with sessions.begin() as session:
         first = db.due_callback(session, time.time() + 60, ["b:80"])

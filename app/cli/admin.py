@@ -53,12 +53,14 @@ def token() -> None:
 @token.command(name="create")
 @click.argument("name")
 @click.option("--days", type=float, help="Let it expire after this many days.")
+@click.option("--operator", is_flag=True, help="Let it see how the server does, and what fails.")
 @_limits
 @pass_settings
 def token_create(
     settings: Settings,
     name: str,
     days: float | None,
+    operator: bool,
     rate: int | None,
     tasks: int | None,
     pages: int | None,
@@ -71,6 +73,7 @@ def token_create(
         name=name,
         created_at=time.time(),
         expires_at=None if days is None else _in_days(days),
+        operator=operator,
         **_changes(rate, tasks, pages),
     )
     with db.connect(settings.database).begin() as session:
@@ -82,21 +85,25 @@ def token_create(
 @token.command(name="set")
 @click.argument("name")
 @click.option("--days", type=float, help="Let it expire this many days from now; 0: never.")
+@click.option("--operator/--no-operator", default=None, help="Whether it sees how the server does.")
 @_limits
 @pass_settings
 def token_set(
     settings: Settings,
     name: str,
     days: float | None,
+    operator: bool | None,
     rate: int | None,
     tasks: int | None,
     pages: int | None,
 ) -> None:
-    """Change the limits of the token called NAME; what is not named stays as it is."""
+    """Change the rights of the token called NAME; what is not named stays as it is."""
     wiring.migrate(settings)
     values = _changes(rate, tasks, pages)
     if days is not None:
         values["expires_at"] = _in_days(days) if days else None
+    if operator is not None:
+        values["operator"] = operator
     if not values:
         raise click.UsageError("Name what is to be changed.")
     with db.connect(settings.database).begin() as session:
@@ -110,7 +117,7 @@ def token_list(settings: Settings) -> None:
     """List the tokens, with what they have used of their limits."""
     wiring.migrate(settings)
     default = wiring.allowance(settings)
-    click.echo("name\tstate\tcreated\texpires\ttasks/minute\tunfinished\tpages")
+    click.echo("name\tstate\tcreated\texpires\ttasks/minute\tunfinished\tpages\toperator")
     with db.connect(settings.database)() as session:
         used = access.pages_used(session)
         for row in access.tokens(session):
@@ -124,6 +131,7 @@ def token_list(settings: Settings) -> None:
                 str(allowance.rate_per_minute or "-"),
                 _of(access.unfinished(session, row.digest), allowance.tasks_at_once),
                 _of(used.get(row.digest, 0), allowance.page_quota),
+                "yes" if row.operator else "-",
             )
             click.echo("\t".join(columns))
 

@@ -47,7 +47,9 @@ def serve(settings: Settings, local_token: bool) -> None:
             _greet(settings, listener)
         pace = Pace(settings.header_timeout_s, settings.body_timeout_s, settings.min_bytes_per_s)
         config = uvicorn.Config(
-            create_app(settings, tasks, supervisor.warm, lambda: server.should_exit),
+            create_app(
+                settings, tasks, supervisor.warm, lambda: server.should_exit, supervisor.workers
+            ),
             http=bounded(pace, raise_file_limit(settings.max_connections)),
             ws="none",
             log_config=None,
@@ -126,22 +128,22 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _with_local_token(settings: Settings) -> Settings:
-    """The settings with a token that is kept beside the data, readable by its owner alone."""
+    """The settings with an operator's token that is kept beside the data, for its owner to read."""
     path = settings.data_dir / "local.token"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(new_token())
-    known = settings.tokens.get_secret_value()
+    known = settings.operator_tokens.get_secret_value()
     both = ",".join(filter(None, [known, path.read_text().strip()]))
-    return settings.model_copy(update={"tokens": type(settings.tokens)(both)})
+    return settings.model_copy(update={"operator_tokens": type(settings.tokens)(both)})
 
 
 def _greet(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
     address = f"http://{host}:{port}"
-    secret = settings.tokens.get_secret_value().split(",")[-1]
+    secret = settings.operator_tokens.get_secret_value().split(",")[-1]
     sample = settings.data_dir / "sample.png"
     shutil.copyfile(SAMPLE, sample)
     click.echo(
