@@ -23,6 +23,8 @@ class Language:
     engine: str  # The engine that reads it best: "ppocr" or "tesseract".
     match: str = "exact"  # How near the models are: exact, related, script, formal.
     note: str = ""  # What a person should know before choosing it.
+    english: str = ""  # What people call it, in English
+    chinese: str = ""  # and in Chinese.
 
     @property
     def tag(self) -> str:
@@ -102,6 +104,18 @@ def package(model: str) -> str:
     return f"tesseract-ocr-{model.replace('_', '-')}"
 
 
+def readable() -> tuple[tuple[Language, tuple[str, ...]], ...]:
+    """The languages that something can read, each with the other names it goes by."""
+    others: dict[str, list[str]] = {}
+    for name, language in _table().items():
+        found = others.setdefault(language.name, [])
+        if name != language.name:
+            found.append(name)
+    return tuple(
+        (_table()[name], tuple(found)) for name, found in others.items() if _table()[name].engine
+    )
+
+
 _LIKE_LATIN = frozenset({"Latn", "Latf", "Cyrl", "Cyrs", "Grek"})
 _TABLE = Path(__file__).with_name("languages.tsv")
 _DIGITS = "Digits"
@@ -124,6 +138,8 @@ def _table() -> dict[str, Language]:
             row["engine"],
             row["match"],
             row["note"],
+            row["english"] or row["name"],
+            row["chinese"],
         )
         for row in rows
     }

@@ -22,6 +22,7 @@ from app.api.files import FileRoutes
 from app.api.forms import Bounds
 from app.api.history import HistoryRoutes
 from app.api.operations import OperationRoutes
+from app.api.page import PageRoutes
 from app.api.proxies import TrustedProxies
 from app.api.tasks import TaskRoutes
 from app.api.waiting import Waiting
@@ -75,6 +76,7 @@ def create_app(
     app.include_router(
         OperationRoutes(tasks.sessions, warm, workers, wiring.disk(settings)).router()
     )
+    app.include_router(PageRoutes().router())
     app.add_exception_handler(HTTPException, http_exception)
     # The last that is added is the first that a request meets.
     app.add_middleware(

@@ -13,8 +13,8 @@ from app import access
 from app.access import NONE, Access, Allowance
 from app.errors import Unauthorized
 
-PUBLIC = ("/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
-"""Paths, and beginnings of paths that end in a slash, that need no token."""
+PUBLIC = ("/", "/web/", "/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
+"""Paths, and beginnings of paths that end in a slash, that need no token; ``/`` is itself alone."""
 
 _LONGEST = 1024
 
@@ -88,6 +88,13 @@ def _digest(purpose: str, token: str) -> bytes:
 def _is_among(shown: str, known: tuple[str, ...]) -> bool:
     # Digests are compared, not tokens, and each to its end: time tells nothing.
     return any([hmac.compare_digest(shown, one) for one in known])
+
+
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(_PUBLIC_FOLDERS)
+
+
+_PUBLIC_FOLDERS = tuple(path for path in PUBLIC if path.endswith("/") and path != "/")
 
 
 def _shown(headers: Headers) -> str | None:
