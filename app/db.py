@@ -33,7 +33,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
@@ -199,6 +198,13 @@ class Usage(Base):
 def connect(url: str) -> sessionmaker[Session]:
     """Sessions on the database at ``url``, which ``migrate`` has been run on."""
     return sessionmaker(_engine(url), expire_on_commit=False)
+
+
+def create(url: str) -> None:
+    """Make the tables in an empty database, as the models say: for one that nobody keeps."""
+    engine = _engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
 
 
 def migrate(url: str, folder: Path) -> None:
@@ -474,7 +480,13 @@ def ended(values: dict[str, Any]) -> dict[str, Any]:
 def insert(session: Session, row: type[Base]) -> Any:
     """An INSERT that may say what is done on a conflict, which each database has its own for."""
     ours = session.get_bind().dialect.name
-    return sqlite.insert(row) if ours == "sqlite" else postgresql.insert(row)
+    if ours == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(row)
+    from sqlalchemy.dialects import postgresql  # With all its drivers.
+
+    return postgresql.insert(row)
 
 
 def changed(session: Session, statement: Any) -> bool:

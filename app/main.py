@@ -28,6 +28,7 @@ from app.api.tasks import TaskRoutes
 from app.api.waiting import Waiting
 from app.config import Settings
 from app.operations import WorkerState
+from app.fetch import Fetcher
 from app.tasks import Tasks
 
 
@@ -37,6 +38,7 @@ def create_app(
     warm: Callable[[], bool] = lambda: True,
     stopping: Callable[[], bool] = lambda: False,
     workers: Callable[[], Sequence[WorkerState]] = lambda: (),
+    fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -58,7 +60,7 @@ def create_app(
         TaskRoutes(
             tasks,
             answers,
-            wiring.fetcher(settings),
+            fetcher or wiring.fetcher(settings),
             partial(wiring.check_languages, settings),
             staging,
             settings.public_url,

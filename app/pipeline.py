@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.document import Document, Page
 from app.errors import AppError, InvalidFile, TooLarge
 from app.interfaces import Converter, Engine, Keeper, Keepsake, Source, Writer
 from app.languages import Language
-from app.layout.breaks import continued
 from app.media import detect
-from app.page_maker import PageMaker, Show, text_inside
 from app.portion import Portion, slim
 from app.reading import Mode, Reader
 from app.readings import Readings
+
+if TYPE_CHECKING:
+    from app.page_maker import PageMaker, Show
+
+# The layout, with OpenCV, is imported where it works: not every process that accepts tasks does
+# them, and those start sooner and are smaller without it.
 
 Progress = Callable[[int, int, int], None]
 """Called with pages done, pages in all, pages recognized; may raise to stop the work."""
@@ -191,7 +196,7 @@ class Job:
         """Make ``target``, from the first page to the last."""
         if isinstance(self._opened, Keepsake):
             return self._give_back(self._opened, target, progress)
-        maker = PageMaker(self._reader, self._writer, self._order.text, show)
+        maker = self._maker(show)
         self._write(self._pages(self._opened, maker, 1, progress), target)
         read = Portion((), maker.recognized, tuple(maker.failed), maker.fault, self._left_out)
         return self._outcome(self.page_count, read)
@@ -204,7 +209,7 @@ class Job:
         Sheets of a workbook are read to the end: it would have to be opened anew for each part.
         """
         assert not isinstance(self._opened, Keepsake)
-        maker = PageMaker(self._reader, self._writer, self._order.text)
+        maker = self._maker()
         read: list[Page] = []
         for page in self._pages(self._opened, maker, first, progress):
             read.append(slim(page, self._writer.exact))
@@ -247,6 +252,11 @@ class Job:
         return self._outcome(
             done, Portion((), recognized, tuple(failed), fault, tuple(dict.fromkeys(left_out)))
         )
+
+    def _maker(self, show: Show | None = None) -> PageMaker:
+        from app.page_maker import PageMaker
+
+        return PageMaker(self._reader, self._writer, self._order.text, show)
 
     def _pages(
         self, source: Source, maker: PageMaker, first: int, progress: Progress
@@ -295,6 +305,8 @@ class Job:
 
     def _give_back(self, document: Keepsake, target: Path, progress: Progress) -> Outcome:
         """The document as it is, with the text in its pictures."""
+        from app.page_maker import text_inside
+
         keeper = self._keepers[self._order.format]
         texts: dict[str, str] = {}
         pages: set[int] = set()
@@ -314,6 +326,8 @@ class Job:
 
 def _joined(pages: Iterator[Page]) -> Iterator[Page]:
     """The pages, each marked if a table of the one before goes on in it."""
+    from app.layout.breaks import continued
+
     before: Page | None = None
     for page in pages:
         # A sheet does not go on on the next one.

@@ -1,7 +1,12 @@
 """The one place that names implementations; heavy ones are imported only where they run."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import __version__, callbacks, db, languages
 from app.access import Allowance
@@ -13,7 +18,6 @@ from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
 from app.pipeline import Pipeline
-from app.queue import HueyQueue
 from app.ration import Ration
 from app.retention import Keeping, Sweeper
 from app.runner import Runner
@@ -21,20 +25,39 @@ from app.storage import FolderStorage
 from app.tasks import Tasks
 from app.turn import Limits
 
+if TYPE_CHECKING:
+    from app.converters.office_program import Office
 
-def build(settings: Settings, queue: Queue | None = None, downloads: Queue | None = None) -> Tasks:
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What a server is made of; the stub has kinds of its own."""
+
+    tasks: Callable[..., Tasks] = Tasks
+    leases: Callable[..., Leases] = Leases
+    fetcher: Callable[..., Fetcher] = Fetcher
+    pipeline: Callable[[Settings], Pipeline] | None = None  # None: that of ``pipeline``.
+
+
+def build(
+    settings: Settings,
+    queue: Queue | None = None,
+    downloads: Queue | None = None,
+    kinds: Kinds | None = None,
+) -> Tasks:
     """Every use case on the database, queues, storage and parts that the settings ask for.
 
-    ``queue`` and ``downloads`` are for tests that look at what is announced.
+    ``queue`` and ``downloads`` are for those who look at what is announced.
     """
+    kinds = kinds or Kinds()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     sessions = db.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
-    fetch = fetcher(settings)
+    fetch = fetcher(settings, kind=kinds.fetcher)
     queue = queue or work_queue(settings)
-    downloads = downloads or HueyQueue(settings.queue_url, settings.data_dir, "ocr-downloads")
+    downloads = downloads or _queue(settings, "ocr-downloads")
     runner = Runner(
-        leases=Leases(
+        leases=kinds.leases(
             sessions,
             storage,
             queue,
@@ -47,7 +70,7 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
         queue=queue,
         downloads=downloads,
         fetcher=fetch,
-        pipeline=partial(pipeline, settings),
+        pipeline=partial(kinds.pipeline or pipeline, settings),
         work=settings.data_dir / "work",
         disk=disk(settings),
         limits=Limits(
@@ -57,14 +80,15 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
             settings.turn_s,
         ),
     )
-    reports = fetcher(settings, min(callbacks.TIMEOUT_S, settings.fetch_timeout_s))
+    timeout_s = min(callbacks.TIMEOUT_S, settings.fetch_timeout_s)
+    reports = fetcher(settings, timeout_s, kinds.fetcher)
     keeping = Keeping(settings.keep_sources_s, settings.keep_results_s, settings.keep_tasks_s)
     links = Links(settings.result_url_s, _secret(settings) if settings.result_url_s else b"")
     maker = (
         f"{__version__} {settings.engine} {settings.pdf_writer}" if settings.reuse_results else ""
     )
     sweeper = Sweeper(sessions, storage, keeping, staging(settings))
-    return Tasks(
+    return kinds.tasks(
         sessions,
         storage,
         reports,
@@ -77,8 +101,13 @@ def build(settings: Settings, queue: Queue | None = None, downloads: Queue | Non
     )
 
 
-def pipeline(settings: Settings) -> Pipeline:
-    """The parts that read and write documents."""
+def pipeline(
+    settings: Settings, office: Office | None = None, readers: Mapping[str, Engine] | None = None
+) -> Pipeline:
+    """The parts that read and write documents.
+
+    ``office`` and ``readers`` stand in for LibreOffice and the engines, which are not needed then.
+    """
     from app.converters.image import ImageConverter
     from app.converters.office import OfficeConverter
     from app.converters.office_program import OfficeProgram
@@ -110,14 +139,16 @@ def pipeline(settings: Settings) -> Pipeline:
         settings.max_unpacked_bytes, settings.max_unpacked_ratio, settings.max_archive_parts
     )
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
-    office = OfficeProgram(settings.office_timeout_s, settings.office_files, settings.max_pages)
+    program = office or OfficeProgram(
+        settings.office_timeout_s, settings.office_files, settings.max_pages
+    )
     return Pipeline(
         converters=[
             images,
             pdf,
-            OfficeConverter(pdf, images, office, settings.max_pages, unpacked),
+            OfficeConverter(pdf, images, program, settings.max_pages, unpacked),
         ],
-        engines=engines(settings),
+        engines=readers or engines(settings),
         writers={
             "txt": TextWriter(),
             "pdf": PdfWriter() if settings.pdf_writer == "own" else ReportlabPdfWriter(),
@@ -155,9 +186,13 @@ def engines(settings: Settings) -> dict[str, Engine]:
     }
 
 
-def fetcher(settings: Settings, timeout_s: float | None = None) -> Fetcher:
+def fetcher(
+    settings: Settings,
+    timeout_s: float | None = None,
+    kind: Callable[..., Fetcher] = Fetcher,
+) -> Fetcher:
     """The one way out to addresses that clients name."""
-    return Fetcher(
+    return kind(
         max_bytes=settings.max_upload_bytes,
         timeout_s=timeout_s or settings.fetch_timeout_s,
         open_networks=settings.fetch_networks,
@@ -167,7 +202,7 @@ def fetcher(settings: Settings, timeout_s: float | None = None) -> Fetcher:
 
 def work_queue(settings: Settings) -> Queue:
     """The queue of the workers."""
-    return HueyQueue(settings.queue_url, settings.data_dir)
+    return _queue(settings, "ocr")
 
 
 def installed_models() -> frozenset[str]:
@@ -189,6 +224,8 @@ def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
     if settings.engine == "auto":
         wanted = languages.for_tesseract(wanted)
     if wanted and settings.engine in ("auto", "tesseract"):
+        from app.engines.tesseract import installed_models
+
         languages.require_models(wanted, installed_models())
 
 
@@ -243,6 +280,12 @@ def ration(settings: Settings) -> Ration:
 def is_local(settings: Settings) -> bool:
     """Whether workers find all that they need on this machine, without a network."""
     return settings.database.startswith("sqlite:") and not settings.queue_url
+
+
+def _queue(settings: Settings, name: str) -> Queue:
+    from app.queue import HueyQueue
+
+    return HueyQueue(settings.queue_url, settings.data_dir, name)
 
 
 def _secret(settings: Settings) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 
 from app import media
-from app.converters.office_program import OfficeProgram
+from app.converters.office_program import Office
 from app.document import Box, Line
 from app.errors import InvalidFile, TimedOut
 from app.interfaces import Converter, Image, Keepsake, SourcePage, SourcePicture
@@ -50,7 +50,7 @@ def size_of(path: Path, kind: str) -> tuple[float, float] | None:
 class Drawings:
     """Has the drawings of one document laid out by LibreOffice, in the folder ``work``."""
 
-    def __init__(self, pdf: Converter, program: OfficeProgram, work: Path) -> None:
+    def __init__(self, pdf: Converter, program: Office, work: Path) -> None:
         self._pdf = pdf
         self._program = program
         self._work = work

@@ -9,7 +9,7 @@ from app import media
 from app.converters.drawings import Drawings
 from app.converters.inlays import Inlays
 from app.converters.kept import open_kept
-from app.converters.office_program import OfficeProgram
+from app.converters.office_program import Office
 from app.converters.ooxml import Unpacked, check_size, make_harmless
 from app.converters.roomy import make_roomy
 from app.converters.sheets import open_sheets
@@ -46,7 +46,7 @@ class OfficeConverter:
         self,
         pdf: Converter,
         images: Converter,
-        program: OfficeProgram,
+        program: Office,
         max_pages: int = 5000,
         most: Unpacked | None = None,
     ) -> None:

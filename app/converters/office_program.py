@@ -12,6 +12,7 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
+from typing import Protocol
 
 from app import media, proc, sandbox
 from app.converters.office_profile import find_program, write_profile
@@ -22,6 +23,30 @@ log = logging.getLogger(__name__)
 _MOST_STARTS = 3  # One after another, of which none gets ready.
 _MAX_RESIDENT_BYTES = 600 * 2**20  # It takes 200 MB after small documents.
 _PYTHON = "/usr/bin/python3"  # Debian's, which python3-uno belongs to.
+
+
+class Office(Protocol):
+    """What lays out Office documents and drawings, and brings old formats up to date."""
+
+    def start(self) -> None:
+        """Have started in the background what makes ``convert`` quicker."""
+
+    def convert(
+        self,
+        source: Path,
+        kind: str,
+        target_kind: str,
+        work: Path,
+        timeout_s: float | None = None,
+    ) -> Path:
+        """``source``, of the media type ``kind``, as a new file in ``work``.
+
+        PDF is made of every kind, and of the old formats their new ones. Raises InvalidFile,
+        TimedOut; ToolFailed for what it cannot do at all.
+        """
+
+    def close(self) -> None:
+        """End what was started."""
 
 
 class OfficeProgram:

@@ -1,0 +1,230 @@
+"""How the stub does its tasks: in threads of the server itself, each as its script says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from app.access import NONE, Allowance
+from app.db import Task
+from app.errors import Cancelled, State
+from app.keys import source_key
+from app.leases import Hold, Leases
+from app.stub import papers
+from app.stub.script import Script, in_name, parse
+from app.tasks import Submission, Tasks
+
+log = logging.getLogger(__name__)
+
+ASKED: ContextVar[Script | None] = ContextVar("ASKED", default=None)
+"""The script that came with the request which is being answered."""
+
+_WORKER = "stub"
+
+
+class StubTasks(Tasks):
+    """The use cases; a document whose name has a script in it is treated as that says."""
+
+    def submit(
+        self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
+    ) -> Task:
+        """Accept a document. Raises also what its script refuses it with."""
+        script = ASKED.get()
+        if script is None:
+            url = submission.source_url
+            named = in_name(url.rpartition("/")[2] if url else submission.filename or "")
+            script = parse(named) if named else Script()
+            if (error := script.http_error()) is not None:
+                raise error
+        ASKED.set(script)  # Of this thread alone: the queue hears of it there.
+        return super().submit(owner, submission, source, allowance)
+
+
+class StubLeases(Leases):
+    """Tells of a task what its script says instead of what is true."""
+
+    def __init__(self, scripts: dict[str, Script], held: dict[str, Hold], *args: Any) -> None:
+        super().__init__(*args)
+        self._scripts = scripts
+        self._held = held
+
+    def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
+        """What is held for this already, while its script had its time, or what is to be had."""
+        return self._held.pop(unit, None) or super().claim(unit, worker, download)
+
+    def show(self, hold: Hold, state: State, detail: str, **values: Any) -> None:
+        """Note what the script says. Raises Cancelled if it is no longer held."""
+        super().renew(hold, state=state, state_detail=detail, **values)
+
+    def renew(self, hold: Hold, **values: Any) -> None:
+        """Note the pages alone where the script has said how far it is."""
+        if self._script(hold).progress:
+            values = {name: values[name] for name in ("file_pages", "ocr_pages") if name in values}
+        super().renew(hold, **values)
+
+    def complete(self, hold: Hold, **values: Any) -> None:
+        """End a task; what a script has put in the place of its document counts as recognized."""
+        script = self._script(hold)
+        if script.texts is not None:
+            values["ocr_pages"] = values["file_pages"]
+        if script.failed:
+            told = ", ".join(map(str, script.failed))
+            values["state_detail"] = f"Complete, but for pages that could not be read: {told}"
+            values["failed_pages"] = told.replace(" ", "")
+        super().complete(hold, **values)
+
+    def _script(self, hold: Hold) -> Script:
+        return self._scripts.get(hold.task.id, _NONE)
+
+
+_NONE = Script()
+
+
+class Workshop:
+    """A thread for each task, in which its script has its time; one for all that is read.
+
+    Only one, because PDFium must not be used by several.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` is for the documents that scripts ask for."""
+        self.scripts: dict[str, Script] = {}
+        self.queue = ThreadQueue(self._process)
+        self.downloads = ThreadQueue(self._download)
+        self._folder = folder
+        self._held: dict[str, Hold] = {}
+        self._to_read: SimpleQueue[str] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._tasks: Tasks | None = None
+        self._leases: StubLeases | None = None
+
+    def leases(self, *args: Any) -> StubLeases:
+        """The leases that all is done with; ``args`` are those of ``Leases``."""
+        self._leases = StubLeases(self.scripts, self._held, *args)
+        return self._leases
+
+    def begin(self, tasks: Tasks) -> None:
+        """Do what is announced, and send reports."""
+        self._tasks = tasks
+        reports = threading.Thread(
+            target=tasks.reporter.run, args=(self._stopping,), name="reports", daemon=True
+        )
+        reports.start()
+        threading.Thread(target=self._read, name="work", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._stopping.set()
+
+    def _download(self, unit: str, script: Script) -> None:
+        assert self._tasks is not None
+        assert self._leases is not None
+        self.scripts[unit] = script
+        if script.state is not State.DOWNLOAD_FAILED:
+            self._tasks.runner.download(unit, _WORKER)
+        elif (hold := self._leases.claim(unit, _WORKER, download=True)) is not None:
+            self._end(hold, script)
+
+    def _process(self, unit: str, script: Script) -> None:
+        """Do as the script says, up to where the document is to be read."""
+        assert self._leases is not None
+        if ":" in unit:  # A part of a document that is read already.
+            self._to_read.put(unit)
+            return
+        script = self.scripts.setdefault(unit, script)
+        if script.delay and self._stopping.wait(script.delay):
+            return
+        if script.state is State.QUEUED:
+            return
+        hold = self._leases.claim(unit, _WORKER)
+        if hold is None:
+            return
+        if script.state in (State.PREPARING, State.WAITING):
+            self._leases.show(hold, script.state, script.state.name.capitalize())
+            return
+        for percent in script.progress:
+            self._show(hold, script, percent)
+            if self._stopping.wait(script.step):
+                return
+        if script.state is State.PROCESSING:
+            self._show(hold, script, (*script.progress, 0)[-1])
+        elif script.state.final and script.state < 0:
+            self._end(hold, script)
+        else:
+            self._put_in_place(hold, script)
+            self._held[unit] = hold
+            self._to_read.put(unit)
+
+    def _show(self, hold: Hold, script: Script, percent: int) -> None:
+        assert self._leases is not None
+        pages = script.pages or 1
+        done = pages * percent // 100
+        detail = f"Processing: {done} of {pages} pages"
+        known = {"progress": percent, "file_pages": pages, "ocr_pages": done}
+        self._leases.show(hold, State.PROCESSING, detail, **known)
+
+    def _end(self, hold: Hold, script: Script) -> None:
+        assert self._leases is not None
+        error = script.task_error()
+        assert error is not None
+        self._leases.fail(hold, error)
+
+    def _put_in_place(self, hold: Hold, script: Script) -> None:
+        """Put the document that the script asks for in the place of the one that was sent."""
+        assert self._tasks is not None
+        if script.texts is not None:
+            made = self._folder / uuid.uuid4().hex
+            made.write_bytes(papers.pdf(script.texts))
+            self._tasks.storage.put(made, source_key(hold.task))
+            hold.task.mode, hold.task.password = "auto", None
+
+    def _read(self) -> None:
+        assert self._tasks is not None
+        while True:
+            unit = self._to_read.get()
+            try:
+                self._tasks.runner.run(unit, _WORKER)
+            except Exception:
+                log.exception("%s is not done", unit)
+
+
+class ThreadQueue:
+    """Whatever is put has its thread at once."""
+
+    def __init__(self, do: Callable[[str, Script], None]) -> None:
+        """``do`` takes what was put, and the script of the request that put it."""
+        self._do = do
+
+    def put(self, unit: str, at: float) -> None:
+        """Start the thread."""
+        args = (unit, ASKED.get() or _NONE)
+        threading.Thread(target=self._run, args=args, name=unit, daemon=True).start()
+
+    def get(self, timeout_s: float) -> str | None:
+        """Nothing waits."""
+        return None
+
+    def oldest(self) -> float | None:
+        """Nothing waits."""
+        return None
+
+    def size(self) -> int:
+        """Nothing waits."""
+        return 0
+
+    def close(self) -> None:
+        """The threads end with their process."""
+
+    def _run(self, unit: str, script: Script) -> None:
+        try:
+            with contextlib.suppress(Cancelled):  # Deleted meanwhile.
+                self._do(unit, script)
+        except Exception:
+            log.exception("%s is not done", unit)
