@@ -10,7 +10,7 @@ RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir uv==
     && python3 -m venv --without-pip /opt/ocr \
     && /opt/build/bin/uv pip install --compile-bytecode --no-cache --python /opt/ocr/bin/python \
         --no-deps --require-hashes -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE pytest_ocr_server.py ./
 COPY app app
 COPY migrations migrations
 RUN /opt/build/bin/uv pip install --compile-bytecode --no-cache --no-deps --python /opt/ocr/bin/python .

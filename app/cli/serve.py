@@ -1,5 +1,6 @@
 """The commands ``ocr-server serve`` and ``ocr-server worker``."""
 
+import gc
 import logging
 import os
 import shutil
@@ -26,9 +27,21 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.option("--local-token", is_flag=True, help="Make a token for this machine and print it.")
+@click.option("--port", type=click.IntRange(0, 65535), help="In the place of OCR_PORT.")
+@click.option(
+    "--stub",
+    is_flag=True,
+    help="Serve developers of clients: no engine or other program is needed, documents get made-up "
+    "text, and nothing is kept.",
+)
 @pass_server_settings
-def serve(settings: Settings, local_token: bool) -> None:
+def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -> None:
     """Run the HTTP server and its workers."""
+    if port is not None:
+        settings = settings.model_copy(update={"port": port})
+    if stub:
+        _serve_stub(settings)
+        return
     import uvicorn
 
     from app.api.connections import Pace, bounded, raise_file_limit
@@ -63,6 +76,15 @@ def serve(settings: Settings, local_token: bool) -> None:
         server.run([listener])
     finally:
         supervisor.stop()
+
+
+def _serve_stub(settings: Settings) -> None:
+    gc.disable()  # All that is loaded stays: to look for what can go costs a tenth of the start.
+    from app.stub import server
+
+    _exit_on_signals()
+    listener = _listen(settings)
+    server.run(settings, listener, lambda stub: _greet(stub, listener))
 
 
 @click.command()
@@ -123,7 +145,7 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         raise click.ClickException(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Another port: OCR_PORT=8001."
+            "Another port: --port 8001."
         ) from error
 
 

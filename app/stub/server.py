@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -52,6 +53,8 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
             timeout_graceful_shutdown=1,
         )
         greet(settings)
+        gc.freeze()
+        gc.enable()
         uvicorn.Server(config).run([listener])
         workshop.stop()
 
