@@ -11,7 +11,7 @@ FUZZ := .venv-fuzz
 FUZZ_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit fmt chaos fuzz bench lock system system-test system-bench
+.PHONY: help run test lint audit fmt chaos fuzz bench docs lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -53,6 +53,10 @@ bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and acc
 
 fuzz: $(VENV)/.dev $(FUZZ)/.fuzz ## Send damaged files and requests for FUZZ_S seconds; CORPUS=DIR: damaged files of it, too
 	@$(BIN)/python -m fuzz --seconds $(FUZZ_S) --schemathesis $(FUZZ)/bin/schemathesis $(if $(CORPUS),--corpus $(CORPUS))
+
+docs: $(VENV)/.dev ## Build the handbook into site/, with what follows from the code brought up to date
+	@$(BIN)/python -m handbook.tables
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock

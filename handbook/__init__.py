@@ -1,0 +1,1 @@
+"""What the handbook in ``docs/`` is made with; no part of the server."""
