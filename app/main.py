@@ -27,8 +27,8 @@ from app.api.proxies import TrustedProxies
 from app.api.tasks import TaskRoutes
 from app.api.waiting import Waiting
 from app.config import Settings
-from app.operations import WorkerState
 from app.fetch import Fetcher
+from app.operations import WorkerState
 from app.tasks import Tasks
 
 

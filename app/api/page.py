@@ -27,9 +27,7 @@ class PageRoutes:
         """The routes."""
         router = APIRouter()
         for path in ("/", "/web/{name}"):
-            router.add_api_route(
-                path, self.file, methods=["GET", "HEAD"], include_in_schema=False
-            )
+            router.add_api_route(path, self.file, methods=["GET", "HEAD"], include_in_schema=False)
         return router
 
     async def file(self, request: Request, name: str = "") -> Response:
