@@ -3,19 +3,13 @@
 Functions take a session and leave the transaction to the caller. Times are Unix seconds.
 """
 
-import fcntl
-import sqlite3
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Connection,
     CursorResult,
-    Engine,
     ForeignKey,
     Index,
     MetaData,
@@ -23,9 +17,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
-    create_engine,
     delete,
-    event,
     exists,
     false,
     func,
@@ -33,11 +25,9 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from app.errors import State, Unavailable
+from app.errors import State
 
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
 RUNNING = (State.PREPARING, State.PROCESSING)
@@ -193,51 +183,6 @@ class Usage(Base):
     pages: Mapped[int] = mapped_column(BigInteger, default=0)  # Of complete tasks.
     minute_from: Mapped[float] = mapped_column(default=0.0)  # When the last minute began,
     minute_tasks: Mapped[int] = mapped_column(default=0)  # and tasks that were created in it.
-
-
-def connect(url: str) -> sessionmaker[Session]:
-    """Sessions on the database at ``url``, which ``migrate`` has been run on."""
-    return sessionmaker(_engine(url), expire_on_commit=False)
-
-
-def create(url: str) -> None:
-    """Make the tables in an empty database, as the models say: for one that nobody keeps."""
-    engine = _engine(url)
-    Base.metadata.create_all(engine)
-    engine.dispose()
-
-
-def migrate(url: str, folder: Path) -> None:
-    """Bring the schema up to date; processes that start together take turns."""
-    # Here, because workers never migrate and start sooner without it.
-    from alembic import command
-
-    config = _alembic()
-    engine = _engine(url, timed=False)  # Changing a large table takes as long as it takes.
-    try:
-        with _migration_lock(engine, folder), engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
-
-
-def revisions(url: str) -> tuple[str | None, tuple[str, ...]]:
-    """The schema's revision in the database, None before the first; all that are known, in order.
-
-    Raises Unavailable.
-    """
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    known = [each.revision for each in ScriptDirectory.from_config(_alembic()).walk_revisions()]
-    engine = _engine(url)
-    try:
-        with engine.connect() as connection:
-            now = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()
-    return now, tuple(reversed(known))
 
 
 def add(session: Session, task: Task) -> bool:
@@ -494,79 +439,3 @@ def changed(session: Session, statement: Any) -> bool:
     result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
-
-
-def _engine(url: str, timed: bool = True) -> Engine:
-    if url.startswith("sqlite"):
-        # Threads are bounded, so their connections are: none waits for another's.
-        engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
-        event.listen(engine, "connect", _set_up_sqlite)
-    else:
-        engine = create_engine(
-            url, pool_pre_ping=True, max_overflow=-1, connect_args=_PATIENCE if timed else {}
-        )
-    event.listen(engine, "handle_error", _translate)
-    return engine
-
-
-_LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
-_PATIENCE = {  # How long a PostgreSQL may be silent; workers must hear of it before their timers.
-    "connect_timeout": 10,
-    "tcp_user_timeout": 20_000,
-    "options": "-c statement_timeout=20s -c lock_timeout=15s",
-}
-# A standby is asked, or it ended a transaction that took too long; to psycopg these are internal.
-_AWAY_STATES = ("25006", "25P03", "25P04")
-
-
-def _translate(context: ExceptionContext) -> None:
-    """Raise Unavailable for a database that is away, locked, full or read-only."""
-    error = context.original_exception
-    is_wrong = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
-    is_away = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
-    if (is_away and not is_wrong) or getattr(error, "sqlstate", None) in _AWAY_STATES:
-        raise Unavailable("The database does not answer; try again later.") from error
-
-
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    # WAL lets the HTTP process read while a worker writes; FULL makes an accepted task survive
-    # a power cut, not only a crash.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _migration_lock(engine: Engine, folder: Path) -> Iterator[None]:
-    if engine.dialect.name == "sqlite":
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "migrate.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    else:
-        with engine.connect() as holder:
-            _advisory(holder, "pg_advisory_lock")
-            try:
-                yield
-            finally:
-                _advisory(holder, "pg_advisory_unlock")
-
-
-def _advisory(connection: Connection, function: str) -> None:
-    connection.execute(select(getattr(func, function)(0x0C125E)))
-    connection.commit()
-
-
-def _alembic() -> Any:
-    """What alembic has to know."""
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_migrations()))
-    return config
-
-
-def _migrations() -> Path:
-    """The revisions: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app import __version__, callbacks, db, languages
+from app import __version__, callbacks, database, languages
 from app.access import Allowance
 from app.config import Settings
 from app.disk import Disk
@@ -51,7 +51,7 @@ def build(
     """
     kinds = kinds or Kinds()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    sessions = db.connect(settings.database)
+    sessions = database.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
     fetch = fetcher(settings, kind=kinds.fetcher)
     queue = queue or work_queue(settings)
@@ -231,7 +231,7 @@ def check_languages(settings: Settings, wanted: tuple[Language, ...]) -> None:
 
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date."""
-    db.migrate(settings.database, settings.data_dir)
+    database.migrate(settings.database, settings.data_dir)
 
 
 def revisions(settings: Settings) -> tuple[str | None, tuple[str, ...]]:
@@ -239,7 +239,7 @@ def revisions(settings: Settings) -> tuple[str | None, tuple[str, ...]]:
 
     Raises Unavailable.
     """
-    return db.revisions(settings.database)
+    return database.revisions(settings.database)
 
 
 def allowance(settings: Settings) -> Allowance:

@@ -1,4 +1,4 @@
-"""Runs the revisions on the connection that ``app.db.migrate`` opened, or one of its own."""
+"""Runs the revisions on the connection that ``app.database.migrate`` opened, or one of its own."""
 
 from alembic import context
 from sqlalchemy import create_engine

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from app import db, wiring
+from app import database, wiring
 from app.config import Settings
 from app.db import Task, Token, Usage
 from app.main import create_app
@@ -102,8 +102,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def sessions(url: str, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
     """Sessions on it, with the migrations applied and nothing in it."""
-    db.migrate(url, tmp_path)
-    sessions = db.connect(url)
+    database.migrate(url, tmp_path)
+    sessions = database.connect(url)
     with sessions.begin() as session:
         session.execute(delete(Task))
         session.execute(delete(Token))

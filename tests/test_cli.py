@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
 
-from app import db
+from app import database, db
 from app.access import NONE, Access, Allowance
 from app.api.auth import Tokens, digest
 from app.cli import main
@@ -30,7 +30,7 @@ def test_a_tokens_life(folder: Path) -> None:
     """Created, listed, revoked; the database never holds the token itself."""
     made = run("token", "create", "office", "--days", "1")
     secret = made.output.strip().splitlines()[-1]
-    sessions = db.connect(f"sqlite:///{folder / 'ocr.db'}")
+    sessions = database.connect(f"sqlite:///{folder / 'ocr.db'}")
     tokens = Tokens(sessions, ())
 
     assert secret.startswith("sk-")
@@ -49,7 +49,7 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own, or those of the settings; changed one by one."""
     monkeypatch.setenv("OCR_RATE_PER_MINUTE", "30")
     secret = run("token", "create", "a", "--tasks", "4", "--pages", "100", "--days", "1").output
-    tokens = Tokens(db.connect(f"sqlite:///{folder / 'ocr.db'}"), (), Allowance(30, 0, 0))
+    tokens = Tokens(database.connect(f"sqlite:///{folder / 'ocr.db'}"), (), Allowance(30, 0, 0))
 
     def allowed() -> Allowance:
         found = tokens.access(secret.strip().splitlines()[-1])
@@ -91,7 +91,7 @@ def test_a_task_is_shown(folder: Path) -> None:
         id="t", owner="secret", state=1, state_detail="Complete", format="txt", languages="English"
     )
     row.base_url, row.created_at, row.callback_result, row.password = "", 0.0, "204", "hidden"
-    with db.connect(f"sqlite:///{folder / 'ocr.db'}").begin() as session:
+    with database.connect(f"sqlite:///{folder / 'ocr.db'}").begin() as session:
         db.add(session, row)
 
     shown = run("task", "show", "t").output

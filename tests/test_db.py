@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import access, db, parts
+from app import access, database, db, parts
 from app.db import Part, Task, Token
 from app.errors import State
 
@@ -70,7 +70,7 @@ def test_migrating_together(url: str, sessions: sessionmaker[Session], tmp_path:
 
     def migrate() -> None:
         try:
-            db.migrate(url, tmp_path)
+            database.migrate(url, tmp_path)
         except BaseException as error:
             failures.append(error)
 

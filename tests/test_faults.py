@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from app import db
+from app import database, db
 from app.db import Task
 from app.disk import Disk
 from app.downloads import Downloader
@@ -343,8 +343,8 @@ def test_a_postgresql_that_is_restarted() -> None:
     with tempfile.TemporaryDirectory(prefix="ocr-pg-") as folder:
         with services.postgresql(port, folder) as address:
             url = address.replace("postgresql://", "postgresql+psycopg://")
-            db.migrate(url, Path(folder))
-            sessions: sessionmaker[Session] = db.connect(url)
+            database.migrate(url, Path(folder))
+            sessions: sessionmaker[Session] = database.connect(url)
             queue = HueyQueue(address, Path(folder))
             with sessions() as session:
                 db.ping(session)
@@ -365,8 +365,8 @@ def test_a_connection_that_ends_in_a_transaction() -> None:
     """It is Unavailable too, at whichever statement it is noticed."""
     with services.postgresql() as address:
         url = address.replace("postgresql://", "postgresql+psycopg://")
-        sessions = db.connect(url)
-        killer = db.connect(url)
+        sessions = database.connect(url)
+        killer = database.connect(url)
         with sessions() as session:
             db.ping(session)
             with killer() as other:
@@ -388,8 +388,8 @@ def test_a_standby_takes_nothing(tmp_path: Path) -> None:
     """A PostgreSQL that can only be read is away, too, until there is a better one."""
     with services.postgresql() as address:
         url = address.replace("postgresql://", "postgresql+psycopg://")
-        db.migrate(url, tmp_path)
-        sessions = db.connect(url)
+        database.migrate(url, tmp_path)
+        sessions = database.connect(url)
         with sessions() as session:
             session.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
             session.commit()

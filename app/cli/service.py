@@ -8,9 +8,10 @@ import urllib.request
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from app import access, db, wiring
+from app import access, wiring
 from app.cli.finding import Finding, fault, ok, warning
 from app.config import Settings
+from app.database import connect
 
 
 def database(settings: Settings) -> Finding:
@@ -112,7 +113,7 @@ def tokens(settings: Settings) -> Finding:
     if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
         return ok(f"{given} in OCR_TOKENS") if given else warning("there are none yet", mend)
     try:
-        with db.connect(settings.database)() as session:
+        with connect(settings.database)() as session:
             kept = sum(row.revoked_at is None for row in access.tokens(session))
     except Exception:
         return warning("the database cannot tell", "See there.")

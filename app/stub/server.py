@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.middleware import Middleware
 
-from app import db, wiring
+from app import database, wiring
 from app.api.connections import Pace, bounded, raise_file_limit
 from app.config import Settings
 from app.main import create_app
@@ -62,7 +62,7 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
 def build(settings: Settings) -> tuple[FastAPI, Workshop]:
     """The application, and what does its tasks."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    db.create(settings.database)
+    database.create(settings.database)
     workshop = Workshop(settings.data_dir)
     kinds = wiring.Kinds(
         tasks=StubTasks,
