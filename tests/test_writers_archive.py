@@ -341,13 +341,15 @@ def test_json_is_what_its_schema_says(tmp_path: Path) -> None:
     assert drawing["paragraphs"][0]["lines"][0]["vertical"] is True
 
 
+PARTS = schema("{name}")[1]
+
+
 def check_json(value: Any, kind: dict[str, Any]) -> None:
     """As far as the schema uses the language of schemas."""
-    parts = schema("{name}")[1]
     if "$ref" in kind:
-        return check_json(value, parts[kind["$ref"]])
+        return check_json(value, PARTS[kind["$ref"]])
     if "discriminator" in kind:
-        return check_json(value, parts[kind["discriminator"]["mapping"][value["type"]]])
+        return check_json(value, PARTS[kind["discriminator"]["mapping"][value["type"]]])
     if "anyOf" in kind:
         return check_json(value, kind["anyOf"][0])
     if kind.get("type") == "object":
