@@ -245,9 +245,16 @@ paragraphs = st.builds(
     st.none() | st.just(Box(0, 0, 9, 9)),
 )
 several = st.lists(paragraphs, max_size=2).map(tuple)
+numbers: list[Any] = [np.int64(0), np.int32(1), np.int64(2)]  # As layout counts, at times.
 tables = st.builds(
     lambda texts, box: Table(
-        tuple(Cell(n // 2, n % 2, 1, 1, text, box) for n, text in enumerate(texts)), 2, 2, box
+        tuple(
+            Cell(numbers[n // 2], numbers[n % 2], numbers[1], 1, text, box)
+            for n, text in enumerate(texts)
+        ),
+        numbers[2],
+        numbers[2],
+        box,
     ),
     st.lists(several, min_size=4, max_size=4),
     boxes,

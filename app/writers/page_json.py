@@ -1,6 +1,7 @@
 """JSON: the page model, a page a line."""
 
 from pathlib import Path
+from typing import Any
 
 from msgspec import json
 
@@ -34,7 +35,7 @@ class JsonWriter:
         with target.open("wb") as stream:
             stream.write(opening(document.languages))
             for n, page in enumerate(document.pages):
-                stream.write((BETWEEN if n else b"") + json.encode(_page(page)))
+                stream.write((BETWEEN if n else b"") + json.encode(_page(page), enc_hook=_number))
             stream.write(CLOSING)
 
 
@@ -120,8 +121,12 @@ def _edges(box: Box) -> list[float]:
 
 
 def _tenths(number: float) -> float:
-    return round(float(number), 1)  # Engines measure with numbers of numpy, too.
+    return round(float(number), 1)
 
 
 def _thousandths(number: float) -> float:
     return round(min(max(float(number), 0.0), 1.0), 3)
+
+
+def _number(value: Any) -> Any:
+    return value.item()  # Of numpy's kinds: engines and layout count and measure with them.
