@@ -1,7 +1,9 @@
 """Connections of slow and of hostile clients, to a real server through real sockets."""
 
 import io
+import os
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -424,6 +426,50 @@ def test_a_client_may_go_before_its_answer(server: Server) -> None:
                 wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         with Wire(server) as wire:
             wire.send(f"{FORM}Content-Length: {len(body) + 9_000}\r\n\r\n".encode() + body)
+
+
+@pytest.fixture
+def waits(server: Server) -> Iterator[str]:
+    """The address of the events of a task that nobody begins."""
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield f"/task/{server.post(picture(), sync='0')['task_id']}/events"
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def test_a_stream_may_be_quiet(server: Server, waits: str) -> None:
+    """No limit of time is one for an answer that has nothing to say yet."""
+    (worker,) = server.workers()
+    with Wire(server) as wire:
+        wire.send(f"GET {waits} HTTP/1.1\r\n{AUTH}\r\n")
+        assert wire.reply(head_only=True).status == 200
+        time.sleep(2.5 * LIMIT_S)
+        os.kill(worker, signal.SIGCONT)
+
+        heard = b""
+        while not heard.endswith(b"0\r\n\r\n"):
+            heard += wire.socket.recv(2**16)
+    assert b'"state":1,' in heard
+
+
+def test_who_has_left_watches_no_more(server: Server, waits: str) -> None:
+    """A token has so many streams; also those on which other requests wait count no longer."""
+    get = f"GET {waits} HTTP/1.1\r\n{AUTH}\r\n"
+
+    def all_begin() -> bool:
+        with ExitStack() as stack:
+            wires = [stack.enter_context(Wire(server)) for _ in range(MOST // 4)]
+            for n, wire in enumerate(wires):
+                wire.send(get + HEALTH * (n % 2))
+            begun = all(wire.reply(head_only=True).status == 200 for wire in wires)
+            with Wire(server) as wire:
+                wire.send(get)
+                return begun and wire.reply(head_only=True).status == 429
+
+    assert all_begin()
+    server.until(all_begin, 20)
 
 
 def test_idle_clients_hinder_nobody(server: Server) -> None:

@@ -115,8 +115,9 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._answering is not None:
-            self._answering.disconnected = True  # uvicorn tells only the last of the pipeline.
+        if self._answering is not None:  # uvicorn tells only the last of the pipeline.
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         self._unset_keepalive_if_required()
         self._leave_idleness()
         self._stop_watching()
