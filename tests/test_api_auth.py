@@ -86,5 +86,5 @@ def test_tokens_of_the_database(client: TestClient, tasks: Tasks) -> None:
 
 def test_what_is_not_named_public_is_guarded(client: TestClient) -> None:
     """A new route is closed until someone opens it."""
-    for path in ("/", "/task/x", "/nothing", "/healthz/x", "/docs/../task/x"):
+    for path in ("/web", "/tasks", "/task/x", "/nothing", "/healthz/x", "/docs/../task/x"):
         assert client.get(path, headers={"Authorization": ""}).status_code == 401

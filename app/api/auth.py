@@ -16,6 +16,8 @@ from app.errors import Unauthorized
 PUBLIC = ("/", "/web/", "/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
 """Paths, and beginnings of paths that end in a slash, that need no token; ``/`` is itself alone."""
 
+_PUBLIC_FOLDERS = tuple(path for path in PUBLIC if path.endswith("/") and path != "/")
+
 _LONGEST = 1024
 
 
@@ -73,7 +75,7 @@ class BearerToken:
 
 def is_public(path: str) -> bool:
     """Whether a path needs no token."""
-    return any(path.startswith(p) if p.endswith("/") else path == p for p in PUBLIC)
+    return path in PUBLIC or path.startswith(_PUBLIC_FOLDERS)
 
 
 def digest(token: str) -> str:
@@ -88,13 +90,6 @@ def _digest(purpose: str, token: str) -> bytes:
 def _is_among(shown: str, known: tuple[str, ...]) -> bool:
     # Digests are compared, not tokens, and each to its end: time tells nothing.
     return any([hmac.compare_digest(shown, one) for one in known])
-
-
-def _is_public(path: str) -> bool:
-    return path in PUBLIC or path.startswith(_PUBLIC_FOLDERS)
-
-
-_PUBLIC_FOLDERS = tuple(path for path in PUBLIC if path.endswith("/") and path != "/")
 
 
 def _shown(headers: Headers) -> str | None:
