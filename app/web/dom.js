@@ -53,10 +53,10 @@ export function icon(name) {
   return svg;
 }
 
-/** Has screen readers say `text`, and everybody see it for a while. */
-export function announce(text) {
+/** Has screen readers say `text`, and everybody see it for a while, if it is not `silent`. */
+export function announce(text, { silent = false } = {}) {
   const place = $("#status");
-  const note = h("p", {}, text);
+  const note = h("p", { class: silent ? "off-screen" : null }, text);
   place.replaceChildren(note);
   setTimeout(() => note.remove(), 5000);
 }

@@ -155,7 +155,7 @@ export function stateOf({ record, sending, error }) {
 /** A bar that shows how far an item is. */
 export function progressBar(state, label) {
   const bar = h("div", {
-    class: `bar ${state.kind}`,
+    class: `bar bar-${state.kind}`,
     role: "progressbar",
     "aria-label": label,
     "aria-valuetext": state.text,
@@ -166,6 +166,8 @@ export function progressBar(state, label) {
   bar.append(done);
   return bar;
 }
+
+const PASSING = new Set([-1, -2, -3, -8, -9, -13, -15]); // States of which another try may not come.
 
 /** Why an item failed, and what can be done: a password, or another try. */
 export function remedy(item, again = (...given) => tasks.again(...given)) {
@@ -181,7 +183,7 @@ export function remedy(item, again = (...given) => tasks.again(...given)) {
     });
     parts.push(form);
   } else if (locked) parts.push(h("p", { class: "muted small" }, t("againFile")));
-  else if (canRepeat(item)) {
+  else if (canRepeat(item) && (item.error || PASSING.has(item.record.state))) {
     parts.push(h("button", { type: "button", class: "button small", onclick: () => again(item) }, icon("again"), t("again")));
   }
   return h("div", { class: "remedy" }, parts);

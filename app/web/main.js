@@ -1,7 +1,8 @@
 // The frame of the page: which view is shown, and the controls that are always there.
 
 import { json, token } from "./api.js";
-import { $, announce, disclosure, h, icon, keep, kept } from "./dom.js";
+import { $, announce, disclosure, h, icon, keep } from "./dom.js";
+import { names } from "./languages.js";
 import { home } from "./list.js";
 import { operations } from "./operations.js";
 import { receive } from "./send.js";
@@ -19,7 +20,7 @@ async function show({ moved = true } = {}) {
   const place = $("#main");
   const [, name, id, page] = location.hash.split("/");
   place.replaceChildren();
-  place.className = token.value ? name || "home" : "gate";
+  place.className = `view-${token.value ? name || "home" : "gate"}`;
   $("#nav").hidden = !token.value;
   account();
   for (const link of $("#nav").children) {
@@ -43,6 +44,7 @@ function gate(place, wrong = false) {
     autocapitalize: "none",
     spellcheck: "false",
     "data-first": true,
+    required: true,
     "aria-describedby": "token-error token-kept",
     "aria-invalid": wrong ? "true" : null,
   });
@@ -50,7 +52,7 @@ function gate(place, wrong = false) {
   const button = h("button", { class: "button primary", type: "submit" }, t("tokenGo"));
   const form = h(
     "form",
-    { class: "card" },
+    { class: "card", novalidate: true },
     h("img", { src: "web/icon.svg", alt: "", width: 48, height: 48 }),
     h("h1", {}, t("tokenTitle")),
     h("p", { class: "muted" }, t("tokenWhy")),
@@ -165,9 +167,9 @@ window.addEventListener("hashchange", () => {
   if (!view?.moved?.(name, id, Number(page) || 1)) show();
 });
 
-kept("ocr.theme", "auto");
 controls();
 receive($("#curtain"));
+await names().catch(() => {}); // They are called by the names that the server knows, then.
 show({ moved: !token.value });
 if (token.value) {
   enter().catch((error) => {

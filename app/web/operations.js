@@ -106,15 +106,16 @@ const SVG = "http://www.w3.org/2000/svg";
 /** Pages a second since the view was opened first. */
 function curve() {
   const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${KEPT - 1} 20`);
+  svg.setAttribute("viewBox", "0 0 100 20");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("class", "curve");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", t("history"));
   const most = Math.max(...rates, 0.1);
-  const points = rates.map((rate, n) => `${KEPT - rates.length + n},${(19 - (rate / most) * 17).toFixed(2)}`);
+  const step = 100 / Math.max(rates.length - 1, 1);
+  const points = rates.map((rate, n) => `${(n * step).toFixed(2)},${(19 - (rate / most) * 17).toFixed(2)}`);
   for (const [tag, all] of [
-    ["polygon", [`${KEPT - rates.length},20`, ...points, `${KEPT - 1},20`]],
+    ["polygon", ["0,20", ...points, "100,20"]],
     ["polyline", points],
   ]) {
     const shape = document.createElementNS(SVG, tag);

@@ -24,10 +24,10 @@ export function numbered(page) {
   return lines;
 }
 
-/** The sheet of one page; `picture` is an address that the browser can show. */
-export function sheet(page, picture, label) {
+/** The sheet of one page; the address of its picture comes later, as the `src` of `image`. */
+export function sheet(page, label) {
   const lines = numbered(page);
-  const image = h("img", { src: picture, alt: label, draggable: "false" });
+  const image = h("img", { alt: label, draggable: "false" });
   const tip = h("div", { class: "tip", id: "tip", role: "tooltip", hidden: true });
   const frame = h("div", { class: "line-frame", hidden: true });
   const words = h("div", { class: "words", role: "group", "aria-label": t("words") });

@@ -36,7 +36,6 @@ const WORDS = {
     options: "Options",
     languages: "Languages of the text",
     languagesAdd: "Add a language",
-    languagesFound: "{0} languages",
     languagesNone: "No such language",
     languagesMost: "At most {0} languages at once",
     languagesPreset: "Chinese + English",
@@ -59,8 +58,7 @@ const WORDS = {
     "long.hocr": "hOCR for other programs",
     "long.alto": "ALTO for libraries",
     password: "Password",
-    passwordHint: "Only for protected documents",
-    passwordShow: "Show the password",
+    passwordHint: "If it is protected",
     documents: "Documents",
     empty: "Nothing here yet. What you send appears in this list.",
     more: "Show older ones",
@@ -104,9 +102,7 @@ const WORDS = {
     zoomIn: "Larger",
     zoomOut: "Smaller",
     zoomFit: "Fit the width",
-    mark: "Mark uncertain words",
-    markFew: "{0} uncertain",
-    markNone: "No uncertain words",
+    mark: "Uncertain words",
     download: "Download",
     downloadAs: "Download in another format",
     downloadMore: "For programs",
@@ -133,7 +129,6 @@ const WORDS = {
     sourceExpired: "The document itself is no longer kept on the server. The result can still be downloaded.",
     pageFailed: "This page cannot be shown: {0}",
     unread: "This page was not recognized: its own text was used.",
-    queue: "Queue",
     waiting: "Waiting",
     working: "In work",
     downloading: "Being fetched",
@@ -199,7 +194,6 @@ const WORDS = {
     options: "选项",
     languages: "文字的语言",
     languagesAdd: "添加语言",
-    languagesFound: "{0} 种语言",
     languagesNone: "没有这种语言",
     languagesMost: "最多同时选择 {0} 种语言",
     languagesPreset: "中文 + 英文",
@@ -222,8 +216,7 @@ const WORDS = {
     "long.hocr": "hOCR，供其他程序使用",
     "long.alto": "ALTO，供图书馆使用",
     password: "密码",
-    passwordHint: "仅用于受保护的文档",
-    passwordShow: "显示密码",
+    passwordHint: "受保护的文档才需要",
     documents: "文档",
     empty: "这里还没有文档。上传的文档会显示在此列表中。",
     more: "显示更早的",
@@ -267,9 +260,7 @@ const WORDS = {
     zoomIn: "放大",
     zoomOut: "缩小",
     zoomFit: "适合宽度",
-    mark: "标出不确定的词",
-    markFew: "{0} 处不确定",
-    markNone: "没有不确定的词",
+    mark: "不确定的词",
     download: "下载",
     downloadAs: "下载其他格式",
     downloadMore: "供程序使用",
@@ -296,7 +287,6 @@ const WORDS = {
     sourceExpired: "服务器已不再保留文档本身，但结果仍可下载。",
     pageFailed: "无法显示这一页：{0}",
     unread: "这一页未经识别，直接使用了文档自带的文字。",
-    queue: "队列",
     waiting: "排队",
     working: "处理中",
     downloading: "获取中",
@@ -349,9 +339,15 @@ export function translate(root) {
   for (const element of root.querySelectorAll("[data-t-hint]")) element.placeholder = t(element.dataset.tHint);
 }
 
+/** What the server says to programs, for people. */
+const PLAIN = {
+  "The document is protected: send its password in the field password.": "The document is protected: enter its password.",
+  "The password is wrong: send the document's password in the field password.": "The password is wrong: enter it again.",
+};
+
 /** A sentence of the server in the page's language, where it is known. */
 export function detail(text) {
-  if (!isChinese()) return text;
+  if (!isChinese()) return PLAIN[text] ?? text;
   for (const [pattern, chinese] of DETAILS) {
     const found = pattern.exec(text);
     if (found) return chinese.replace(/\{(\d)\}/g, (_, n) => found[n]);

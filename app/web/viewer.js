@@ -1,8 +1,8 @@
 // A task's view: the page as it looks beside what was read on it; until then, how far it is.
 
-import { ask, json } from "./api.js";
+import { ask } from "./api.js";
 import { $, announce, copy, disclosure, h, icon, keep, kept } from "./dom.js";
-import { isFinal } from "./follow.js";
+import { isFinal, wait } from "./follow.js";
 import { advance, nameOf, progressBar, remedy, removed, stateOf } from "./list.js";
 import { plainText, tablesOf, textOf } from "./reading.js";
 import { sheet } from "./sheet.js";
@@ -13,6 +13,7 @@ const FORMATS = ["txt", "pdf", "docx", "xlsx", "pptx"];
 const FOR_PROGRAMS = ["json", "hocr", "alto"];
 const ZOOMS = [0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4];
 const WIDE = matchMedia("(min-width: 56rem)");
+const MOST_REPEATS = 20; // While a page is not ready.
 const MOST_CELLS = 300; // Pages that are drawn one by one while they are read.
 
 /** Show task `id` in `place`, at page `first`. */
@@ -129,19 +130,18 @@ function result(place, item, first) {
   const next = tool("next", t("next"), () => turn(number + 1));
   const field = h("input", { type: "text", inputmode: "numeric", class: "page-number", "aria-label": t("pageNumber"), value: number });
   field.addEventListener("change", () => turn(Number(field.value) || number));
-  const pager = h("div", { class: "pager", role: "group", "aria-label": t("pageNumber") }, previous, field, h("span", { class: "muted" }, t("of", count)), next);
+  const pager = h("div", { class: "pager", role: "group", "aria-label": t("pageNumber"), hidden: count === 1 }, previous, field, h("span", { class: "muted" }, t("of", count)), next);
 
   const zoomText = h("button", { type: "button", class: "quiet", title: t("zoomFit"), onclick: () => zoomTo(1) });
   const marked = h("input", { type: "checkbox", checked: kept("ocr.mark", false) });
-  const marks = h("span", { class: "muted small" });
+  const marks = h("span", { class: "badge" });
   const tools = h(
     "div",
     { class: "tools", role: "group", "aria-label": t("view.page") },
     tool("minus", t("zoomOut"), () => zoomTo(ZOOMS.findLast((each) => each < zoom))),
     zoomText,
     tool("plus", t("zoomIn"), () => zoomTo(ZOOMS.find((each) => each > zoom))),
-    h("label", { class: "switch" }, marked, h("span", {}, t("mark"))),
-    marks,
+    h("label", { class: "switch" }, marked, h("span", {}, t("mark")), marks),
   );
 
   const tabs = ["page", "text", "tables"].map((name) =>
@@ -171,16 +171,16 @@ function result(place, item, first) {
     element.classList.toggle("marked", marked.checked);
   });
 
+  /** Page `n`: {page, url}, both promised; the text is there before the picture. */
   function load(n) {
     if (!cache.has(n)) {
       const { signal } = aborted;
-      const parts = [
-        json(`task/${item.id}/document?format=json&page=${n}`, { signal }),
-        ask(`task/${item.id}/pages/${n}`, { signal }).then((response) => response.blob()),
-      ];
-      const loaded = Promise.all(parts).then(([page, blob]) => ({ page, url: URL.createObjectURL(blob) }));
-      cache.set(n, loaded);
-      loaded.catch(() => cache.delete(n));
+      const page = patient(`task/${item.id}/document?format=json&page=${n}`, signal).then((response) => response.json());
+      const url = patient(`task/${item.id}/pages/${n}`, signal)
+        .then((response) => response.blob())
+        .then((blob) => URL.createObjectURL(blob));
+      cache.set(n, { page, url });
+      for (const part of [page, url]) part.catch(() => cache.delete(n));
     }
     return cache.get(n);
   }
@@ -189,10 +189,7 @@ function result(place, item, first) {
     for (const [n, loaded] of cache) {
       if (!far(n)) continue;
       cache.delete(n);
-      loaded.then(
-        ({ url }) => URL.revokeObjectURL(url),
-        () => {},
-      );
+      loaded.url.then(URL.revokeObjectURL, () => {});
     }
   }
 
@@ -204,11 +201,16 @@ function result(place, item, first) {
     const asked = number;
     element.setAttribute("aria-busy", "true");
     try {
-      const loaded = await load(asked);
+      const loaded = load(asked);
+      const page = await loaded.page;
       if (left || asked !== number) return;
-      draw(loaded);
+      draw(page);
+      const drawn = current;
       forget((each) => Math.abs(each - asked) > 2);
-      if (asked < count) load(asked + 1).catch(() => {}); // Looked at, it says why.
+      const url = await loaded.url;
+      if (left || drawn !== current) return;
+      drawn.sheet.image.src = url;
+      if (asked < count) load(asked + 1);
     } catch (error) {
       if (left || asked !== number || error.status === 401) return;
       fail(error);
@@ -217,9 +219,8 @@ function result(place, item, first) {
     }
   }
 
-  function draw({ page, url }) {
-    const label = t("picture", number, count);
-    const drawn = sheet(page, url, label);
+  function draw(page) {
+    const drawn = sheet(page, t("picture", number, count));
     const text = textOf(page);
     const tables = tablesOf(page);
     current = { page, sheet: drawn, text };
@@ -230,7 +231,7 @@ function result(place, item, first) {
     );
     panes.tables.replaceChildren(tables.element);
     tabs[2].textContent = tables.count ? `${t("view.tables")} ${tables.count}` : t("view.tables");
-    marks.textContent = drawn.uncertain ? t("markFew", drawn.uncertain) : t("markNone");
+    marks.textContent = drawn.uncertain;
     for (const pane of Object.values(panes)) pane.scrollTop = 0;
     zoomTo(zoom);
   }
@@ -251,7 +252,7 @@ function result(place, item, first) {
     const to = Math.min(Math.max(n, 1), count);
     history.replaceState(null, "", `#/task/${item.id}/${to}`);
     go(to);
-    announce(t("picture", to, count));
+    announce(t("picture", to, count), { silent: true });
   }
 
   function zoomTo(wanted) {
@@ -352,6 +353,18 @@ function result(place, item, first) {
       turn(number + keys[event.key]);
     },
   };
+}
+
+/** The response, asked for again while the server says that it is not ready. */
+async function patient(path, signal) {
+  for (let n = 0; ; n++) {
+    try {
+      return await ask(path, { signal });
+    } catch (error) {
+      if (error.status !== 503 || n === MOST_REPEATS) throw error;
+      await wait(Math.min(error.retryAfter || 1, 2) * 1000, signal);
+    }
+  }
 }
 
 function reveal(word, pane) {
