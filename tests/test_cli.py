@@ -1,16 +1,17 @@
 """The command line."""
 
+import json
 import os
-import shutil
-import tempfile
+import subprocess
+import sys
 from pathlib import Path
 
-import docx
-import PIL.Image
+import click
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
-from app import database, db
+from app import database, db, languages, wiring
 from app.access import NONE, Access, Allowance
 from app.api.auth import Tokens, digest
 from app.cli import main
@@ -115,57 +116,99 @@ def test_a_taken_port_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "OCR_PORT" in result.output
 
 
-def test_recognize_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The result stands beside the file; a picture of each page shows what was understood."""
-    monkeypatch.setenv("OCR_ENGINE", "stub")
-    source = folder / "scan.png"
-    PIL.Image.new("RGB", (300, 200), "white").save(source)
+def test_help_is_quick(folder: Path) -> None:
+    """Nothing heavy is imported for it, and settings may be wrong."""
+    script = """if True:
+        import contextlib, sys
+        from app.cli import main
+        for words in ([], ["recognize"], ["languages"], ["doctor"], ["completion"]):
+            with contextlib.suppress(SystemExit):
+                main([*words, "--help"], "ocr-server")
+        print({"pydantic", "sqlalchemy", "numpy", "alembic"} & set(sys.modules))
+        """
+    told = subprocess.check_output(
+        [sys.executable, "-c", script], text=True, env={**os.environ, "OCR_PORT": "many"}
+    )
 
-    result = run("recognize", str(source), "-f", "docx", "--show", str(folder / "shown"))
-
-    assert result.exit_code == 0, result.output
-    assert (folder / "scan.png.docx").stat().st_size > 0
-    with PIL.Image.open(folder / "shown" / "page-0001.png") as shown:
-        assert shown.size == (300, 200)
-
-
-def test_archival_pdf_without_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flag is what the field is."""
-    monkeypatch.setenv("OCR_ENGINE", "stub")
-    source = folder / "scan.png"
-    PIL.Image.new("RGB", (300, 200), "white").save(source)
-
-    result = run("recognize", str(source), "-f", "pdf", "--pdfa")
-
-    assert result.exit_code == 0, result.output
-    assert b"pdfaid:part>2<" in (folder / "scan.png.pdf").read_bytes()
+    assert told.count("Examples:") == 5
+    assert told.splitlines()[-1] == "set()"
 
 
-@pytest.mark.skipif(
-    shutil.which("soffice") is None and "CI" not in os.environ, reason="needs LibreOffice"
-)
-def test_recognize_ends_what_it_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LibreOffice, and its folder."""
-    monkeypatch.setenv("OCR_ENGINE", "stub")
-    (folder / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
-    document = docx.Document()
-    document.add_paragraph("Hello from Word")
-    document.save(str(folder / "a.docx"))
-
-    result = run("recognize", str(folder / "a.docx"))
-
-    assert result.exit_code == 0, result.output
-    assert "Hello from Word" in (folder / "a.docx.txt").read_text(encoding="utf-8")
-    assert not list((folder / "temporary").iterdir())
+def test_every_command_has_help(folder: Path) -> None:
+    """An example, and the sentence that the help of all says of it."""
+    with click.Context(main) as context:
+        for name in main.list_commands(context):
+            command = main.get_command(context, name)
+            assert command is not None
+            assert "ocr-server" in (command.epilog or "")
+            assert f"  {name} " in run("--help").output
 
 
-def test_what_cannot_be_recognized_is_told(folder: Path) -> None:
-    source = folder / "noise.bin"
-    source.write_bytes(b"\x00\x01\x02")
+def test_errors_are_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of settings, the database and the disk."""
+    monkeypatch.setenv("OCR_PORT", "many")
+    settings = run("token", "list")
+    monkeypatch.delenv("OCR_PORT")
+    monkeypatch.setenv("OCR_DATABASE_URL", "nowhere")
+    database = run("token", "list")
+    monkeypatch.delenv("OCR_DATABASE_URL")
+    monkeypatch.setenv("OCR_DATA_DIR", "/proc/nowhere")
+    disk = run("token", "list")
 
-    result = run("recognize", str(source))
+    assert settings.exit_code == 2
+    assert "Error: OCR_PORT: " in settings.output
+    for result in (database, disk):
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: ")
+        assert result.output.count("\n") == 1
 
-    assert result.exit_code == 3
-    assert "cannot be read" in result.output
-    assert not (folder / "noise.bin.txt").exists()
+
+def test_migrate(folder: Path) -> None:
+    """Says from where to where; a database of a newer version is left alone."""
+    first, second = run("migrate"), run("migrate")
+    sessions = database.connect(f"sqlite:///{folder / 'ocr.db'}")
+    with sessions.begin() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'future'"))
+    newer = run("migrate")
+
+    assert first.output.startswith("The schema was not there, and is now ")
+    assert second.output.endswith("the newest.\n")
+    assert (newer.exit_code, "newer" in newer.output) == (1, True)
+
+
+def test_languages_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each name, what reads it, and the package that is missing."""
+    monkeypatch.setattr(wiring, "installed_models", lambda: frozenset({"kor"}))
+    rows = [json.loads(line) for line in run("languages", "--json").output.splitlines()]
+    by_name = {row["name"]: row for row in rows}
+
+    assert tuple(by_name) == languages.names()
+    assert by_name["ChinesePRC"]["engine"] == "ppocr"
+    assert by_name["ChinesePRC"]["installed"]
+    assert by_name["Korean"]["models"] == ["kor"]
+    assert by_name["Korean"]["installed"]
+    assert by_name["Russian"]["packages"] == ["tesseract-ocr-rus"]
+    assert not by_name["CMC7"]["installed"]
+    shown = run("languages", "russian", "cyrl").output
+    assert "needs tesseract-ocr-rus" in shown
+    assert "Korean" not in shown
+    assert "Korean" not in run("languages", "--missing").output
+    assert run("languages", "klingon").exit_code == 1
+
+
+def test_completion(folder: Path) -> None:
+    """Of commands, formats, and languages behind a comma."""
+
+    def completed(*words: str) -> list[str]:
+        shell = {
+            "_OCR_SERVER_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["ocr-server", *words]),
+            "COMP_CWORD": str(len(words)),
+        }
+        result = CliRunner().invoke(main, prog_name="ocr-server", env=shell)
+        return [line.removeprefix("plain,") for line in result.output.splitlines()]
+
+    assert completed("re") == ["recognize"]
+    assert "docx" in completed("recognize", "-f", "d")
+    assert "ChinesePRC,German" in completed("recognize", "-l", "ChinesePRC,germ")
+    assert "_OCR_SERVER_COMPLETE" in run("completion", "zsh").output

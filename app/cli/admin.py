@@ -16,6 +16,17 @@ _TOKEN_BYTES = 32
 _DEFAULT = -1
 
 
+_EXAMPLES = """\b
+Examples:
+  ocr-server token create office --days 90 --rate 60 --pages 100000
+  ocr-server token list
+  ocr-server token set office --pages default
+  ocr-server token revoke office
+"""
+_TASK_HELP = """\b
+Example:
+  ocr-server task show 3f0e2a4c-0d35-4a6f-9a53-2f0c6c6f8f0e
+"""
 _MIGRATE_HELP = """\b
 Example:
   ocr-server migrate && ocr-server serve
@@ -45,7 +56,7 @@ def _limits(command: Any) -> Any:
     return command
 
 
-@click.group()
+@click.group(epilog=_EXAMPLES)
 def token() -> None:
     """Create, list, change and revoke tokens."""
 
@@ -168,7 +179,7 @@ def migrate(settings: Settings) -> None:
     click.echo(f"The schema was {before or 'not there'}, and is now {known[-1]}.")
 
 
-@click.group()
+@click.group(epilog=_TASK_HELP)
 def task() -> None:
     """Look at tasks."""
 

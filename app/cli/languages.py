@@ -1,12 +1,17 @@
 """The command ``ocr-server languages``."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.settings import pass_settings
-from app.config import Settings
 from app.languages import Language, for_tesseract, known, names, package
+
+if TYPE_CHECKING:
+    from app.config import Settings
 
 _HELP = """\b
 Examples:
@@ -35,10 +40,11 @@ def languages(settings: Settings, words: tuple[str, ...], missing: bool, as_json
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
         return
-    widths = {key: max(len(_cell(row[key])) for row in rows) for key in _COLUMNS}
-    for row in rows:
-        line = "  ".join(_cell(row[key]).ljust(widths[key]) for key in _COLUMNS)
-        click.echo(f"{line}  {_state(row)}".rstrip())
+    lines = [[key.upper() for key in (*_COLUMNS, "here")]]
+    lines += [[*(_cell(row[key]) for key in _COLUMNS), _state(row)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 _COLUMNS = ("name", "engine", "models", "script")
@@ -73,12 +79,13 @@ def _matches(row: _Row, words: tuple[str, ...]) -> bool:
 
 def _state(row: _Row) -> str:
     if not row["engine"]:
-        state = "no model can read it"
+        state = ""
     elif row["installed"]:
         state = "installed"
     else:
         state = f"needs {_cell(row['packages'])}"
-    return f"{state}; same as {row['same_as']}" if row["same_as"] else state
+    alike = f"same as {row['same_as']}" if row["same_as"] else ""
+    return "; ".join(filter(None, [state, alike, _cell(row["note"])]))
 
 
 def _cell(value: object) -> str:

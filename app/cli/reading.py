@@ -40,7 +40,9 @@ def read(settings: Settings, pipe: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the other side, too.
     ration = wiring.ration(settings)
     worker.settle(ration)
-    wanted = Wanted(**json.loads(sys.stdin.readline()))
+    if not (line := sys.stdin.readline()):
+        return  # The other side has ended meanwhile.
+    wanted = Wanted(**json.loads(line))
     order = Order(
         wanted.format, parse(wanted.languages), wanted.password, wanted.pdfa, Mode(wanted.mode)
     )

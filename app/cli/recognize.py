@@ -22,6 +22,7 @@ from app.cli.settings import read_settings, start_logging, without_server
 from app.errors import BadRequest
 
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx", "json", "hocr", "alto")
+_BINARY = ("pdf", "docx", "xlsx", "pptx")
 
 
 class _Languages(click.ParamType[str]):
@@ -179,8 +180,14 @@ def _recognize(
         with job.opened() as source, console.progress(job) as progress:
             made = recognizer.run(source, partial(job.put, force=force), progress, show)
     except Failed as error:
-        failure = error
+        failure = error if error.code != "encrypted_document" else _locked(recognizer.wanted)
     console.tell(job, made, failure, time.monotonic() - begun)
+
+
+def _locked(wanted: Wanted) -> Failed:
+    """The service speaks of a field of its form."""
+    told = f"The document is protected: give its password by --password-file, or in {PASSWORD}."
+    return Failed("encrypted_document", "The password is wrong." if wanted.password else told)
 
 
 def _check_streams(jobs: list[Job], form: str, as_json: bool) -> None:
@@ -190,7 +197,7 @@ def _check_streams(jobs: list[Job], form: str, as_json: bool) -> None:
     if any(job.target is None for job in jobs):
         if as_json:
             raise click.UsageError("--json needs standard output; name a file by -o.")
-        if form != "txt" and sys.stdout.isatty():
+        if form in _BINARY and sys.stdout.isatty():
             raise click.UsageError(f"A {form} is not for a terminal; name a file by -o.")
 
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -73,7 +74,7 @@ class Recognizer:
 
     def __init__(self, settings: Settings, wanted: Wanted) -> None:
         self._settings = settings
-        self._wanted = wanted
+        self.wanted = wanted
         self._running: _Running | None = None
 
     def run(
@@ -84,7 +85,8 @@ class Recognizer:
         Pictures of its pages go to the folder ``show``. Raises Failed; Refused.
         """
         if self._running is None:
-            self._running = _Running(self._settings, self._wanted)
+            self._running = _Running()
+            self._running.start(self._settings, self.wanted)
         running = self._running
         try:
             # A copy: programs that a document has taken over could write to the original.
@@ -109,21 +111,26 @@ class Recognizer:
 class _Running:
     """One process, its folder, and the pipes to it."""
 
-    def __init__(self, settings: Settings, wanted: Wanted) -> None:
+    def __init__(self) -> None:
+        self.is_done = False
+        self.room = Path(mkdtemp(prefix="ocr-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, settings: Settings, wanted: Wanted) -> None:
+        """Start it. Signals may come at any time: it is known before, so that it can be ended."""
         from app import sandbox
         from app.ration import environment
 
-        self.is_done = False
-        self.room = Path(mkdtemp(prefix="ocr-"))
         ours = {name: value for name, value in os.environ.items() if name != PASSWORD}
         ours["OCR_DATA_DIR"] = str(settings.data_dir)
         ours["OCR_THREADS"] = str(settings.threads)
         ours["OCR_LOG_LEVEL"] = settings.log_level
+        temporary = self.room / "tmp"
+        temporary.mkdir()
         answers, theirs = os.pipe()
+        self._answers = os.fdopen(answers, encoding="utf-8")
+        words = [sys.executable, "-m", "app.cli", "read", str(theirs)]
         try:
-            temporary = self.room / "tmp"
-            temporary.mkdir()
-            words = [sys.executable, "-m", "app.cli", "read", str(theirs)]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*sandbox.without_network(), *words],
                 stdin=subprocess.PIPE,
@@ -131,13 +138,8 @@ class _Running:
                 pass_fds=[theirs],
                 env=environment(temporary, ours),
             )
-        except BaseException:
-            shutil.rmtree(self.room, ignore_errors=True)
-            os.close(answers)
-            raise
         finally:
             os.close(theirs)
-        self._answers = os.fdopen(answers, encoding="utf-8")
         self._tell(asdict(wanted))
 
     def read(self, source: Path, result: Path, progress: Progress, show: Path | None) -> Made:
@@ -161,6 +163,7 @@ class _Running:
                 )
             progress(answer["done"], answer["of"])
         self.is_done = True
+        assert self._process is not None
         raise _why(self._process.wait())
 
     def tidy(self) -> None:
@@ -172,27 +175,26 @@ class _Running:
         """End the process and what it has started, and remove its folder."""
         from app import proc
 
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.close()
-            if not at_once:
+        if self._process is not None:
+            assert self._process.stdin is not None
+            if at_once:
+                self._process.kill()
+            with suppress(OSError):
+                self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
-        except (OSError, subprocess.TimeoutExpired):
-            pass
-        finally:
             self._process.kill()
             self._process.wait()
             self._answers.close()
-            proc.end_those_in(self.room)
-            shutil.rmtree(self.room, ignore_errors=True)
+        proc.end_those_in(self.room)
+        shutil.rmtree(self.room, ignore_errors=True)
 
     def _tell(self, what: dict[str, Any]) -> None:
+        assert self._process is not None
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # Its answers, or that there are none, tell more.
             self._process.stdin.write(json.dumps(what).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # Its answers, or that there is none, tell more.
-            pass
 
 
 def _copy(source: IO[bytes], copy: Path) -> None:

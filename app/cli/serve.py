@@ -25,7 +25,20 @@ from app.workers import Supervisor
 log = logging.getLogger(__name__)
 
 
-@click.command()
+_HELP = """\b
+Examples:
+  ocr-server serve --local-token
+  ocr-server serve --stub
+  OCR_TOKENS=sk-choose-one OCR_HOST=0.0.0.0 OCR_PORT=8080 ocr-server serve
+"""
+_WORKER_HELP = """\b
+Example, for a server on the same PostgreSQL, Redis and files:
+  OCR_DATABASE_URL=postgresql+psycopg://ocr@db/ocr OCR_QUEUE_URL=redis://queue \\
+    OCR_DATA_DIR=/srv/ocr ocr-server worker
+"""
+
+
+@click.command(epilog=_HELP)
 @click.option("--local-token", is_flag=True, help="Make a token for this machine and print it.")
 @click.option("--port", type=click.IntRange(0, 65535), help="In the place of OCR_PORT.")
 @click.option(
@@ -87,7 +100,7 @@ def _serve_stub(settings: Settings) -> None:
     server.run(settings, listener, lambda stub: _greet(stub, listener))
 
 
-@click.command()
+@click.command(epilog=_WORKER_HELP)
 @pass_server_settings
 def worker(settings: Settings) -> None:
     """Run workers alone, for a server that runs elsewhere on the same database and files."""

@@ -122,11 +122,14 @@ def tokens(settings: Settings) -> Finding:
     return ok(f"{kept} in the database, {given} in OCR_TOKENS")
 
 
+_PATIENCE_S = 5.0
+
+
 def _asked(url: str) -> tuple[int, dict[str, object]]:
     """Status and answer. Raises OSError, ValueError."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=5) as answer:
+        with direct.open(url, timeout=_PATIENCE_S) as answer:
             return answer.status, dict(json.load(answer))
     except urllib.error.HTTPError as error:
         return error.code, dict(json.load(error))

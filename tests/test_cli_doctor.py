@@ -1,0 +1,94 @@
+"""The command ``ocr-server doctor``."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from app import wiring
+from app.cli import machine, main, service, trials
+from app.cli.finding import fault, ok
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OCR_DATA_DIR", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("OCR_PORT", str(free.getsockname()[1]))
+    return tmp_path
+
+
+def examined(*args: str) -> tuple[int, dict[str, Any]]:
+    """The exit code, and the findings by their parts."""
+    result = CliRunner().invoke(main, ["doctor", "--json", *args])
+    rows = [json.loads(line) for line in result.output.splitlines()]
+    return result.exit_code, {row["part"]: row for row in rows}
+
+
+def test_a_sound_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part is looked at, LibreOffice and recognition last; nothing is left in the folder."""
+    monkeypatch.setattr(trials, "office", lambda _: ok("converts"))
+    monkeypatch.setenv("OCR_ENGINE", "stub")
+
+    code, found = examined()
+
+    assert code == 0, found
+    assert next(iter(found)) == "python"
+    assert list(found)[-2:] == ["libreoffice", "recognition"]
+    assert found["data folder"]["level"] == "ok"
+    assert found["tokens"]["level"] == "warning"
+    assert "token create" in found["tokens"]["mend"]
+    assert not list(folder.iterdir())
+
+
+def test_faults_end_it_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each says what to do; what breaks while it is looked at does not hide the others."""
+    monkeypatch.setattr(machine, "fonts", lambda _: 1 / 0)
+    monkeypatch.setattr(trials, "poppler", lambda _: fault("gone", "Install it."))
+    monkeypatch.setenv("OCR_DATABASE_URL", "sqlite:////proc/nowhere/ocr.db")
+    monkeypatch.setenv("OCR_QUEUE_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("OCR_PUBLIC_URL", "ocr.example.org")
+    monkeypatch.setenv("OCR_MIN_FREE_BYTES", str(2**60))
+
+    code, found = examined("--quick")
+
+    assert code == 1
+    broken = {name for name, row in found.items() if row["level"] == "fault"}
+    assert broken == {"settings", "data folder", "database", "queue", "fonts", "poppler"}
+    assert all(found[name]["mend"] for name in broken)
+    assert "libreoffice" not in found
+
+
+def test_the_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of another kind has it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("OCR_PORT", str(other.getsockname()[1]))
+        monkeypatch.setattr(service, "_PATIENCE_S", 0.1)
+        _, found = examined("--quick")
+
+    assert found["address"]["level"] == "fault"
+    assert "OCR_PORT" in found["address"]["mend"]
+
+
+def test_the_schema(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is behind is a warning, one of a newer version a fault."""
+    (folder / "ocr.db").touch()
+    levels = []
+    for now in ("a", "b", "c"):
+        monkeypatch.setattr(wiring, "revisions", lambda _, now=now: (now, ("a", "b")))
+        levels.append(examined("--quick")[1]["database"]["level"])
+
+    assert levels == ["warning", "ok", "fault"]
+
+
+def test_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the first fault."""
+    monkeypatch.setenv("OCR_PORT", "many")
+
+    code, found = examined()
+
+    assert code == 1
+    assert "OCR_PORT" in found["settings"]["text"]
