@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import subprocess
 
 _ENDS_S = 10
 
@@ -69,6 +70,8 @@ class OcrServer:
         self._ask("DELETE", "/stub/requests")
 
     def _ask(self, method: str, path: str, body: str = "") -> dict[str, Any]:
+        from http.client import HTTPConnection
+
         with contextlib.closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
             connection.request(method, path, body.encode(), self.headers)
             response = connection.getresponse()
@@ -101,8 +104,10 @@ def ocr_server(ocr_server_session: OcrServer) -> OcrServer:
 
 @contextlib.contextmanager
 def _process(log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    import subprocess
+
     # No setting of the tests' own environment counts, and no package of theirs.
-    odd = ("OCR_", "PYTHON")
+    odd = ("OCR_", "PYTHONPATH", "PYTHONWARNINGS")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(odd)}
     command = [sys.executable, "-P", "-m", "app.cli", "serve", "--stub", "--port", "0"]
     process = subprocess.Popen(  # noqa: S603

@@ -23,12 +23,16 @@ from app.errors import (
     IdempotencyKeyReused,
     InternalError,
     InvalidFile,
+    NotComplete,
+    NotMade,
     NotStored,
     OutOfResources,
+    PageNotFound,
     QuotaUsedUp,
     RateLimited,
     RequestTooSlow,
     ResultExpired,
+    SourceExpired,
     State,
     TaskNotFound,
     TimedOut,
@@ -164,6 +168,7 @@ _REFUSALS: dict[str, Callable[[], AppError]] = {
     "403": lambda: QuotaUsedUp("用户额度不足, 剩余额度: 0 页, 总额度: 100 页"),
     "404": lambda: TaskNotFound("There is no such task."),
     "408": lambda: RequestTooSlow("The body comes too slowly, or has stopped coming."),
+    "409": lambda: NotComplete("The task is not complete; ask again when its state is 1."),
     "413": lambda: BodyTooLarge("The document is larger than 209715200 bytes."),
     "422": lambda: IdempotencyKeyReused(
         "This Idempotency-Key was sent with another request before."
@@ -172,6 +177,11 @@ _REFUSALS: dict[str, Callable[[], AppError]] = {
     "500": lambda: InternalError("An internal error; the server's log tells more."),
     "503": lambda: Unavailable("Too many documents wait; try again later."),
     # The second cases of a status, by their codes.
+    "source_expired": lambda: SourceExpired(
+        "The document is not kept any more, so no other format can be made; send it again."
+    ),
+    "page_not_exist": lambda: PageNotFound("The document has no such page."),
+    "not_made": lambda: NotMade("The document has no page that could be read."),
     "result_expired": lambda: ResultExpired("The result was kept for its time and is deleted."),
     "too_many_tasks": lambda: TooManyTasks(
         "This token has 4 unfinished tasks, which is its limit."

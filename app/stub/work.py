@@ -27,6 +27,7 @@ ASKED: ContextVar[Script | None] = ContextVar("ASKED", default=None)
 """The script that came with the request which is being answered."""
 
 _WORKER = "stub"
+_DOWNLOADER = "stub-downloads"  # Another: a work folder is one worker's, and it may still tidy up.
 
 
 class StubTasks(Tasks):
@@ -128,8 +129,8 @@ class Workshop:
         assert self._leases is not None
         self.scripts[unit] = script
         if script.state is not State.DOWNLOAD_FAILED:
-            self._tasks.runner.download(unit, _WORKER)
-        elif (hold := self._leases.claim(unit, _WORKER, download=True)) is not None:
+            self._tasks.runner.download(unit, _DOWNLOADER)
+        elif (hold := self._leases.claim(unit, _DOWNLOADER, download=True)) is not None:
             self._end(hold, script)
 
     def _process(self, unit: str, script: Script) -> None:
