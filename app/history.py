@@ -25,9 +25,9 @@ def page(session: Session, owner: str, most: int, before: Task | None = None) ->
 def derived(
     session: Session, task_ids: Collection[str], formats: Collection[str]
 ) -> Sequence[Task]:
-    """The tasks that make one of ``formats`` of the documents of ``task_ids``, oldest first."""
+    """The tasks that make one of ``formats`` of whole documents of ``task_ids``."""
     return session.scalars(
         select(Task)
-        .where(Task.parent_id.in_(task_ids), Task.format.in_(formats))
+        .where(Task.parent_id.in_(task_ids), Task.format.in_(formats), Task.pages.is_(None))
         .order_by(Task.created_at, Task.id)
     ).all()

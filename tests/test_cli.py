@@ -113,7 +113,7 @@ def test_a_taken_port_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         result = run("serve")
 
     assert result.exit_code == 1
-    assert "OCR_PORT" in result.output
+    assert "--port" in result.output
 
 
 def test_help_is_quick(folder: Path) -> None:

@@ -76,12 +76,12 @@ def test_what_is_told_of_a_task(start: Start, queue: InlineQueue) -> None:
 def test_other_formats_are_told_with_their_document(
     start: Start, sessions: sessionmaker[Session]
 ) -> None:
-    """Not by themselves; pictures of pages are none."""
+    """Not by themselves; pictures of pages are none, nor single pages."""
     client, _ = start()
     now = time.time()
     add(sessions, "root", owner=OWNER)
     done = {"state": State.COMPLETE, "result_since": now, "completed_at": now}
-    kinds = {"docx": done, "json": {}, "pictures": done}
+    kinds = {"docx": done, "json": {}, "pictures": done, "alto": {"pages": "1-10"}}
     for n, (kind, values) in enumerate(kinds.items()):
         at = {"created_at": now + n, "owner": OWNER, "parent_id": "root", "format": kind}
         add(sessions, f"as {kind}", **(at | values))
