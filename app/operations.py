@@ -29,7 +29,10 @@ class WorkerState:
 
 
 def queue(session: Session) -> dict[str, Any]:
-    """How many tasks wait and are under way, and for how long the oldest has waited (seconds)."""
+    """How many tasks wait and are under way, and for how long the oldest has waited.
+
+    In seconds; None: none waits.
+    """
     fetched = case((IS_DOWNLOAD, 1), else_=0)
     rows = session.execute(
         select(Task.state, fetched, func.count(), func.min(Task.created_at))
@@ -41,7 +44,7 @@ def queue(session: Session) -> dict[str, Any]:
         "queued": sum(row[2] for row in rows if row[0] in TO_BE_HAD),
         "downloading": sum(row[2] for row in rows if row[0] in RUNNING and row[1]),
         "processing": sum(row[2] for row in rows if row[0] in RUNNING and not row[1]),
-        "oldest_s": _since(oldest),
+        "oldest_s": None if oldest is None else _since(oldest),
     }
 
 
@@ -122,9 +125,9 @@ def _task(held: tuple[str, float | None] | None) -> dict[str, Any]:
     if held is None:
         return {}
     task_id, since = held
-    return {"task_id": task_id, "since_s": _since(since)}
+    return {"task_id": task_id} | ({} if since is None else {"since_s": _since(since)})
 
 
-def _since(moment: float | None) -> float:
+def _since(moment: float) -> float:
     """Seconds since then; a clock that was set back makes it no less than none."""
-    return 0.0 if moment is None else round(max(0.0, time.time() - moment), 1)
+    return round(max(0.0, time.time() - moment), 1)

@@ -33,7 +33,7 @@ def test_nothing_to_see(start: Start) -> None:
 
     assert data.pop("disk")["free_bytes"] > 0
     assert data == {
-        "queue": {"queued": 0, "downloading": 0, "processing": 0, "oldest_s": 0.0},
+        "queue": {"queued": 0, "downloading": 0, "processing": 0, "oldest_s": None},
         "workers": [],
         "pages": {"last_minute": 0, "last_hour": 0, "per_s": 0.0},
         "tasks": {"complete_hour": 0, "failed_hour": 0},

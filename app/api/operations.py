@@ -183,7 +183,10 @@ SCHEMAS: dict[str, Any] = {
         queued="integer",
         downloading="integer",
         processing="integer",
-        oldest_s={"type": "number", "description": "How long the oldest has waited; 0: none."},
+        oldest_s={
+            "type": ["number", "null"],
+            "description": "How long the oldest has waited; null: none waits.",
+        },
     ),
     "WorkerState": _object(
         name="string",

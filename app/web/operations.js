@@ -55,10 +55,10 @@ export function operations(place) {
         ["worker", "process", "busyWith", "since", "memory"],
         workers.map((worker) => [
           worker.name,
-          String(worker.pid),
+          String(worker.pid ?? "–"), // Of another server's workers only their tasks are known.
           worker.task_id ? h("code", {}, worker.task_id.slice(0, 8)) : h("span", { class: "muted" }, t(worker.warm ? "idle" : "warming")),
           worker.since_s === undefined ? "" : duration(worker.since_s),
-          bytes(worker.memory_bytes),
+          worker.memory_bytes === undefined ? "–" : bytes(worker.memory_bytes),
         ]),
       ),
       section(
@@ -67,7 +67,7 @@ export function operations(place) {
         failures.map((failure) => [
           moment(failure.completed_at),
           h("code", { title: failure.task_id }, failure.task_id.slice(0, 8)),
-          h("span", {}, detail(failure.state_detail), h("span", { class: "muted small" }, ` ${failure.code}`)),
+          h("span", {}, detail(failure.state_detail), h("span", { class: "muted small" }, ` ${failure.code ?? ""}`)),
         ]),
         t("noFailures"),
       ),
