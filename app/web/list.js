@@ -105,7 +105,7 @@ export function home(place) {
     if (!item) return draw();
     const element = rows.get(item);
     if (element) fill(element, item);
-    if (ended) announce(t(item.record?.state === 1 ? "finished" : "wentWrong", nameOf(item)));
+    if (ended) announce(t(item.record?.state === 1 ? "finished" : "wentWrong", nameOf(item)), { silent: true });
   });
   const leave = () => {
     stop();
@@ -148,8 +148,8 @@ export function stateOf({ record, sending, error }) {
     const text = read ? t("readingPages", now, read[2]) : t("reading");
     return { kind: "reading", text, share: record.progress / 100 };
   }
-  if (position === undefined) return { kind: "waiting", text: t("queued") };
-  return { kind: "waiting", text: position ? t("position", position) : t("position0") };
+  if (position === undefined) return { kind: "queued", text: t("queued") };
+  return { kind: "queued", text: position ? t("position", position) : t("position0") };
 }
 
 /** A bar that shows how far an item is. */

@@ -30,6 +30,7 @@ export function textOf(page) {
     for (const [canvas, [left, top, right, bottom]] of pictures) {
       canvas.width = Math.max(1, Math.round((right - left) * scale));
       canvas.height = Math.max(1, Math.round((bottom - top) * scale));
+      canvas.style.width = `${((right - left) / page.width) * 100}%`;
       canvas.getContext("2d").drawImage(image, -left * scale, -top * scale);
     }
   };

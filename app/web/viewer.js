@@ -45,11 +45,13 @@ export function viewer(place, id, first) {
     if (!item) return;
     if (!changed) {
       if (item.gone) missing(place, t("gone"));
-    } else if (changed === item) {
-      if (!ended) return inner.changed?.();
-      announce(t(item.record.state === 1 ? "finished" : "wentWrong", nameOf(item)));
-      draw(1);
+      return;
     }
+    if (ended) announce(t(changed.record?.state === 1 ? "finished" : "wentWrong", nameOf(changed)), { silent: changed === item });
+    if (changed !== item) return;
+    if (!ended) return inner.changed?.();
+    draw(1);
+    $("[data-first]", place)?.focus({ preventScroll: true });
   });
   return {
     leave() {
