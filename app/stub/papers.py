@@ -49,9 +49,7 @@ def office(texts: Sequence[str], kind: str, target: Path) -> None:
 
         document = docx.Document()
         for n, text in enumerate(texts):
-            if n:
-                document.add_page_break()
-            document.add_paragraph(text)
+            document.add_paragraph(text).paragraph_format.page_break_before = n > 0
         document.save(str(target))
     elif kind == media.PPTX:
         import pptx
@@ -67,7 +65,7 @@ def office(texts: Sequence[str], kind: str, target: Path) -> None:
         for n, text in enumerate(texts):
             sheet = workbook.active if n == 0 else workbook.create_sheet()
             assert sheet is not None
-            sheet["A1"] = text  # type: ignore[index]
+            sheet["A1"] = text
         workbook.save(target)
 
 

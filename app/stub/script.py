@@ -26,6 +26,7 @@ from app.errors import (
     NotComplete,
     NotMade,
     NotStored,
+    OperatorsOnly,
     OutOfResources,
     PageNotFound,
     QuotaUsedUp,
@@ -37,6 +38,7 @@ from app.errors import (
     TaskNotFound,
     TimedOut,
     TooLarge,
+    TooManyStreams,
     TooManyTasks,
     Unauthorized,
     Unavailable,
@@ -183,6 +185,10 @@ _REFUSALS: dict[str, Callable[[], AppError]] = {
     "page_not_exist": lambda: PageNotFound("The document has no such page."),
     "not_made": lambda: NotMade("The document has no page that could be read."),
     "result_expired": lambda: ResultExpired("The result was kept for its time and is deleted."),
+    "operators_only": lambda: OperatorsOnly("Only an operator's token may see this."),
+    "too_many_streams": lambda: TooManyStreams(
+        "This token watches 500 tasks already, which is its limit."
+    ),
     "too_many_tasks": lambda: TooManyTasks(
         "This token has 4 unfinished tasks, which is its limit."
     ),

@@ -39,7 +39,7 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
     """
     with TemporaryDirectory(prefix="ocr-stub-") as folder:
         settings = _without_programs(settings, Path(folder))
-        app, workshop = build(settings)
+        app, workshop = build(settings, lambda: server.should_exit)
         pace = Pace(settings.header_timeout_s, settings.body_timeout_s, settings.min_bytes_per_s)
         config = uvicorn.Config(
             app,
@@ -55,11 +55,14 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
         greet(settings)
         gc.freeze()
         gc.enable()
-        uvicorn.Server(config).run([listener])
+        server = uvicorn.Server(config)
+        server.run([listener])
         workshop.stop()
 
 
-def build(settings: Settings) -> tuple[FastAPI, Workshop]:
+def build(
+    settings: Settings, stopping: Callable[[], bool] = lambda: False
+) -> tuple[FastAPI, Workshop]:
     """The application, and what does its tasks."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database.create(settings.database)
@@ -73,7 +76,8 @@ def build(settings: Settings) -> tuple[FastAPI, Workshop]:
     tasks = wiring.build(settings, workshop.queue, workshop.downloads, kinds)
     workshop.begin(tasks)
     requests = Requests()
-    app = create_app(settings, tasks, fetcher=wiring.fetcher(settings, kind=kinds.fetcher))
+    fetcher = wiring.fetcher(settings, kind=kinds.fetcher)
+    app = create_app(settings, tasks, stopping=stopping, fetcher=fetcher)
     app.include_router(requests.router())
     # The last of them, so that it hears of what the others let through.
     app.user_middleware.append(Middleware(Scripted, requests=requests))
@@ -89,7 +93,8 @@ def _pipeline(settings: Settings) -> Pipeline:
 
 
 def _without_programs(settings: Settings, folder: Path) -> Settings:
-    """The settings with everything in ``folder``, and a token that all know."""
+    """The settings with everything in ``folder``, and a token that all know, an operator's."""
+    token = settings.tokens.get_secret_value() or TOKEN
     return settings.model_copy(
         update={
             "data_dir": folder,
@@ -97,7 +102,8 @@ def _without_programs(settings: Settings, folder: Path) -> Settings:
             "queue_url": "",
             "engine": "stub",
             "min_free_bytes": 0,
-            "tokens": SecretStr(settings.tokens.get_secret_value() or TOKEN),
+            "tokens": SecretStr(token),
+            "operator_tokens": SecretStr(token),
         }
     )
 
