@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from app import languages
-from app.errors import BadRequest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -39,20 +38,24 @@ def _with(page: Path, part: str, table: str) -> str:
 
 
 def _names() -> str:
-    rows = ["| name | engine | models | script | match | |", "|---|---|---|---|---|---|"]
+    rows = ["| name | | engine | models | script | match | |", "|---|---|---|---|---|---|---|"]
+    known = {
+        name: (language, name == language.name)
+        for language, others in languages.readable()
+        for name in (language.name, *others)
+    }
     for name in languages.names():
-        try:
-            language = languages.parse(name)[0]
-        except BadRequest:
-            rows.append(f"| {name} | | | | none | no model can read it |")
+        if name not in known:
+            rows.append(f"| {name} | | | | | none | {_UNREAD.get(name, 'no model can read it')} |")
             continue
-        note = language.note if name == language.name else f"the same as {language.name}"
-        if name == "Symbols":
-            rows.append(f"| {name} | | | | formal | adds nothing: every model reads symbols |")
-            continue
-        shown = (name, language.engine, " ".join(language.tesseract), language.script)
-        rows.append(f"| {' | '.join((*shown, language.match, note))} |")
+        language, is_own = known[name]
+        shown = (name, language.chinese, language.engine, " ".join(language.tesseract))
+        note = language.note if is_own else f"the same as {language.name}"
+        rows.append(f"| {' | '.join((*shown, language.script, language.match, note))} |")
     return "\n".join(rows) + "\n"
+
+
+_UNREAD = {"Symbols": "adds nothing: every model reads symbols"}
 
 
 def floors() -> list[list[str]]:

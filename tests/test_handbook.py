@@ -77,6 +77,7 @@ def test_every_block_can_be_run(
             "HOME": str(folder),
             "OCR_DATA_DIR": str(server.folder),
             "OCR_ENGINE": "stub",
+            "OCR_PORT": "0",
             "OCR_URL": server.base,
             "OCR_TOKEN": TOKEN,
             "TOKEN": TOKEN,
