@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import closing
 from functools import partial
+from urllib.parse import quote
 
 import click
 
@@ -182,7 +183,8 @@ def _greet(settings: Settings, listener: socket.socket) -> None:
     sample = settings.data_dir / "sample.png"
     shutil.copyfile(SAMPLE, sample)
     click.echo(
-        f"\nAddress: {address}\nToken:   {secret}\n\nTry it:\n\n"
+        f"\nAddress: {address}\nToken:   {secret}\n\n"
+        f"In a browser:\n\n  {address}/#token={quote(secret)}\n\nOn a command line:\n\n"
         f"  curl -s {address}/task/pic/ocr -H 'Authorization: Bearer {secret}' \\\n"
         f"    -F image_file=@{sample} -F language=ChinesePRC,English -F return_text=1\n"
     )

@@ -11,6 +11,7 @@ import { isChinese, reason, t, translate } from "./text.js";
 import { viewer } from "./viewer.js";
 
 const root = document.documentElement;
+const brought = bring();
 let view = null; // What is shown: {leave, keys}.
 
 /** Show what the address names. Views are functions of a place and a part of the address. */
@@ -48,6 +49,7 @@ function gate(place, wrong = false) {
     "aria-describedby": "token-error token-kept",
     "aria-invalid": wrong ? "true" : null,
   });
+  field.value = brought;
   const error = h("p", { id: "token-error", class: "error", role: "alert" }, wrong ? t("tokenWrong") : "");
   const button = h("button", { class: "button primary", type: "submit" }, t("tokenGo"));
   const form = h(
@@ -95,6 +97,21 @@ async function enter() {
     () => (link.hidden = false),
     () => (link.hidden = true),
   );
+}
+
+/**
+ * The token in an address such as the server prints at its start. It is not used unasked: a link
+ * could bring another's token, and documents would go there.
+ */
+function bring() {
+  const [, value] = /^#token=(.+)$/.exec(location.hash) ?? [];
+  if (!value) return "";
+  history.replaceState(null, "", location.pathname);
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return "";
+  }
 }
 
 function leave() {
