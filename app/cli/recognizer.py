@@ -122,20 +122,21 @@ class _Running:
         from app.ration import environment
 
         ours = {name: value for name, value in os.environ.items() if name != PASSWORD}
-        ours["OCR_DATA_DIR"] = str(settings.data_dir)
+        ours["OCR_DATA_DIR"] = str(settings.data_dir.absolute())
         ours["OCR_THREADS"] = str(settings.threads)
         ours["OCR_LOG_LEVEL"] = settings.log_level
         temporary = self.room / "tmp"
         temporary.mkdir()
         answers, theirs = os.pipe()
         self._answers = os.fdopen(answers, encoding="utf-8")
-        words = [sys.executable, "-m", "app.cli", "read", str(theirs)]
+        words = [sys.executable, "-P", "-m", "app.cli", "read", str(theirs)]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*sandbox.without_network(), *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs],
+                cwd=self.room,  # By which it is found, if it is not known yet.
                 env=environment(temporary, ours),
             )
         finally:
