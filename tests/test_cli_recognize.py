@@ -131,12 +131,13 @@ def test_nothing_is_replaced_unasked(folder: Path) -> None:
     job = Job(Path("scan.png"), Path("scan.png.txt"))
 
     refused, skipped = run("scan.png"), run("scan.png", "--skip-existing", "-q")
+    placeless = run("scan.png", "-o", "made/a/b.txt")
     with pytest.raises(Failed, match="exists"):  # It may come about meanwhile.
         job.put(Path("made"), force=False)
     kept = (folder / "scan.png.txt").read_text()
     job.put(Path("made"), force=True)
 
-    assert (refused.exit_code, skipped.exit_code) == (7, 0)
+    assert (refused.exit_code, skipped.exit_code, placeless.exit_code) == (7, 0, 7)
     assert "--force" in refused.stderr
     assert skipped.output == ""
     assert kept == "mine"

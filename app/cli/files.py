@@ -44,9 +44,14 @@ class Job:
         return self.target is not None and self.target.is_file()
 
     def check(self, force: bool) -> None:
-        """Raise Failed if the result exists and is not to be replaced."""
+        """Raise Failed if the result exists and is not to be replaced, or has no place."""
+        if self.target is None:
+            return
         if self.exists and not force:
-            raise Failed("result_exists", f"{readable(self.target or Path())} {_EXISTS}")
+            raise Failed("result_exists", f"{readable(self.target)} {_EXISTS}")
+        above = next(each for each in self.target.absolute().parents if each.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise Failed("not_stored", f"The folder {readable(above)} cannot be written to.")
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:

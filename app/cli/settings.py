@@ -61,13 +61,14 @@ def read_settings() -> Settings:
 def without_server(settings: Settings) -> Settings:
     """The settings for work that no server does.
 
-    All cores are for it, only warnings are told, and compiled models are kept among the user's
+    All cores are for it, only errors are logged, and compiled models are kept among the user's
     caches, unless ``settings`` say otherwise or the data of a server are here.
     """
     from app.config import cores
 
     found: dict[str, object] = {"threads": settings.threads or cores()}
-    found["log_level"] = _quiet(settings)
+    if "log_level" not in settings.model_fields_set:
+        found["log_level"] = "error"  # What is wrong with a document is told anyway.
     if "data_dir" not in settings.model_fields_set and not settings.data_dir.is_dir():
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         found["data_dir"] = Path(caches, "ocr-server")
