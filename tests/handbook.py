@@ -224,7 +224,9 @@ export OCR_DATA_DIR=$PWD/another OCR_PORT=0 OCR_WORKERS=1
 exec {{log}}< <(exec {python} -m app.cli "$@" 2>&1 >/dev/null)
 server=$!
 while read -r line <&$log; do
-    case $line in *"Programs that open documents"*) kill $server ;; esac
+    case $line in
+        *"Programs that open documents"* | *"Started server process"*) kill $server ;;
+    esac
 done
 wait $server
 """

@@ -15,6 +15,7 @@ import pikepdf
 import pytest
 
 from handbook import tables
+from pytest_ocr_server import OcrServer
 from tests.handbook import PAGES, ROOT, Reader, blocks
 from tests.pictures import CJK, drawn
 from tests.server import TOKEN, Server
@@ -57,9 +58,13 @@ def server(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_can_be_run(
-    page: Path, server: Server, documents: tuple[Path, str], tmp_path: Path
+    page: Path,
+    server: Server,
+    ocr_server_session: OcrServer,
+    documents: tuple[Path, str],
+    tmp_path: Path,
 ) -> None:
-    """In its order, by a reader who has the documents and a server."""
+    """In its order, by a reader who has the documents and a server, or a stub of it."""
     folder = tmp_path / "reader"
     folder.mkdir()
     for path in documents[0].iterdir():
@@ -69,9 +74,12 @@ def test_every_block_can_be_run(
         (folder / name).symlink_to(ROOT / name)
     for path in ROOT.glob("debian-packages*.txt"):
         (folder / path.name).symlink_to(path)
+    addresses = {"http://127.0.0.1:8000": server.base, "https://example.com": documents[1]}
+    if page.name == "stub.md":  # The stub fetches nothing.
+        addresses = {"http://127.0.0.1:8000": ocr_server_session.url}
     reader = Reader(
         folder,
-        {"http://127.0.0.1:8000": server.base, "https://example.com": documents[1]},
+        addresses,
         {
             "PATH": f"{tmp_path / 'programs'}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "HOME": str(folder),
