@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import pytest
 from app import errors, media
 from app.errors import AppError, State
 from app.stub import papers
-from app.stub.script import _REFUSALS, parse
+from app.stub.script import _FAILURES, _REFUSALS, _WORDS, parse
 from pytest_ocr_server import OcrServer
 from tests.pictures import picture
 from tests.protection import protect_standard
@@ -192,6 +193,18 @@ def test_pages_that_could_not_be_read(send: Any) -> None:
 
     assert response.json()["data"]["state_detail"].endswith("could not be read: 2, 3")
     assert response.headers["x-ocr-failed-pages"] == "2,3"
+
+
+def test_other_formats_have_the_same_text(send: Any, http2: httpx2.Client) -> None:
+    """As if it had been recognized: with pages of blocks, and pictures of them."""
+    task_id = send("pages=2; text=Hello").json()["data"]["task_id"]
+
+    page = http2.get(f"/task/{task_id}/document", params={"page": 2}).json()
+    other = http2.post(f"/task/{task_id}/formats", data={"format": "docx"}).json()["data"]
+
+    assert [block["text"] for block in page["blocks"]] == ["Hello"]
+    assert (other["file_pages"], other["ocr_pages"]) == (2, 2)
+    assert http2.get(f"/task/{task_id}/pages/2").headers["content-type"] == "image/jpeg"
 
 
 def test_a_document_without_a_script_is_read(send: Any) -> None:
@@ -367,17 +380,32 @@ def test_it_leaves_nothing(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stdout is not None
+    said: list[str] = []
     with process.stdout:
-        said = [process.stdout.readline() for _ in range(8)]
+        while not said or "return_text" not in said[-1]:  # The end of the line for curl.
+            said.append(process.stdout.readline())
+            assert said[-1]
     kept = [*tmp_path.iterdir()]
 
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(30) == 0
     assert "Token:   sk-mine\n" in said
-    assert any("curl" in line for line in said)
     assert len(kept) == 1
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_handbook_says_all() -> None:
+    """Each word, state and refusal, with what is told of it."""
+    text = (Path(__file__).parent.parent / "docs" / "stub.md").read_text(encoding="utf-8")
+
+    assert not [word for word in _WORDS if f"| `{word}` |" not in text]
+    assert not [word for word in _REFUSALS if f"`{word}`" not in text]
+    assert not [state for state in GOING if f"| `{int(state)}` |" not in text]
+    details = {state: str(make()) for state, make in _FAILURES.items()}
+    assert not [
+        s for s in FINAL if not re.search(rf"^\| `{int(s)}` .*`{details[s]}` \|$", text, re.M)
+    ]
 
 
 def test_scripts_are_read() -> None:

@@ -72,7 +72,8 @@ class StubLeases(Leases):
 
     def complete(self, hold: Hold, **values: Any) -> None:
         """End a task; what a script has put in the place of its document counts as recognized."""
-        script = self._script(hold)
+        # Other formats of a document have the pages that it has.
+        script = self._scripts.get(hold.task.parent_id or hold.task.id, _NONE)
         if script.texts is not None:
             values["ocr_pages"] = values["file_pages"]
         if script.failed:
