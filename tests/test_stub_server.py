@@ -262,26 +262,45 @@ def test_nothing_is_fetched(http2: httpx2.Client) -> None:
     assert record("http://localhost/a.pdf")["state"] == -3
 
 
-def test_the_connection_drops(ocr_server: OcrServer, http2: httpx2.Client) -> None:
-    """Before the answer, after the task was made; or in its middle."""
-    for drop, error in (
-        ("before", http.client.RemoteDisconnected),
-        ("during", http.client.IncompleteRead),
-    ):
-        connection = http.client.HTTPConnection("127.0.0.1", int(ocr_server.url[-5:]))
-        headers = ocr_server.headers | {"X-OCR-Stub": f"drop={drop}; text=x"}
-        headers |= {"Content-Type": "application/json", "Idempotency-Key": drop}
-        body = json.dumps({"image_url": "http://nowhere.example/a.pdf"})
-        connection.request("POST", PATH, body, headers)
+@pytest.mark.parametrize("way", ["header", "name"])
+@pytest.mark.parametrize(
+    ("drop", "error"),
+    [("before", http.client.RemoteDisconnected), ("during", http.client.IncompleteRead)],
+)
+def test_the_connection_drops(
+    ocr_server: OcrServer, http2: httpx2.Client, drop: str, error: type[Exception], way: str
+) -> None:
+    """Before the answer, or in its middle; in any case after the task was made."""
+    script = f"drop={drop},text=x"
+    headers = ocr_server.headers | {"Content-Type": "application/json"}
+    headers |= {"Idempotency-Key": f"{drop} {way}"}
+    name = "a.pdf" if way == "header" else f"a.stub-{script}.pdf"
+    body = json.dumps({"image_url": f"http://nowhere.example/{name}"})
+    asked = headers | ({"X-OCR-Stub": script} if way == "header" else {})
+    connection = http.client.HTTPConnection("127.0.0.1", int(ocr_server.url.rpartition(":")[2]))
+    connection.request("POST", PATH, body, asked)
 
-        with pytest.raises(error):
-            connection.getresponse().read()
+    with pytest.raises(error):
+        connection.getresponse().read()
 
-        connection.close()
-        again = http2.post(
-            PATH, content=body, headers=headers | {"X-OCR-Stub": "state=-5"}
-        )  # The first one's task, whatever is asked for now.
-        assert again.json()["data"]["state"] == 1
+    connection.close()
+    # The first one's task, whatever is asked for now.
+    again = http2.post(PATH, content=body, headers=headers | {"X-OCR-Stub": "state=-5"})
+    assert again.json()["data"]["state"] == 1
+
+
+def test_other_requests_have_scripts(send: Any, http2: httpx2.Client) -> None:
+    """A poll may fail, or take its time, and so may a download."""
+    data = send("text=x").json()["data"]
+    began = time.monotonic()
+
+    poll = http2.get(f"/task/{data['task_id']}", headers={"X-OCR-Stub": "http=503"})
+    slow = http2.get(f"/task/{data['task_id']}", headers={"X-OCR-Stub": "delay=0.3"})
+    gone = http2.get(data["file"], headers={"X-OCR-Stub": "http=result_expired"})
+
+    assert (poll.status_code, slow.status_code, gone.status_code) == (503, 200, 404)
+    assert time.monotonic() - began >= 0.3
+    assert gone.json()["error"]["code"] == "result_expired"
 
 
 def test_reports(send: Any, ocr_server: OcrServer) -> None:

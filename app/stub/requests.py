@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.forms import Bounds, read_form
 from app.errors import AppError
 from app.stub.script import HEADER, Script, parse
-from app.stub.work import ASKED
+from app.stub.work import ASKED, Asked
 
 ABORT = "ocr_stub.abort"
 """The extension of a request's scope that ends its connection."""
@@ -97,12 +97,11 @@ class Scripted:
             return message
 
         try:
-            script = self._script(headers, scope)
-            if script is not None:
-                await self._refuse(script)
-            ASKED.set(script)
-            drop = script.drop if script is not None else None
-            await self.app(scope, watched, _sending(send, seen, drop, scope))
+            asked = Asked(self._script(headers, scope))
+            ASKED.set(asked)
+            if asked.script is not None:
+                await _refuse(asked.script, scope)
+            await self.app(scope, watched, _sending(send, seen, asked, scope))
         except AppError as error:
             seen.status = error.status
             raise
@@ -117,14 +116,18 @@ class Scripted:
             return self.requests.scripts.popleft()
         return None
 
-    async def _refuse(self, script: Script) -> None:
-        if (error := script.http_error()) is not None:
-            await asyncio.sleep(script.delay)
-            raise error
+
+async def _refuse(script: Script, scope: Scope) -> None:
+    """Raise what the script says, in its time; a delay that is no task's is the answer's."""
+    error = script.http_error()
+    if error is not None or scope["method"] != "POST":
+        await asyncio.sleep(script.delay)
+    if error is not None:
+        raise error
 
 
-def _sending(send: Send, seen: Seen, drop: str | None, scope: Scope) -> Send:
-    """``send``, noting the status; the connection ends where ``drop`` says."""
+def _sending(send: Send, seen: Seen, asked: Asked, scope: Scope) -> Send:
+    """``send``, noting the status; the connection ends where the script says."""
     abort: Callable[[], None] = scope.get("extensions", {}).get(ABORT, lambda: None)
     dropped = False
 
@@ -132,6 +135,7 @@ def _sending(send: Send, seen: Seen, drop: str | None, scope: Scope) -> Send:
         nonlocal dropped
         if dropped:
             return
+        drop = asked.script.drop if asked.script is not None else None
         if drop is None:
             seen.status = message.get("status", seen.status)
             await send(message)

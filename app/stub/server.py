@@ -37,7 +37,7 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
 
     ``greet`` is told the settings that hold.
     """
-    with TemporaryDirectory(prefix="ocr-stub-") as folder:
+    with TemporaryDirectory(prefix="ocr-stub-", ignore_cleanup_errors=True) as folder:
         settings = _without_programs(settings, Path(folder))
         app, workshop = build(settings, lambda: server.should_exit)
         pace = Pace(settings.header_timeout_s, settings.body_timeout_s, settings.min_bytes_per_s)

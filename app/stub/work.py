@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -23,8 +25,16 @@ from app.tasks import Submission, Tasks
 
 log = logging.getLogger(__name__)
 
-ASKED: ContextVar[Script | None] = ContextVar("ASKED", default=None)
-"""The script that came with the request which is being answered."""
+
+@dataclass
+class Asked:
+    """What is asked for by a header, in advance, or by the name of a document."""
+
+    script: Script | None = None
+
+
+ASKED: ContextVar[Asked] = ContextVar("ASKED")
+"""That of the request which is being answered."""
 
 _WORKER = "stub"
 _DOWNLOADER = "stub-downloads"  # Another: a work folder is one worker's, and it may still tidy up.
@@ -37,14 +47,14 @@ class StubTasks(Tasks):
         self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
     ) -> Task:
         """Accept a document. Raises also what its script refuses it with."""
-        script = ASKED.get()
-        if script is None:
+        asked = ASKED.get()
+        if asked.script is None:
             url = submission.source_url
             named = in_name(url.rpartition("/")[2] if url else submission.filename or "")
-            script = parse(named) if named else Script()
+            asked.script = script = parse(named) if named else Script()
             if (error := script.http_error()) is not None:
+                time.sleep(script.delay)
                 raise error
-        ASKED.set(script)  # Of this thread alone: the queue hears of it there.
         return super().submit(owner, submission, source, allowance)
 
 
@@ -206,7 +216,8 @@ class ThreadQueue:
 
     def put(self, unit: str, at: float) -> None:
         """Start the thread."""
-        args = (unit, ASKED.get() or _NONE)
+        asked = ASKED.get(None)
+        args = (unit, (asked and asked.script) or _NONE)
         threading.Thread(target=self._run, args=args, name=unit, daemon=True).start()
 
     def get(self, timeout_s: float) -> str | None:
