@@ -11,7 +11,7 @@ FUZZ := .venv-fuzz
 FUZZ_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit fmt chaos fuzz bench docs lock system system-test system-bench
+.PHONY: help run test lint audit fmt chaos fuzz bench docs pictures lock system system-test system-bench
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -57,6 +57,9 @@ fuzz: $(VENV)/.dev $(FUZZ)/.fuzz ## Send damaged files and requests for FUZZ_S s
 docs: $(VENV)/.dev ## Build the handbook into site/, with what follows from the code brought up to date
 	@$(BIN)/python -m handbook.tables
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+
+pictures: $(VENV)/.dev ## Take the handbook's pictures of the running program anew
+	@$(BIN)/python -m handbook.pictures
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
