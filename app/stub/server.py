@@ -102,10 +102,14 @@ def _without_programs(settings: Settings, folder: Path) -> Settings:
             "queue_url": "",
             "engine": "stub",
             "min_free_bytes": 0,
+            "turn_s": _WHOLE_S,
             "tokens": SecretStr(token),
             "operator_tokens": SecretStr(token),
         }
     )
+
+
+_WHOLE_S = 86400.0  # A document is not divided: there is one thread that reads.
 
 
 def _droppable(protocol: type[Any]) -> type[Any]:

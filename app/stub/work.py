@@ -114,8 +114,8 @@ class Workshop:
         self._held: dict[str, Hold] = {}
         self._to_read: SimpleQueue[str] = SimpleQueue()
         self._stopping = threading.Event()
-        self._tasks: Tasks | None = None
-        self._leases: StubLeases | None = None
+        self._tasks: Tasks  # Once it has begun.
+        self._leases: StubLeases
 
     def leases(self, *args: Any) -> StubLeases:
         """The leases that all is done with; ``args`` are those of ``Leases``."""
@@ -136,20 +136,16 @@ class Workshop:
         self._stopping.set()
 
     def _download(self, unit: str, script: Script) -> None:
-        assert self._tasks is not None
-        assert self._leases is not None
         self.scripts[unit] = script
         if script.state is not State.DOWNLOAD_FAILED:
             self._tasks.runner.download(unit, _DOWNLOADER)
+        elif self._stopping.wait(script.delay):
+            return
         elif (hold := self._leases.claim(unit, _DOWNLOADER, download=True)) is not None:
             self._end(hold, script)
 
     def _process(self, unit: str, script: Script) -> None:
         """Do as the script says, up to where the document is to be read."""
-        assert self._leases is not None
-        if ":" in unit:  # A part of a document that is read already.
-            self._to_read.put(unit)
-            return
         script = self.scripts.setdefault(unit, script)
         if script.delay and self._stopping.wait(script.delay):
             return
@@ -167,7 +163,7 @@ class Workshop:
                 return
         if script.state is State.PROCESSING:
             self._show(hold, script, (*script.progress, 0)[-1])
-        elif script.state.final and script.state < 0:
+        elif script.state < 0:
             self._end(hold, script)
         else:
             self._put_in_place(hold, script)
@@ -175,7 +171,6 @@ class Workshop:
             self._to_read.put(unit)
 
     def _show(self, hold: Hold, script: Script, percent: int) -> None:
-        assert self._leases is not None
         pages = script.pages or 1
         done = pages * percent // 100
         detail = f"Processing: {done} of {pages} pages"
@@ -183,14 +178,12 @@ class Workshop:
         self._leases.show(hold, State.PROCESSING, detail, **known)
 
     def _end(self, hold: Hold, script: Script) -> None:
-        assert self._leases is not None
         error = script.task_error()
         assert error is not None
         self._leases.fail(hold, error)
 
     def _put_in_place(self, hold: Hold, script: Script) -> None:
         """Put the document that the script asks for in the place of the one that was sent."""
-        assert self._tasks is not None
         if script.texts is not None:
             made = self._folder / uuid.uuid4().hex
             made.write_bytes(papers.pdf(script.texts))
@@ -198,7 +191,6 @@ class Workshop:
             hold.task.mode, hold.task.password = "auto", None
 
     def _read(self) -> None:
-        assert self._tasks is not None
         while True:
             unit = self._to_read.get()
             try:
