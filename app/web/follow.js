@@ -6,7 +6,7 @@ const MOST_STREAMS = 3; // Browsers open six connections to a host; others need 
 const LOOK_MS = 2000;
 const MOST_MS = 15_000;
 const SILENCE_MS = 30_000;
-const TRIES = 3;
+const TRIES = 2;
 let streams = 0;
 
 export const isFinal = (record) => record.state === 1 || record.state < 0;

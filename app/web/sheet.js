@@ -24,7 +24,7 @@ export function numbered(page) {
   return lines;
 }
 
-/** The sheet of one page; the address of its picture comes later, as the `src` of `image`. */
+/** The sheet of one page; its picture comes later. */
 export function sheet(page, label) {
   const lines = numbered(page);
   const image = h("img", { alt: label, draggable: "false" });
@@ -77,8 +77,15 @@ export function sheet(page, label) {
     tip.textContent = t("confidence", percent(word.confidence));
   }
 
+  /** Lay the words over the picture at `address`; show them alone if there is none. */
+  function show(address) {
+    element.classList.toggle("bare", !address);
+    if (address) image.src = address;
+    else image.remove();
+  }
+
   const uncertain = all.filter((word) => word.confidence < UNCERTAIN).length;
-  return { element, image, point, uncertain, word: (n) => spans[n] };
+  return { element, image, show, point, uncertain, word: (n) => spans[n] };
 }
 
 /** A word, stretched over its box. Sizes are shares of the sheet's width, so that zooming is free. */

@@ -209,9 +209,12 @@ function result(place, item, first) {
       draw(page);
       const drawn = current;
       forget((each) => Math.abs(each - asked) > 2);
-      const url = await loaded.url;
+      const url = await loaded.url.catch((error) => {
+        // There is none of a workbook's sheet: its words are shown alone.
+        if (error.code !== "page_not_exist") throw error;
+      });
       if (left || drawn !== current) return;
-      drawn.sheet.image.src = url;
+      drawn.sheet.show(url);
       if (asked < count) load(asked + 1);
     } catch (error) {
       if (left || asked !== number || error.status === 401) return;
