@@ -1,8 +1,10 @@
 """What the README and the handbook tell people to do works, word for word."""
 
+import hashlib
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -10,15 +12,18 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
 
+from app.callbacks import signature
 from handbook import tables
 from pytest_ocr_server import OcrServer
 from tests.handbook import PAGES, ROOT, Reader, blocks
 from tests.pictures import CJK, drawn
 from tests.server import TOKEN, Server
+from tests.standins import command
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -116,6 +121,32 @@ def test_every_target_that_is_named_exists() -> None:
     named = {n for p in PAGES for n in re.findall(r"`make (\w+)", p.read_text(encoding="utf-8"))}
     assert named
     assert named <= targets
+
+
+def test_what_a_sentence_names_exists() -> None:
+    """Commands, modules and files, also outside of blocks."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+    for words in re.findall(r"`(ocr-server [a-z][^`]*)`", text):
+        command(shlex.split(words))
+    for name in re.findall(r"`python -m ([\w.]+)", text):
+        assert (ROOT / f"{name.replace('.', '/')}.py").exists(), name
+    for name in re.findall(r"`((?:app|tests|benchmarks|handbook)/[\w/.]+)`", text):
+        assert (ROOT / name).exists() or name == "benchmarks/results/", name
+
+
+def test_the_check_of_callbacks_that_is_shown_is_right() -> None:
+    """It takes what the server signs, and nothing else."""
+    shown = next(b for b in blocks(ROOT / "docs" / "api.md") if "def is_genuine" in b.text)
+    namespace: dict[str, Any] = {}
+    exec(shown.text, namespace)
+    key = hashlib.sha256(b"sk-one").hexdigest()
+
+    signed = f"sha256={signature(key, '1746953927', 'body')}"
+
+    assert namespace["is_genuine"]("sk-one", "1746953927", signed, b"body")
+    assert not namespace["is_genuine"]("sk-one", "1746953928", signed, b"body")
+    assert not namespace["is_genuine"]("sk-two", "1746953927", signed, b"body")
 
 
 @pytest.fixture(scope="module")
