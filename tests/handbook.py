@@ -221,7 +221,7 @@ case " $* " in
     *) exec {python} -m app.cli "$@" ;;
 esac
 export OCR_DATA_DIR=$PWD/another OCR_PORT=0 OCR_WORKERS=1
-exec {{log}}< <(exec {python} -m app.cli "$@" 2>&1 >/dev/null)
+exec {{log}}< <(exec {python} -u -m app.cli "$@" 2>&1)
 server=$!
 while read -r line <&$log; do
     case $line in
