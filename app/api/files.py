@@ -72,7 +72,8 @@ _RESPONSES: schema.Responses = {
     206: {"description": "The parts that the header Range asks for", "content": _CONTENT},
     400: {"description": "The header Range cannot be understood", "content": _PLAIN},
     416: {"description": "The file has no such part", "content": _PLAIN},
-} | schema.failures(TaskNotFound, ResultExpired, Unavailable, InternalError)
+    **schema.failures(TaskNotFound, ResultExpired, Unavailable, InternalError),
+}
 
 
 def download_name(task: Task) -> str:
