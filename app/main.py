@@ -16,6 +16,7 @@ from app.api import tasks as tasks_api
 from app.api.answers import Answers
 from app.api.auth import BearerToken, Tokens
 from app.api.derived import DerivedRoutes
+from app.api.docs import DocsRoutes
 from app.api.errors import Cors, ErrorResponses, http_exception
 from app.api.events import EventRoutes
 from app.api.files import FileRoutes
@@ -49,6 +50,7 @@ def create_app(
         title="OCR server",
         version=__version__,
         description="Send a document, get text, a searchable PDF, Word, Excel or PowerPoint back.",
+        docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
     )
@@ -79,6 +81,7 @@ def create_app(
         OperationRoutes(tasks.sessions, warm, workers, wiring.disk(settings)).router()
     )
     app.include_router(PageRoutes().router())
+    app.include_router(DocsRoutes().router())
     app.add_exception_handler(HTTPException, http_exception)
     # The last that is added is the first that a request meets.
     app.add_middleware(

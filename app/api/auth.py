@@ -13,7 +13,7 @@ from app import access
 from app.access import NONE, Access, Allowance
 from app.errors import Unauthorized
 
-PUBLIC = ("/", "/web/", "/healthz", "/readyz", "/openapi.json", "/docs", "/tasks/output/")
+PUBLIC = ("/", "/web/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/tasks/output/")
 """Paths, and beginnings of paths that end in a slash, that need no token; ``/`` is itself alone."""
 
 _PUBLIC_FOLDERS = tuple(path for path in PUBLIC if path.endswith("/") and path != "/")
