@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
@@ -17,6 +18,7 @@ from app.api.proxies import base_url
 from app.api.tasks import FORMATS
 from app.api.waiting import Waiting
 from app.db import Task
+from app.document import Align, Kind
 from app.errors import (
     BadRequest,
     NotComplete,
@@ -27,7 +29,17 @@ from app.errors import (
     TaskNotFound,
     Unavailable,
 )
-from app.page_model import page_line
+from app.page_model import (
+    NAME,
+    VERSION,
+    DocumentModel,
+    LineModel,
+    PageModel,
+    ParagraphModel,
+    WordModel,
+    page_line,
+)
+from app.page_model import schema as document_schema
 from app.tasks import Tasks
 
 STRUCTURED = ("json", "hocr", "alto")
@@ -92,7 +104,8 @@ class DerivedRoutes:
         """Make another format of the task's document, without recognizing it again.
 
         The answer is the record of a task of its own; the same format asked for again is the
-        same task.
+        same task. Forms are taken, too: `application/x-www-form-urlencoded` and
+        `multipart/form-data`.
         """
         staged = self._staged()
         form = await read_form(request, staged, self._bounds)
@@ -192,8 +205,40 @@ def _picture(path: Path, number: int) -> bytes:
             raise PageNotFound("There is no picture of this page.") from None
 
 
+_EDGES = [100.0, 80.0, 580.0, 120.0]
+_SHOWN_PAGE = PageModel(
+    number=1,
+    width=1240.0,
+    height=1754.0,
+    dpi=150.0,
+    recognized=True,
+    turns=0,
+    blocks=[
+        ParagraphModel(
+            kind=Kind.HEADING,
+            level=1,
+            align=Align.START,
+            box=_EDGES,
+            text="发票 Invoice",
+            lines=[
+                LineModel(
+                    box=_EDGES,
+                    text="发票 Invoice",
+                    confidence=0.98,
+                    words=[
+                        WordModel("发票", [100.0, 80.0, 260.0, 120.0], 0.99),
+                        WordModel("Invoice", [300.0, 80.0, 580.0, 120.0], 0.98),
+                    ],
+                )
+            ],
+        )
+    ],
+)
+_SHOWN = DocumentModel(NAME, VERSION, ["zh-CN", "en-US"], [_SHOWN_PAGE])
+_WHOLE, _PARTS = document_schema("#/components/schemas/{name}")
 _ERRORS = (TaskNotFound, SourceExpired, NotComplete)
 SCHEMAS: dict[str, Any] = {
+    **_PARTS,
     "DerivedFormat": {"type": "string", "enum": [*FORMATS, *STRUCTURED]},
     "DerivedForm": {
         "type": "object",
@@ -206,18 +251,11 @@ SCHEMAS: dict[str, Any] = {
         },
     },
 }
-_EXAMPLES = {"word": {"value": {"format": "docx"}}}
+# One kind of body: of several, clients that are made from this take any one.
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {
-            kind: {"schema": schema.ref("DerivedForm"), "examples": _EXAMPLES}
-            for kind in (
-                "application/x-www-form-urlencoded",
-                "multipart/form-data",
-                "application/json",
-            )
-        },
+        "content": schema.json_of("DerivedForm", {"word": {"value": {"format": "docx"}}}),
     }
 }
 _FORMATS = schema.answers(schema.RECORD, BadRequest, *_ERRORS)
@@ -240,8 +278,14 @@ _DOCUMENT = schema.answers(
     {
         "description": "The document",
         "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "text/html": {"schema": {"type": "string"}},
+            "application/json": {
+                "schema": {"oneOf": [_WHOLE, schema.ref("PageModel")]},
+                "examples": {
+                    "document": {"value": msgspec.to_builtins(_SHOWN)},
+                    "page": {"summary": "With `page=1`", "value": msgspec.to_builtins(_SHOWN_PAGE)},
+                },
+            },
+            "text/vnd.hocr+html": {"schema": {"type": "string"}},
             "application/xml": {"schema": {"type": "string"}},
         },
     },

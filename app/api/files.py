@@ -62,10 +62,15 @@ class FileRoutes:
         )
 
 
-_KINDS = ("text/plain", media.PDF, media.DOCX, media.XLSX, media.PPTX)
-_FILE = {"type": "string", "format": "binary"}
+_FILE = {"schema": {"type": "string", "format": "binary"}}
 # The one that says nothing of the format comes first: clients that are made from this know one.
-_CONTENT = {kind: {"schema": _FILE} for kind in ("application/octet-stream", *_KINDS)}
+_CONTENT = {
+    "application/octet-stream": _FILE,
+    "text/plain": _FILE,
+    **dict.fromkeys((media.PDF, media.DOCX, media.XLSX, media.PPTX), _FILE),
+    "application/json": {"schema": schema.ref("DocumentModel")},
+    **dict.fromkeys(("text/vnd.hocr+html", "application/xml"), _FILE),
+}
 _PLAIN = {"text/plain": {"schema": {"type": "string"}}}
 _RESPONSES: schema.Responses = {
     200: {"description": "The file", "content": _CONTENT},

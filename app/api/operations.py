@@ -206,7 +206,7 @@ SCHEMAS: dict[str, Any] = {
     "FailedTask": _object(
         task_id="string",
         state=schema.ref("State"),
-        code={"type": ["string", "null"]},
+        code={"anyOf": [schema.ref("FailureCode"), {"type": "null"}]},
         state_detail="string",
         completed_at={"type": ["integer", "null"]},
     ),

@@ -295,7 +295,7 @@ SCHEMAS: dict[str, Any] = {
     "FailureCode": {
         "type": "string",
         "enum": sorted(_FAILURE_CODES),
-        "description": "Why a task failed.",
+        "description": "Why a task failed, for operators.",
     },
     "Health": {
         "type": "object",

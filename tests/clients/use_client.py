@@ -9,11 +9,15 @@ import time
 from pathlib import Path
 
 from ocr_client import AuthenticatedClient
+from ocr_client.api.formats import get_document, make_format
 from ocr_client.api.results import get_result
 from ocr_client.api.tasks import delete_task, get_task, recognize
 from ocr_client.models import (
     ApiError,
+    DerivedForm,
+    DerivedFormat,
     DocumentForm,
+    DocumentModel,
     ErrorCode,
     Flag,
     Format,
@@ -44,6 +48,12 @@ with AuthenticatedClient(base_url=address, token=token) as client, Path(path).op
     result = get_result.sync(str(task.file).rpartition("/")[2], client=client)
     assert isinstance(result, File), result
 
+    whole = get_document.sync(str(task.task_id), client=client)
+    assert isinstance(whole, DocumentModel), whole
+    wanted = DerivedForm(format_=DerivedFormat.DOCX)
+    word = make_format.sync(str(task.task_id), client=client, body=wanted)
+    assert isinstance(word, TaskRecord), word
+
     failed = recognize.sync(client=client, body=DocumentForm(image_file=File(payload=b"no image")))
     assert isinstance(failed, TaskRecord), failed
     wrong = recognize.sync(client=client, body=DocumentForm(language="Klingon"))
@@ -60,6 +70,8 @@ print(
     json.dumps(
         {
             "text": result.payload.read().decode(),
+            "words": len(whole.pages[0].blocks),
+            "word": str(word.data.file).rpartition(".")[2],
             "polls": polls,
             "failed": failed.data.state.name,
             "wrong": wrong.error.code,

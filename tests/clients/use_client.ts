@@ -4,7 +4,17 @@
 import { readFile } from "node:fs/promises";
 
 import { client } from "./client/client.gen.js";
-import { deleteTask, ErrorCode, getResult, getTask, recognize, State, type Task } from "./client/index.js";
+import {
+  deleteTask,
+  ErrorCode,
+  getDocument,
+  getResult,
+  getTask,
+  makeFormat,
+  recognize,
+  State,
+  type Task,
+} from "./client/index.js";
 
 const [address, token, path] = process.argv.slice(2) as [string, string, string];
 client.setConfig({ baseUrl: address, auth: token });
@@ -24,6 +34,13 @@ while (task.state !== State.COMPLETE && task.state >= State.QUEUED) {
 }
 const name = task.file?.split("/").pop() ?? "";
 const result = await getResult({ path: { name }, throwOnError: true });
+const whole = (await getDocument({ path: { task_id: task.task_id }, throwOnError: true })).data;
+if (typeof whole === "string" || !("pages" in whole)) throw new Error("It is no document.");
+const word = await makeFormat({
+  path: { task_id: task.task_id },
+  body: { format: "docx" },
+  throwOnError: true,
+});
 
 const failed = await recognize({ body: { image_file: new Blob(["no image"]) }, throwOnError: true });
 const named = Object.entries(State).find(([, value]) => value === failed.data.data.state);
@@ -37,7 +54,9 @@ const refused = await getTask({ path: { task_id: task.task_id }, auth: "sk-wrong
 
 console.log(
   JSON.stringify({
-    text: typeof result.data === "string" ? result.data : await result.data.text(),
+    text: result.data instanceof Blob ? await result.data.text() : String(result.data),
+    words: whole.pages[0]?.blocks.length,
+    word: word.data.data.file?.split(".").pop(),
     polls,
     failed: named?.[0],
     wrong: wrong.error?.error.code,
