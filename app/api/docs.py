@@ -1,4 +1,4 @@
-"""The description of the API to look at and try, at ``/docs``: Swagger UI, from this server alone."""
+"""The description of the API to look at and try, at ``/docs``: Swagger UI from this server."""
 
 from importlib.resources import files
 
