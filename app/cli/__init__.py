@@ -88,6 +88,7 @@ def _sentence(error: Exception) -> str:
 _COMMANDS = {
     "serve": ("serve", "Run the HTTP server and its workers."),
     "worker": ("serve", "Run workers alone, for a server that runs elsewhere."),
+    "mcp": ("mcp", "Give agents tools of a running server (Model Context Protocol)."),
     "recognize": ("recognize", "Recognize files without a server."),
     "languages": ("languages", "List the languages, and what reads each."),
     "doctor": ("doctor", "Look at every part, and say how to mend it."),

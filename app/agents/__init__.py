@@ -1,0 +1,1 @@
+"""What agents get: tools of a running server by the Model Context Protocol."""
