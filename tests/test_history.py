@@ -81,7 +81,12 @@ def test_other_formats_are_told_with_their_document(
     now = time.time()
     add(sessions, "root", owner=OWNER)
     done = {"state": State.COMPLETE, "result_since": now, "completed_at": now}
-    kinds = {"docx": done, "json": {}, "pictures": done, "alto": {"pages": "1-10"}}
+    kinds: dict[str, dict[str, Any]] = {
+        "docx": done,
+        "json": {},
+        "pictures": done,
+        "alto": {"pages": "1-10"},
+    }
     for n, (kind, values) in enumerate(kinds.items()):
         at = {"created_at": now + n, "owner": OWNER, "parent_id": "root", "format": kind}
         add(sessions, f"as {kind}", **(at | values))
