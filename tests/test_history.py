@@ -1,6 +1,7 @@
 """The list of a token's tasks, on SQLite and on PostgreSQL."""
 
 import time
+from typing import Any
 
 import pytest
 from httpx2 import Response
