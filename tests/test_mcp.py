@@ -76,14 +76,14 @@ def test_tools_over_stdio(server: Server, folder: Path) -> None:
     """An agent finds the tools, recognizes, hears how far it is, and gets other formats."""
     told: list[tuple[float, float | None, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, total, message))
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
 
     async def use() -> None:
         async with Client(stdio_client(command(folder, server.base))) as client:
             listed = (await client.list_tools()).tools
             answer = await client.call_tool(
-                "recognize", {"source": "scan.png"}, progress_callback=progress
+                "recognize", {"source": "scan.png"}, progress_callback=hear
             )
         assert {tool.name for tool in listed} >= {"recognize", "get_task", "list_languages"}
         for tool in listed:

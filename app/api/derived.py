@@ -30,8 +30,6 @@ from app.errors import (
     Unavailable,
 )
 from app.page_model import (
-    NAME,
-    VERSION,
     DocumentModel,
     LineModel,
     PageModel,
@@ -234,7 +232,7 @@ _SHOWN_PAGE = PageModel(
         )
     ],
 )
-_SHOWN = DocumentModel(NAME, VERSION, ["zh-CN", "en-US"], [_SHOWN_PAGE])
+_SHOWN = DocumentModel("ocr-server-document", 1, ["zh-CN", "en-US"], [_SHOWN_PAGE])
 _WHOLE, _PARTS = document_schema("#/components/schemas/{name}")
 _ERRORS = (TaskNotFound, SourceExpired, NotComplete)
 SCHEMAS: dict[str, Any] = {

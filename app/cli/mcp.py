@@ -26,7 +26,7 @@ Examples:
     "--folder",
     "folders",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="Folder whose documents agents may have read, and where results may be stored; can be "
     "given several times. Default: the current one, unless that is /.",
 )
@@ -48,6 +48,9 @@ def mcp(url: str, token: str | None, folders: tuple[Path, ...], port: int | None
         )
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"{url} is no http(s) address; OCR_URL names the OCR server's.")
+    for folder in folders:
+        if not folder.is_dir():
+            raise click.UsageError(f"There is no folder {folder}.")
     here = Path.cwd()
     opened = folders or (() if here == Path(here.anchor) else (here,))
     server = create_server(Remote(url, token), Folders(opened))
