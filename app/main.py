@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from app import __version__, wiring
 from app.api import derived as derived_api
+from app.api import events as events_api
 from app.api import history as history_api
 from app.api import operations as operations_api
 from app.api import schema
@@ -105,7 +106,7 @@ def create_app(
             *("Content-Disposition", "Content-Range", "Accept-Ranges"),
         ],
     )
-    surfaces = (tasks_api, derived_api, history_api, operations_api)
+    surfaces = (tasks_api, derived_api, events_api, history_api, operations_api)
     schemas = {name: kind for surface in surfaces for name, kind in surface.SCHEMAS.items()}
     app.openapi = cache(partial(schema.describe, app, schemas))  # type: ignore[method-assign]
     return app

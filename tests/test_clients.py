@@ -74,6 +74,7 @@ def check(said: str) -> None:
     assert got.pop("polls") >= 0
     assert got.pop("words") >= 1
     assert got == {
+        "watched": 1,
         "word": "docx",
         "failed": "INVALID_FILE",
         "wrong": "invalid_parameter",

@@ -130,22 +130,55 @@ def _rendered(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {line}\n\n".encode()
 
 
-_EXAMPLE = (
-    _rendered(
-        "task", {"state": 0, "task_id": "3f0e2c54-7d0b-4a53-9a8e-0c9a4f6b1d2e", "position": 4}
-    )
-    + _rendered("gone", {"task_id": "3f0e2c54-7d0b-4a53-9a8e-0c9a4f6b1d2e"})
-).decode()
+_TASK_ID = "3f0e2c54-7d0b-4a53-9a8e-0c9a4f6b1d2e"
+_SHOWN = {
+    "waiting": {"event": "task", "data": f'{{"state":0,"task_id":"{_TASK_ID}","position":4}}'},
+    "deleted": {"event": "gone", "data": f'{{"task_id":"{_TASK_ID}"}}'},
+}
 _EVENTS = schema.answers(
     {
         "description": "The events, until the task is final",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
-                "examples": {"deleted": {"value": _EXAMPLE}},
+                # Tools take it for an event, for the data of one, or for the text of them all.
+                "schema": {
+                    "anyOf": [
+                        *(schema.ref("TaskEvent"), schema.ref("WatchedTask")),
+                        {"type": "string"},
+                    ]
+                },
+                "examples": {name: {"value": event} for name, event in _SHOWN.items()},
             }
         },
     },
     TaskNotFound,
     TooManyStreams,
 )
+_RECORD: dict[str, Any] = schema.SCHEMAS["Task"]
+SCHEMAS: dict[str, Any] = {
+    "TaskEvent": {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {"type": "string", "enum": ["task", "gone"]},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": schema.ref("WatchedTask"),
+            },
+        },
+    },
+    "WatchedTask": {
+        "type": "object",
+        "description": "The record; of a task that was deleted, its `task_id` alone.",
+        "required": ["task_id"],
+        "properties": {
+            **_RECORD["properties"],
+            "position": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many tasks are before it, while it waits.",
+            },
+        },
+    },
+}

@@ -11,7 +11,7 @@ from pathlib import Path
 from ocr_client import AuthenticatedClient
 from ocr_client.api.formats import get_document, make_format
 from ocr_client.api.results import get_result
-from ocr_client.api.tasks import delete_task, get_task, recognize
+from ocr_client.api.tasks import delete_task, get_task, recognize, watch_task
 from ocr_client.models import (
     ApiError,
     DerivedForm,
@@ -45,6 +45,8 @@ with AuthenticatedClient(base_url=address, token=token) as client, Path(path).op
         found = get_task.sync(str(task.task_id), client=client)
         assert isinstance(found, TaskRecord), found
         task = found.data
+    events = watch_task.sync(str(task.task_id), client=client)
+    assert isinstance(events, str), events
     result = get_result.sync(str(task.file).rpartition("/")[2], client=client)
     assert isinstance(result, File), result
 
@@ -72,6 +74,7 @@ print(
             "text": result.payload.read().decode(),
             "words": len(whole.pages[0].blocks),
             "word": str(word.data.file).rpartition(".")[2],
+            "watched": json.loads(events.split("data: ")[-1])["state"],
             "polls": polls,
             "failed": failed.data.state.name,
             "wrong": wrong.error.code,

@@ -14,6 +14,7 @@ import {
   recognize,
   State,
   type Task,
+  watchTask,
 } from "./client/index.js";
 
 const [address, token, path] = process.argv.slice(2) as [string, string, string];
@@ -27,6 +28,11 @@ const created = await recognize({
 });
 let task: Task = created.data.data;
 let polls = 0;
+const watched = await watchTask({ path: { task_id: task.task_id } });
+let last: number | undefined;
+for await (const event of watched.stream) {
+  if (typeof event === "object" && "state" in event) last = event.state;
+}
 while (task.state !== State.COMPLETE && task.state >= State.QUEUED) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   polls += 1;
@@ -58,6 +64,7 @@ console.log(
     words: whole.pages[0]?.blocks.length,
     word: word.data.data.file?.split(".").pop(),
     polls,
+    watched: last,
     failed: named?.[0],
     wrong: wrong.error?.error.code,
     gone: gone.error.status,
