@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 from reportlab.pdfgen.canvas import Canvas
@@ -176,7 +177,7 @@ def test_errors_say_what_to_do(server: Server, folder: Path) -> None:
 
 
 def test_tools_over_http(server: Server, folder: Path) -> None:
-    """The same on a port of this machine; nothing else is said by the command itself."""
+    """The same on a port of this machine, for programs on it and not for pages of the web."""
     port = free_port()
     started = command(folder, server.base, TOKEN, "--port", str(port))
     environment = {**os.environ, **(started.env or {})}
@@ -198,6 +199,12 @@ def test_tools_over_http(server: Server, folder: Path) -> None:
 
     try:
         asyncio.run(use())
+        # A page of another name that leads here, and one of another origin.
+        for header in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            headers = {"Accept": "application/json, text/event-stream", **header}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+            address = f"http://127.0.0.1:{port}/mcp"
+            assert httpx2.post(address, headers=headers, json=body).status_code in (403, 421)
     finally:
         process.terminate()
         process.wait(20)
