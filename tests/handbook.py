@@ -108,7 +108,7 @@ class Reader:
 
     def _json(self, block: Block) -> None:
         """What the block before answered has the same shape; or it is a file with a command."""
-        shown = json.loads(block.text)
+        shown = json.loads(self._here(block.text))
         if block.title:
             for server in shown["mcpServers"].values():
                 standins.command([server["command"], *server.get("args", [])])
