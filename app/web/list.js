@@ -107,12 +107,37 @@ export function home(place) {
     if (element) fill(element, item);
     if (ended) announce(t(item.record?.state === 1 ? "finished" : "wentWrong", nameOf(item)), { silent: true });
   });
+  // Others may have sent some with the same token meanwhile.
+  const look = () => {
+    if (!document.hidden && tasks.loaded) tasks.load().catch(() => {}); // The next look may.
+  };
+  look();
+  document.addEventListener("visibilitychange", look);
   const leave = () => {
+    document.removeEventListener("visibilitychange", look);
     stop();
     noForm();
   };
   return { leave };
 }
+
+/** A link to the result of an item, as it was asked for. */
+export function resultLink(item, attributes, ...children) {
+  const follow = async (event) => {
+    // An address that holds for a time only may be over.
+    if (!/[?&]expires=/.test(item.record.file)) return;
+    event.preventDefault();
+    try {
+      save((await tasks.result(item, item.record.format)).file);
+    } catch (error) {
+      announce(reason(error));
+    }
+  };
+  return h("a", { ...attributes, href: item.record.file, download: "", onclick: follow }, children);
+}
+
+/** Download what is at `address`. */
+export const save = (address) => h("a", { href: address, download: "" }).click();
 
 export const nameOf = (item) => fileName(item) ?? t("untitled");
 
@@ -219,7 +244,7 @@ function fill(row, item) {
   if (state.kind === "ready") {
     how.replaceChildren(
       text,
-      record.file ? h("a", { class: "button small", href: record.file, download: "", "aria-label": `${t("download")}: ${name} (${t(`format.${format}`)})` }, icon("down"), t(`format.${format}`)) : badge,
+      record.file ? resultLink(item, { class: "button small", "aria-label": `${t("download")}: ${name} (${t(`format.${format}`)})` }, icon("down"), t(`format.${format}`)) : badge,
     );
   } else how.replaceChildren(text, badge);
   $(".bar", row)?.remove();

@@ -34,12 +34,16 @@ export function operations(place) {
     timer = setTimeout(look, LOOK_MS);
   }
 
+  const figures = h("dl", { class: "figures-grid" });
+  const rate = h("figure", { class: "curve-frame" });
+  const table = { workers: section("workers", ["worker", "process", "busyWith", "since", "memory"]), failures: section("failures", ["when", "busyWith", "why"]) };
+
   function draw({ queue, workers, pages, tasks, failures, disk }) {
-    const figures = [
+    const told = [
       ["waiting", queue.queued],
       ["working", queue.processing],
       ["downloading", queue.downloading],
-      ["oldest", queue.oldest_s === null || queue.oldest_s === undefined ? "–" : duration(queue.oldest_s)],
+      ["oldest", queue.oldest_s ? duration(queue.oldest_s) : "–"],
       ["perSecond", pages.per_s.toFixed(2)],
       ["perMinute", pages.last_minute],
       ["perHour", pages.last_hour],
@@ -47,30 +51,28 @@ export function operations(place) {
       ["failedHour", tasks.failed_hour, tasks.failed_hour ? "bad" : ""],
       ["disk", bytes(disk.free_bytes)],
     ];
-    body.replaceChildren(
-      h("dl", { class: "figures-grid" }, figures.map(([name, value, kind]) => h("div", { class: `figure ${kind ?? ""}` }, h("dt", {}, t(name)), h("dd", {}, String(value))))),
-      curve(),
-      section(
-        "workers",
-        ["worker", "process", "busyWith", "since", "memory"],
-        workers.map((worker) => [
-          worker.name,
-          String(worker.pid ?? "–"), // Of another server's workers only their tasks are known.
-          worker.task_id ? h("code", {}, worker.task_id.slice(0, 8)) : h("span", { class: "muted" }, t(worker.warm ? "idle" : "warming")),
-          worker.since_s === undefined ? "" : duration(worker.since_s),
-          worker.memory_bytes === undefined ? "–" : bytes(worker.memory_bytes),
-        ]),
-      ),
-      section(
-        "failures",
-        ["when", "busyWith", "why"],
-        failures.map((failure) => [
-          moment(failure.completed_at),
-          h("code", { title: failure.task_id }, failure.task_id.slice(0, 8)),
-          h("span", {}, detail(failure.state_detail), h("span", { class: "muted small" }, ` ${failure.code ?? ""}`)),
-        ]),
-        t("noFailures"),
-      ),
+    if (!body.children.length) body.append(figures, rate, table.workers.element, table.failures.element);
+    figures.replaceChildren(
+      ...told.map(([name, value, kind]) => h("div", { class: `figure ${kind ?? ""}` }, h("dt", {}, t(name)), h("dd", {}, String(value)))),
+    );
+    rate.replaceChildren(curve(), h("figcaption", { class: "muted small" }, t("history")));
+    table.workers.fill(
+      workers.map((worker) => [
+        worker.name,
+        String(worker.pid ?? "–"), // Of another server's workers only their tasks are known.
+        worker.task_id ? h("code", {}, worker.task_id.slice(0, 8)) : h("span", { class: "muted" }, t(worker.warm ? "idle" : "warming")),
+        worker.since_s === undefined ? "" : duration(worker.since_s),
+        worker.memory_bytes === undefined ? "–" : bytes(worker.memory_bytes),
+      ]),
+      "",
+    );
+    table.failures.fill(
+      failures.map((failure) => [
+        moment(failure.completed_at),
+        h("code", { title: failure.task_id }, failure.task_id.slice(0, 8)),
+        h("span", {}, detail(failure.state_detail), h("span", { class: "muted small" }, ` ${failure.code ?? ""}`)),
+      ]),
+      t("noFailures"),
     );
   }
 
@@ -86,19 +88,27 @@ export function operations(place) {
   };
 }
 
-function section(name, heads, rows, none = "") {
+/** A table below a heading; `fill` changes rows that are others, and leaves focus and scrolling alone. */
+function section(name, heads) {
   const id = `section-${name}`;
-  const table = h(
+  const rows = h("tbody");
+  let shown = "";
+  const frame = h(
     "div",
     { class: "table-frame", tabindex: "0", role: "group", "aria-labelledby": id },
-    h(
-      "table",
-      { class: "plain-table" },
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))),
-      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))),
-    ),
+    h("table", { class: "plain-table" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))), rows),
   );
-  return h("section", { "aria-labelledby": id }, h("h2", { id }, t(name)), rows.length ? table : h("p", { class: "muted" }, none));
+  const empty = h("p", { class: "muted" });
+  const fill = (lines, none) => {
+    frame.hidden = !lines.length;
+    empty.hidden = lines.length > 0;
+    empty.textContent = none;
+    const fresh = lines.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))));
+    const now = fresh.map((row) => row.outerHTML).join();
+    if (now !== shown) rows.replaceChildren(...fresh);
+    shown = now;
+  };
+  return { element: h("section", { "aria-labelledby": id }, h("h2", { id }, t(name)), frame, empty), fill };
 }
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -122,5 +132,5 @@ function curve() {
     shape.setAttribute("points", all.join(" "));
     svg.append(shape);
   }
-  return h("figure", { class: "curve-frame" }, svg, h("figcaption", { class: "muted small" }, t("history")));
+  return svg;
 }

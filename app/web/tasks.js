@@ -28,13 +28,27 @@ export const tasks = {
     return () => listeners.delete(listener);
   },
 
-  /** The newest tasks. Throws ApiError. */
+  /** Look at the newest tasks; those that are known and older stay. Throws ApiError. */
   async load() {
     const { data } = await json(`tasks?limit=${SHOWN}`);
-    const fresh = new Map(data.tasks.map((record) => [record.task_id, record]));
-    this.items = this.items.filter((item) => !fresh.has(item.id) && !item.record);
-    this.items.push(...data.tasks.map(made));
-    Object.assign(this, { more: data.more, loaded: true, error: null });
+    const known = new Map(this.items.map((item) => [item.id, item]));
+    const ended = new Set();
+    const fresh = data.tasks.map((record) => {
+      const item = known.get(record.task_id) ?? made(record);
+      known.delete(record.task_id);
+      if (isFinal(record) && !isFinal(item.record)) ended.add(item);
+      item.record = { ...item.record, ...record };
+      return item;
+    });
+    const last = fresh.at(-1)?.record.created_at ?? 0;
+    const older = (item) => data.more && item.record?.created_at <= last;
+    // What this page sent may have come too late for the answer; all else is deleted.
+    const kept = this.items.filter((item) => known.has(item.id) && (older(item) || item.wish));
+    const when = (item) => item.record?.created_at ?? Infinity;
+    if (!kept.some(older)) this.more = data.more;
+    this.items = [...kept.filter((item) => !older(item)), ...fresh, ...kept.filter(older)].sort((a, b) => when(b) - when(a) || 0);
+    Object.assign(this, { loaded: true, error: null });
+    for (const item of this.items) tell(item, ended.has(item));
     tell(null);
   },
 
@@ -98,7 +112,7 @@ export const tasks = {
 
   /** The record of the task's result in `format`, made now if it was not. Throws ApiError. */
   async result(item, format) {
-    if (format === item.record.format && item.record.file) return item.record;
+    if (format === item.record.format && item.record.file) return (await json(`task/${item.id}`)).data;
     const form = new FormData();
     form.set("format", format);
     form.set("sync", "1");

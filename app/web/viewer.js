@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { $, announce, copy, disclosure, h, icon, keep, kept } from "./dom.js";
 import { isFinal, wait } from "./follow.js";
-import { advance, nameOf, progressBar, remedy, removed, stateOf } from "./list.js";
+import { advance, nameOf, progressBar, remedy, removed, resultLink, save, stateOf } from "./list.js";
 import { plainText, tablesOf, textOf } from "./reading.js";
 import { sheet } from "./sheet.js";
 import { tasks } from "./tasks.js";
@@ -382,9 +382,9 @@ const tool = (name, label, onclick) => h("button", { type: "button", class: "qui
 
 /** The result as it was asked for, and in all other formats. */
 function downloads(item) {
-  const own = item.record.format ?? item.record.file?.split(/[?#]/)[0].split(".").at(-1) ?? "txt";
+  const own = (item.record.format ??= item.record.file?.split(/[?#]/)[0].split(".").at(-1) ?? "txt");
   const main = item.record.file
-    ? h("a", { class: "button primary", href: item.record.file, download: "", "aria-label": `${t("download")}: ${t(`format.${own}`)}` }, icon("down"), h("span", {}, t(`format.${own}`)))
+    ? resultLink(item, { class: "button primary", "aria-label": `${t("download")}: ${t(`format.${own}`)}` }, icon("down"), h("span", {}, t(`format.${own}`)))
     : null;
   const button = h("button", { type: "button", class: "button primary", "aria-label": t("downloadAs"), title: t("downloadAs") }, main ? null : t("download"), icon("more"));
   const choice = (format) =>
@@ -405,7 +405,7 @@ function downloads(item) {
       const record = await tasks.result(item, format);
       clearTimeout(slow);
       if (!record.file) return announce(detail(record.state_detail));
-      h("a", { href: record.file, download: "" }).click();
+      save(record.file);
       announce(t("made", name));
     } catch (error) {
       announce(error.code === "source_expired" ? t("sourceExpired") : reason(error));
