@@ -298,6 +298,7 @@ def test_words_lie_over_the_picture(visit: Visitor, server: Server) -> None:
             assert found == pytest.approx(wanted, abs=1.5)
         page.get_by_role("button", name="Larger").click()
 
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     first = page.locator(".word").first
     first.hover()
     expect(page.get_by_role("tooltip")).to_have_text("100 % sure")

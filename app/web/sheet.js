@@ -100,6 +100,8 @@ function laid(word, vertical, page) {
   span.style.top = `${((top / page.height) * 100).toFixed(4)}%`;
   span.style.fontSize = share(across * FONT);
   span.style.lineHeight = share(across);
+  // A browser makes no room for text that runs downwards in lines that do not.
+  if (vertical) span.style.height = share(natural);
   const stretch = natural > 0 ? (along / natural).toFixed(5) : 1;
   span.style.transform = vertical ? `scaleY(${stretch})` : `scaleX(${stretch})`;
   return span;
