@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db import RUNNING, TO_BE_HAD, Task, Token, Usage, changed, insert
@@ -131,10 +131,16 @@ def change_token(session: Session, name: str, **values: Any) -> bool:
 
 def unfinished(session: Session, owner: str) -> int:
     """How many tasks of an owner are to be done, or under way."""
-    counted = select(func.count()).where(
-        Task.owner == owner, Task.state.in_((*TO_BE_HAD, *RUNNING))
-    )
-    return session.scalars(counted).one()
+    return session.scalars(_counted(owner).where(Task.parent_id.is_(None))).one()
+
+
+def unfinished_derived(session: Session, owner: str) -> int:
+    """The same of tasks that make other formats of documents."""
+    return session.scalars(_counted(owner).where(Task.parent_id.is_not(None))).one()
+
+
+def _counted(owner: str) -> Select[int]:
+    return select(func.count()).where(Task.owner == owner, Task.state.in_((*TO_BE_HAD, *RUNNING)))
 
 
 def _check(

@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     keep_sources_s: float = Field(
         7 * 86400,
         ge=0,
-        description="How long a document is kept after its task ended, in seconds, for other "
-        "formats of it; 0: not at all.",
+        description="How long a document is kept after its task is complete, in seconds, for "
+        "other formats of it; 0: not at all.",
     )
     keep_results_s: float = Field(
         7 * 86400,

@@ -100,7 +100,7 @@ class Leases:
         self._downloads = downloads
         self._lease_s = lease_s
         self._max_attempts = max_attempts
-        self._keeps_sources = keeps_sources
+        self.keeps_sources = keeps_sources
 
     def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
         """What has this name in the queue, for ``worker``; None if it is not to be had.
@@ -128,7 +128,7 @@ class Leases:
 
     def keeps(self, task: Task) -> bool:
         """Whether its document, and what is read in it, is kept for other formats."""
-        return self._keeps_sources and task.parent_id is None
+        return self.keeps_sources and task.parent_id is None
 
     def lost(self, worker: str | None = None) -> list[Hold]:
         """What ``worker``, which is dead or has let go, held, or else what has no lease now."""
@@ -156,7 +156,6 @@ class Leases:
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""
         values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
-        values["source_since"] = time.time() if self.keeps(hold.task) else None
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ended = parts.fail(session, hold.part, hold.worker, **values)
@@ -228,16 +227,16 @@ class Leases:
         else:
             self._tidy(hold.task)
 
-    def complete(self, hold: Hold, **values: Any) -> None:
-        """End a task whose result is stored, and count its pages."""
+    def complete(self, hold: Hold, pages: int, **values: Any) -> None:
+        """End a task whose result is stored, and count so many ``pages``."""
         values |= {
             "state": State.COMPLETE,
             "source_since": time.time() if self.keeps(hold.task) else None,
         }
         with self._sessions.begin() as session:
             ended = db.finish(session, hold.task.id, hold.worker, **values)
-            if ended is not None and ended.parent_id is None:
-                access.count_pages(session, ended.owner, values["file_pages"])
+            if ended is not None and pages:
+                access.count_pages(session, ended.owner, pages)
         self._tidy(hold.task, ended)
 
     def take_back(self, hold: Hold, blame: Blame, cause: AppError | None = None) -> None:

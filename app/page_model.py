@@ -155,14 +155,23 @@ BETWEEN = b",\n"
 """What stands between two pages, each of which is one line: no string has a line end in it."""
 
 
-def page_line(path: Path, number: int) -> bytes | None:
-    """The object of the page ``number`` in the file at ``path``; None if it has no such page.
+def page_span(path: Path, number: int) -> tuple[int, int] | None:
+    """Where the object of the page ``number`` is in the file at ``path``: its start and its length.
 
-    No other page is parsed, or held for longer than it takes to pass it.
+    None if the file has no such page. No page is parsed, or held as a whole: one may be large.
     """
     beginning = b'{"number":%d,' % number
-    with path.open("rb") as lines:
-        for line in lines:
-            if line.startswith(beginning):
-                return line.removesuffix(b"\n").removesuffix(b",")
+    with path.open("rb") as file:
+        start, begins, found = 0, True, False
+        while piece := file.readline(_PIECE):
+            if begins:
+                start, found = file.tell() - len(piece), piece.startswith(beginning)
+            begins = piece.endswith(b"\n")
+            if begins and found:
+                end = file.tell() - 1
+                file.seek(end - 1)
+                return start, end - start - (file.read(1) == b",")
     return None
+
+
+_PIECE = 2**16

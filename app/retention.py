@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, load_only, sessionmaker
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
@@ -83,7 +83,17 @@ class Sweeper:
             self._delete(source_key(task))
             self._delete(readings_key(task.id))
         self._change(found, source_since=None)
+        self._end_single_pages([task.id for task in found])
         return len(found) == _ROWS
+
+    def _end_single_pages(self, task_ids: Sequence[str]) -> None:
+        """What pages look like is not kept for longer than they are themselves."""
+        if task_ids:
+            pages = Task.parent_id.in_(task_ids) & Task.pages.is_not(None)
+            with self._sessions.begin() as session:
+                ended = session.scalars(delete(Task).where(pages).returning(Task)).all()
+            for task in ended:
+                self._forget(task)
 
     def _end_results(self) -> bool:
         if not self._keeping.results_s:

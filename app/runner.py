@@ -74,6 +74,11 @@ class Runner:
         """Built on first use: only workers pay for the engines."""
         return self._make_pipeline()
 
+    @property
+    def keeps_sources(self) -> bool:
+        """Whether documents are kept for other formats of them."""
+        return self._leases.keeps_sources
+
     def close(self) -> None:
         """Let go of the queue; end what the parts of the pipeline have started."""
         if "pipeline" in self.__dict__:

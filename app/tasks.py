@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app import db
+from app import access, db, media
 from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.db import Task
@@ -21,10 +21,12 @@ from app.errors import (
     AppError,
     IdempotencyKeyReused,
     NotComplete,
+    PageNotFound,
     ResultExpired,
     SourceExpired,
     State,
     TaskNotFound,
+    TooManyTasks,
     Unavailable,
 )
 from app.fetch import Fetcher
@@ -81,6 +83,7 @@ class Tasks:
         maker: str,
         disk: Disk,
         max_queued: int,
+        max_pages: int,
     ) -> None:
         self.sessions = sessions
         self.storage = storage
@@ -91,6 +94,7 @@ class Tasks:
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
         self._max_queued = max_queued
+        self._max_pages = max_pages
 
     @property
     def reuses(self) -> bool:
@@ -116,8 +120,14 @@ class Tasks:
         A request whose idempotency ``key`` is known makes no other task.
         """
         with self.sessions() as session:
-            if key is None or db.keyed(session, access.owner, key) is None:
+            if key is not None and db.keyed(session, access.owner, key) is not None:
+                return
+            try:
                 look(session, access.owner, access.allowance)
+            except AppError:
+                # The same request may have made the task in between, and be what was counted.
+                if key is None or db.keyed(session, access.owner, key) is None:
+                    raise
 
     def submit(
         self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
@@ -162,13 +172,13 @@ class Tasks:
         base_url: str,
         *,
         pdfa: bool = False,
-        pages: str | None = None,
+        pages: tuple[int, int] | None = None,
     ) -> Task:
         """The task that makes another format of a complete task's document; asked again, the same.
 
-        What was read is not read again, and no pages are counted. ``pages`` is a range such as
-        ``1-10``; ``staged`` is a path for a file on its way.
-        Raises TaskNotFound, NotComplete, SourceExpired, NotStored, Unavailable.
+        What was read is not read again. ``pages`` are the first and the last that are wanted;
+        ``staged`` is a path for a file on its way. Raises TaskNotFound, PageNotFound, NotComplete,
+        SourceExpired, TooManyTasks, NotStored, Unavailable.
         """
         root = self.get(owner, task_id)
         if root.parent_id is not None:
@@ -179,21 +189,35 @@ class Tasks:
                 if not State(root.state).final
                 else "The task has failed: there is no document to make another format of."
             )
+        if pages and pages[0] > self._most_pages_of(root):
+            raise PageNotFound("The document has no such page.")
+        pdfa = pdfa and form == "pdf"
         if root.format == form and root.pdfa == pdfa and pages is None and root.result_since:
             return root
         task = self._derived(root, form, base_url, pdfa, pages)
         if known := self._known(task):
-            if not State(known.state).final or known.result_since is not None:
+            if not _is_spent(known):
                 return known
-            self.delete(owner, known.id)  # It failed, or its result was kept for its time.
-        self.check_room(root.input_size or 0)
+            with contextlib.suppress(TaskNotFound):  # Somebody else did the same.
+                self.delete(owner, known.id)
+        if not self._disk.has_room(root.input_size or 0):
+            raise Unavailable("The server's disk is full; try again later.")
         try:
+            staged.parent.mkdir(parents=True, exist_ok=True)
             self.storage.fetch(source_key(root), staged)
             self.storage.put(staged, source_key(task))
             with self.sessions.begin() as session:
                 inserted = db.add(session, task)
                 if inserted and not db.is_kept(session, root.id):
                     raise SourceExpired(_NOT_KEPT)
+                others = access.unfinished_derived(session, owner) - 1
+                if inserted and others >= _MOST_DERIVED:
+                    raise TooManyTasks("This token has other formats made of many documents.")
+                if inserted and not others:
+                    # The document has had its turn, and somebody may be waiting before a screen.
+                    # But what the queue lost is only looked for among what is older.
+                    task.queued_at = max(root.created_at, task.created_at - _MOST_AHEAD_S)
+                    db.note_queued(session, task.id, task.queued_at)
         except FileNotFoundError:
             raise SourceExpired(_NOT_KEPT) from None
         except AppError:
@@ -208,7 +232,17 @@ class Tasks:
         self.runner.announce(task)
         return task
 
-    def _derived(self, root: Task, form: str, base_url: str, pdfa: bool, pages: str | None) -> Task:
+    def _most_pages_of(self, root: Task) -> int:
+        """How many pages its document may have; in Office documents formats differ in them."""
+        kind = root.input_media_type or ""
+        fixed = kind == media.PDF or kind.startswith("image/")
+        return root.file_pages or 0 if fixed else self._max_pages
+
+    def _derived(
+        self, root: Task, form: str, base_url: str, pdfa: bool, pages: tuple[int, int] | None
+    ) -> Task:
+        now = time.time()
+        chunk = f"{pages[0]}-{pages[1]}" if pages else None
         return Task(
             id=str(uuid.uuid4()),
             parent_id=root.id,
@@ -223,12 +257,12 @@ class Tasks:
             return_text=False,
             pdfa=pdfa,
             mode=root.mode,
-            pages=pages,
+            pages=chunk,
             # No client's key has a control character.
-            idempotency_key=f"\x1f{root.id} {form} {pdfa:d} {pages or ''}",
+            idempotency_key=f"\x1f{root.id} {form} {pdfa:d} {chunk or ''}",
             input_size=root.input_size,
-            created_at=time.time(),
-            queued_at=root.created_at,  # The document has had its turn.
+            created_at=now,
+            queued_at=now,
         )
 
     def _in_spite(self, task: Task) -> Task | None:
@@ -339,7 +373,7 @@ class Tasks:
             return False
         with self.sessions() as session:
             done = db.reusable(session, task.owner, task.reuse_key)
-        if done is None:
+        if done is None or (done.source_since is None and self.runner.keeps_sources):
             return False
         linked = source.with_name(f"{source.name}.result")
         wanted = [(result_key(done), result_key(task))]
@@ -370,6 +404,17 @@ class Tasks:
         return True
 
 
+def _is_spent(derived: Task) -> bool:
+    """Whether it is to be made anew: its result was kept for its time, or it failed a while ago."""
+    if not State(derived.state).final or derived.result_since is not None:
+        return False
+    failed = derived.state != State.COMPLETE
+    return not failed or time.time() - (derived.completed_at or 0.0) >= _AGAIN_S
+
+
+_MOST_DERIVED = 16  # Unfinished ones of a token; none of them counts for its other limits.
+_MOST_AHEAD_S = 3600.0  # A derived task comes before what was sent since, in so many seconds.
+_AGAIN_S = 600.0  # What failed is not tried again before.
 _NOT_KEPT = "The document is not kept any more, so no other format can be made; send it again."
 _SAME_RESULT = (
     *("state_detail", "input_media_type", "output_media_type", "output_size"),

@@ -101,15 +101,17 @@ class Turn:
                 self._read(job, source)
 
     def _readings(self) -> Readings:
-        """What was read in the document for its first format; for the first, notes of it."""
+        """What was read in the document for other formats, and notes of what is read in it now."""
         task, known = self._hold.task, self._folder / "known"
+        if not self._leases.keeps_sources:
+            return Readings()
         if task.parent_id is None:
-            return Readings(notes=self._notes if self._leases.keeps(task) else None)
+            return Readings(notes=self._notes)
         try:
             self._storage.fetch(readings_key(task.parent_id), known)
         except FileNotFoundError:  # Nothing had to be read.
-            return Readings()
-        return Readings(known)
+            return Readings(notes=self._notes)
+        return Readings(known, self._notes)
 
     @property
     def _notes(self) -> Path:
@@ -207,12 +209,14 @@ class Turn:
         size = target.stat().st_size
         if self._hold.wants_text:
             self._storage.put(self._folder / "text", text_key(task))
-        if self._leases.keeps(task):
-            self._keep()
+        has_notes = self._leases.keeps_sources and self._keep()
+        # Of a document that is there already, only what had to be read now is counted.
+        counts = outcome.pages if task.parent_id is None else has_notes * outcome.recognized
         self._storage.put(target, result_key(task))
         complete = partial(
             self._leases.complete,
             self._hold,
+            counts,
             state_detail=detail(outcome),
             progress=100,
             input_media_type=task.input_media_type or outcome.input_media_type,
@@ -224,26 +228,37 @@ class Turn:
         )
         surely(complete, self._beat)
 
-    def _keep(self) -> None:
-        """Store what other formats are made of: the document without its protection, the notes."""
+    def _keep(self) -> bool:
+        """Store what other formats are made of: the document without its protection, the notes.
+
+        Whether there were any.
+        """
         task = self._hold.task
         for part in self._hold.parts:
-            fetched = self._folder / "portion"
-            with contextlib.suppress(FileNotFoundError):  # Nothing had to be read.
-                key = portion_readings_key(task.id, part.first, part.last)
-                self._storage.fetch(key, fetched)
-                with fetched.open("rb") as more, self._notes.open("ab") as notes:
-                    shutil.copyfileobj(more, notes)
-                fetched.unlink()
-        if self._notes.exists():
-            self._storage.put(self._notes, readings_key(task.id))
+            self._gather(portion_readings_key(task.id, part.first, part.last))
+        has_notes = self._notes.exists()
+        if has_notes:
+            if task.parent_id is not None:
+                self._gather(readings_key(task.parent_id))
+            self._storage.put(self._notes, readings_key(task.parent_id or task.id))
         if task.password is not None:
+            self._beat(self._limits.step_timeout_s + _GRACE_S)
             locked, work = self._folder / "locked", self._folder / "unlocking"
             self._storage.fetch(source_key(task), locked)
             work.mkdir()
             unlocked = self._pipeline.unlock(locked, work, task.password)
             if unlocked != locked:
                 self._storage.put(unlocked, source_key(task))
+        return has_notes
+
+    def _gather(self, key: str) -> None:
+        """Add the readings under ``key`` to the notes."""
+        fetched = self._folder / "gathered"
+        with contextlib.suppress(FileNotFoundError):  # Nothing had to be read.
+            self._storage.fetch(key, fetched)
+            with fetched.open("rb") as more, self._notes.open("ab") as notes:
+                shutil.copyfileobj(more, notes)
+            fetched.unlink()
 
 
 class _Clock:

@@ -98,6 +98,7 @@ def build(
         maker,
         disk(settings),
         settings.max_queued,
+        settings.max_pages,
     )
 
 

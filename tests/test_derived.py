@@ -12,9 +12,11 @@ from httpx2 import Response
 from PIL import Image as Pictures
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from app.config import Settings
+from app.db import Task
 from app.document import Line
 from app.engines.stub import StubEngine
 from app.interfaces import Image
@@ -130,9 +132,11 @@ def test_pictures_of_pages(client: TestClient, read: list[tuple[int, ...]]) -> N
         response = client.get(f"/task/{task_id}/pages/{number}")
         assert response.headers["content-type"] == "image/jpeg"
         assert Pictures.open(io.BytesIO(response.content)).size == (900, 220)
-    for odd in ("13", "999", "0", "-1", "x", "1" * 30):
+    rows = len(client.get("/tasks").json()["data"]["tasks"][0]["formats"])
+    for odd in ("13", "21", "999", "0", "-1", "x", "1" * 30):
         refused(client.get(f"/task/{task_id}/pages/{odd}"), 404, "page")
     assert len(read) == count
+    assert len(client.get("/tasks").json()["data"]["tasks"][0]["formats"]) == rows
 
 
 def test_what_was_locked(client: TestClient, tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_only_of_what_is_complete_and_kept(
     gone = done(send(client, picture()))["task_id"]
     tasks.storage.delete(f"sources/{gone}")
     refused(derive(client, gone, format="docx"), 404, "again")
-    assert [*tasks.storage.settled("sources", 0)] == [f"sources/{failed}"]
+    assert not [*tasks.storage.settled("sources", 0)]
 
     whole = done(send(client, picture()))["task_id"]
     refused(derive(client, whole, format="odt"), 400, "format", "alto")
@@ -173,7 +177,8 @@ def test_only_of_what_is_complete_and_kept(
 
 
 def test_one_that_failed_is_made_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next time it is asked for."""
+    """But not at every request."""
+    from app import tasks
     from app.errors import InternalError
     from app.writers.docx import DocxWriter
 
@@ -187,6 +192,8 @@ def test_one_that_failed_is_made_again(client: TestClient, monkeypatch: pytest.M
         data = derive(client, task_id, format="docx").json()["data"]
         assert (data["state"], data["state_detail"]) == (-9, "Not today.")
 
+    assert derive(client, task_id, format="docx").json()["data"] == data
+    monkeypatch.setattr(tasks, "_AGAIN_S", 0.0)
     assert done(derive(client, task_id, format="docx"))["task_id"] != data["task_id"]
 
 
@@ -213,3 +220,71 @@ def test_it_is_made_while_others_wait(client: TestClient, queue: InlineQueue) ->
 
     assert queue.ids == [later, derived]
     assert queue.times[1] < queue.times[0]
+
+
+def test_only_so_many_at_once(
+    client: TestClient, queue: InlineQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first passes those who wait, the others do not."""
+    from app import tasks
+
+    monkeypatch.setattr(tasks, "_MOST_DERIVED", 2)
+    task_id = done(send(client, picture()))["task_id"]
+    queue.held = True
+    send(client, picture("LATER"), sync="0")
+
+    made = [derive(client, task_id, format=form, sync="0") for form in ("docx", "pdf", "xlsx")]
+
+    refused(made.pop(), 429)
+    assert [each.status_code for each in made] == [200, 200]
+    assert queue.times[1] < queue.times[0] < queue.times[2]
+    assert len(queue.ids) == 3
+
+
+def test_what_has_to_be_read_after_all_is_counted(
+    client: TestClient, tasks: Tasks, read: list[tuple[int, ...]]
+) -> None:
+    """Of a document that was given back as it is, only its pictures are known; then all is."""
+    from app import access
+
+    typed = docx.Document()
+    typed.add_picture(io.BytesIO(picture()))
+    stream = io.BytesIO()
+    typed.save(stream)
+    task_id = done(send(client, stream.getvalue(), format="docx"))["task_id"]
+    once = len(read)
+
+    done(derive(client, task_id, format="pdf"))
+    more = len(read)
+    assert more > once
+    for form in ("txt", "json"):
+        done(derive(client, task_id, format=form))
+
+    assert len(read) == more
+    with tasks.sessions() as session:
+        assert [*access.pages_used(session).values()] == [2]
+
+
+def test_no_body_is_taken_in_vain(client: TestClient) -> None:
+    """A document is there already, and so is the task."""
+    files = {"image_file": ("a.png", picture())}
+    refused(client.post(f"/task/{uuid.uuid4()}/formats", files=files), 404)
+
+    task_id = done(send(client, picture()))["task_id"]
+    refused(client.post(f"/task/{task_id}/formats", files=files), 413)
+
+
+def test_pages_go_with_their_document(client: TestClient, tasks: Tasks, settings: Settings) -> None:
+    """When it is not kept any more, its pictures are not either; formats are results."""
+    task_id = done(send(client, picture()))["task_id"]
+    client.get(f"/task/{task_id}/pages/1")
+    file = done(derive(client, task_id, format="docx"))["file"]
+    with tasks.sessions.begin() as session:
+        session.execute(update(Task).where(Task.id == task_id).values(source_since=1.0))
+
+    tasks.sweeper.step()
+
+    refused(client.get(f"/task/{task_id}/pages/1"), 404)
+    assert client.get(file).status_code == 200
+    kept = {key.rpartition(".")[2] for key in tasks.storage.settled("results", 0)}
+    assert kept == {"txt", "docx"}

@@ -101,7 +101,7 @@ def test_other_formats_are_told_with_their_document(
     ]
 
 
-@pytest.mark.parametrize("limit", ["0", "201", "-1", "x", "1.5", "٣", "9" * 5000])
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "x", "1.5", "٣", "9" * 5000, "000000001999"])
 def test_wrong_limits(client: TestClient, limit: str) -> None:
     """They are named, as every wrong field is."""
     refused(client.get("/tasks", params={"limit": limit}), 400, "limit", "200")

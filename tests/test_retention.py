@@ -165,7 +165,7 @@ def test_sources_are_kept_when_asked(
     tmp_path: Path,
     no_waiting: None,
 ) -> None:
-    """For their time, whether the task was completed or failed; no longer."""
+    """For their time, with what was read in them; those of tasks that failed are of no use."""
     keeping = wiring.build(settings.model_copy(update={"keep_sources_s": 3600}), queue)
     queue.tasks = keeping
     good = keeping.submit(OWNER, PDF, upload())
@@ -173,8 +173,9 @@ def test_sources_are_kept_when_asked(
     bad.write_bytes(b"no document")
     failed = keeping.submit(OWNER, PDF, bad)
     keeping.sweeper.step()
-    names = {f"files/sources/{task.id}" for task in (good, failed)}
+    names = {f"files/{folder}/{good.id}" for folder in ("sources", "readings")}
     assert names < _files(keeping, tmp_path)
+    assert f"files/sources/{failed.id}" not in _files(keeping, tmp_path)
 
     with keeping.sessions.begin() as session:
         session.execute(update(Task).values(source_since=time.time() - 3601))

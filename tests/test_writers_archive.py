@@ -38,7 +38,7 @@ from app.document import (
 from app.errors import InvalidFile
 from app.interfaces import Writer
 from app.languages import parse
-from app.page_model import page_line, schema
+from app.page_model import page_span, schema
 from app.pipeline import Order
 from app.writers.alto import AltoWriter
 from app.writers.hocr import HocrWriter
@@ -382,14 +382,15 @@ def check_json(value: Any, kind: dict[str, Any]) -> None:
 
 def test_json_has_a_page_a_line(tmp_path: Path) -> None:
     """One is cut out as it stands in the whole; the text of another cannot pass for it."""
-    trap = paragraph('\n{"number":2,\u2028x')
+    trap = paragraph('\n{"number":2,\u2028x' + "long " * 40_000)
     target = write("json", tmp_path / "a", page(trap), page(number=2), page(trap, number=12))
 
-    whole = json.loads(target.read_bytes())["pages"]
-    cut = [page_line(target, number) for number in (1, 2, 12)]
+    whole = target.read_bytes()
+    spans = [page_span(target, number) or (0, 0) for number in (1, 2, 12)]
 
-    assert [json.loads(each or b"") for each in cut] == whole
-    assert [page_line(target, number) for number in (0, 3, -1)] == [None] * 3
+    cut = [json.loads(whole[start : start + length]) for start, length in spans]
+    assert cut == json.loads(whole)["pages"]
+    assert [page_span(target, number) for number in (0, 3, -1)] == [None] * 3
 
 
 # hOCR.

@@ -2,13 +2,15 @@
 
 import uuid
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from app.api import schema
 from app.api.answers import Answers
@@ -24,9 +26,11 @@ from app.errors import (
     NotComplete,
     NotMade,
     PageNotFound,
+    ResultExpired,
     SourceExpired,
     State,
     TaskNotFound,
+    TooManyTasks,
     Unavailable,
 )
 from app.page_model import (
@@ -35,7 +39,7 @@ from app.page_model import (
     PageModel,
     ParagraphModel,
     WordModel,
-    page_line,
+    page_span,
 )
 from app.page_model import schema as document_schema
 from app.tasks import Tasks
@@ -43,6 +47,7 @@ from app.tasks import Tasks
 STRUCTURED = ("json", "hocr", "alto")
 _CHUNK = 10  # Pages that are made together: the first of a long document is there soon.
 _MOST_PAGES = 10_000_000
+_PIECE = 2**16
 _WAIT_S = 25.0  # Proxies and clients that give up often do so after 30 s.
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
@@ -64,7 +69,7 @@ class DerivedRoutes:
         self._answers = answers
         self._staging = staging
         self._public_url = public_url.rstrip("/")
-        self._bounds = bounds
+        self._bounds = replace(bounds, file_bytes=0)  # There is a document already.
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -105,6 +110,7 @@ class DerivedRoutes:
         same task. Forms are taken, too: `application/x-www-form-urlencoded` and
         `multipart/form-data`.
         """
+        await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
         staged = self._staged()
         form = await read_form(request, staged, self._bounds)
         try:
@@ -135,10 +141,12 @@ class DerivedRoutes:
         pages = None if number is None else _chunk(number)
         task, path = await self._made(request, task_id, wanted, pages)
         if number is not None:
-            line = await run_in_threadpool(page_line, path, number)
-            if line is None:
-                raise PageNotFound("The document has no such page.")
-            return Response(line, media_type="application/json", headers=_HEADERS)
+            length, page_object = await run_in_threadpool(_page_object, path, number)
+            return StreamingResponse(
+                page_object,
+                media_type="application/json",
+                headers=_HEADERS | {"Content-Length": str(length)},
+            )
         kind = task.output_media_type or "application/octet-stream"
         return FileResponse(path, media_type=kind, filename=download_name(task), headers=_HEADERS)
 
@@ -150,7 +158,7 @@ class DerivedRoutes:
         return Response(picture, media_type="image/jpeg", headers=_HEADERS)
 
     async def _made(
-        self, request: Request, task_id: str, form: str, pages: str | None = None
+        self, request: Request, task_id: str, form: str, pages: tuple[int, int] | None = None
     ) -> tuple[Task, Path]:
         """A derived task that is complete, and its result. Raises NotMade, Unavailable."""
         task = await self._derive(request, task_id, form, base_url(request), pages=pages)
@@ -188,19 +196,46 @@ def _number(text: str) -> int:
     return number
 
 
-def _chunk(number: int) -> str:
+def _chunk(number: int) -> tuple[int, int]:
     """The pages that are made together with a page."""
     first = (number - 1) // _CHUNK * _CHUNK + 1
-    return f"{first}-{first + _CHUNK - 1}"
+    return first, first + _CHUNK - 1
+
+
+def _page_object(path: Path, number: int) -> tuple[int, Iterator[bytes]]:
+    """One of the pages in the JSON file at ``path``: its length, and its bytes.
+
+    Raises PageNotFound, ResultExpired.
+    """
+    try:
+        span, file = page_span(path, number), path.open("rb")
+    except FileNotFoundError:  # Deleted in this moment.
+        raise ResultExpired("The document was just deleted.") from None
+    if span is None:
+        file.close()
+        raise PageNotFound("The document has no such page.")
+    start, length = span
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            file.seek(start)
+            left = length
+            while piece := file.read(min(_PIECE, left)):
+                left -= len(piece)
+                yield piece
+
+    return length, pieces()
 
 
 def _picture(path: Path, number: int) -> bytes:
-    """One of the pictures that are kept together at ``path``. Raises PageNotFound."""
-    with zipfile.ZipFile(path) as pictures:
-        try:
+    """One of the pictures in the file at ``path``. Raises PageNotFound, ResultExpired."""
+    try:
+        with zipfile.ZipFile(path) as pictures:
             return pictures.read(f"{number}.jpg")
-        except KeyError:
-            raise PageNotFound("There is no picture of this page.") from None
+    except FileNotFoundError:  # Deleted in this moment.
+        raise ResultExpired("The picture was just deleted.") from None
+    except KeyError:
+        raise PageNotFound("There is no picture of this page.") from None
 
 
 _EDGES = [100.0, 80.0, 580.0, 120.0]
@@ -234,7 +269,7 @@ _SHOWN_PAGE = PageModel(
 )
 _SHOWN = DocumentModel("ocr-server-document", 1, ["zh-CN", "en-US"], [_SHOWN_PAGE])
 _WHOLE, _PARTS = document_schema("#/components/schemas/{name}")
-_ERRORS = (TaskNotFound, SourceExpired, NotComplete)
+_ERRORS = (TaskNotFound, ResultExpired, SourceExpired, NotComplete, TooManyTasks)
 SCHEMAS: dict[str, Any] = {
     **_PARTS,
     "DerivedFormat": {"type": "string", "enum": [*FORMATS, *STRUCTURED]},

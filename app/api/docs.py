@@ -12,6 +12,13 @@ from app import __version__
 class DocsRoutes:
     """Serves the viewer's page, and its parts from the package that carries them."""
 
+    def __init__(self) -> None:
+        # Once: many who take them slowly do not each hold their own.
+        self._parts = {
+            name: _START if name == "start.js" else (_PARTS / name).read_bytes()
+            for name in _MEDIA_TYPES
+        }
+
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter()
@@ -27,9 +34,8 @@ class DocsRoutes:
         """What the page is made of."""
         if name not in _MEDIA_TYPES:
             raise HTTPException(404)
-        content = _START if name == "start.js" else (_PARTS / name).read_bytes()
         headers = {**_HEADERS, "Cache-Control": "public, max-age=86400"}
-        return Response(content, media_type=_MEDIA_TYPES[name], headers=headers)
+        return Response(self._parts[name], media_type=_MEDIA_TYPES[name], headers=headers)
 
 
 _PARTS = files("fastapi_standalone_docs") / "static" / "swagger"
@@ -59,6 +65,6 @@ _PAGE = f"""<!doctype html>
 </html>
 """
 # Without a validator, which were another host's.
-_START = """"use strict";
+_START = b""""use strict";
 SwaggerUIBundle({ url: "openapi.json", dom_id: "#viewer", deepLinking: true, validatorUrl: null });
 """

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app import progress
 from app.api import schema
@@ -62,9 +63,15 @@ class EventRoutes:
             raise TooManyStreams(
                 f"This token watches {self._most_streams} tasks already, which is its limit."
             )
-        first = await run_in_threadpool(self._first, owner, task_id)
+        self._streams[owner] += 1
+        try:
+            first = await run_in_threadpool(self._first, owner, task_id)
+        except BaseException:
+            self._forget(owner)
+            raise
         base = self._public_url or base_url(request)
-        return StreamingResponse(
+        return _Counted(
+            lambda: self._forget(owner),
             self._stream(first, base),
             headers={
                 "Content-Type": "text/event-stream",
@@ -72,6 +79,10 @@ class EventRoutes:
                 "X-Accel-Buffering": "no",
             },
         )
+
+    def _forget(self, owner: str) -> None:
+        self._streams[owner] -= 1
+        self._streams += Counter()  # Without those that have none.
 
     def _first(self, owner: str, task_id: str) -> Progress:
         task = self._tasks.get(owner, task_id)
@@ -81,32 +92,27 @@ class EventRoutes:
     async def _stream(self, first: Progress, base: str) -> AsyncIterator[bytes]:
         """The events. What is told twice by those who look is told once."""
         task = first.task
-        self._streams[task.owner] += 1
-        try:
-            told = await self._event(first, base)
-            yield told
-            if State(task.state).final:
-                return
-            with self._watching.watch(task.id) as watch:
-                quiet_s = 0.0
-                while not self._stopping():
-                    try:
-                        seen = await watch.news(_STOPPED_S)
-                    except TimeoutError:
-                        quiet_s += _STOPPED_S
-                        if quiet_s >= _COMMENT_S:
-                            quiet_s = 0.0
-                            yield b":\n\n"
-                        continue
-                    event = await self._event(seen, base) if seen else _gone(task)
-                    if event != told:
-                        told, quiet_s = event, 0.0
-                        yield event
-                    if seen is None or State(seen.task.state).final:
-                        return
-        finally:
-            self._streams[task.owner] -= 1
-            self._streams += Counter()  # Without those that have none.
+        told = await self._event(first, base)
+        yield told
+        if State(task.state).final:
+            return
+        with self._watching.watch(task.id) as watch:
+            quiet_s = 0.0
+            while not self._stopping():
+                try:
+                    seen = await watch.news(_STOPPED_S)
+                except TimeoutError:
+                    quiet_s += _STOPPED_S
+                    if quiet_s >= _COMMENT_S:
+                        quiet_s = 0.0
+                        yield b":\n\n"
+                    continue
+                event = await self._event(seen, base) if seen else _gone(task)
+                if event != told:
+                    told, quiet_s = event, 0.0
+                    yield event
+                if seen is None or State(seen.task.state).final:
+                    return
 
     async def _event(self, seen: Progress, base: str) -> bytes:
         task = seen.task
@@ -118,6 +124,20 @@ class EventRoutes:
         if seen.position is not None:
             data["position"] = seen.position
         return _rendered("task", data)
+
+
+class _Counted(StreamingResponse):
+    """A stream that is counted until it ends, whether or not it ever began."""
+
+    def __init__(self, forget: Callable[[], None], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._forget = forget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._forget()
 
 
 def _gone(task: Task) -> bytes:

@@ -91,9 +91,10 @@ class HistoryRoutes:
 def _number(limit: str | None) -> int:
     if not limit:
         return _LIMIT
-    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit[:9]) <= _MOST:
+    number = int(limit) if limit.isascii() and limit.isdecimal() and len(limit) < 9 else 0
+    if not 1 <= number <= _MOST:
         raise BadRequest(f"limit must be a number from 1 to {_MOST}.")
-    return int(limit)
+    return number
 
 
 _PARAMETERS: dict[str, Any] = {

@@ -80,7 +80,7 @@ class StubLeases(Leases):
             values = {name: values[name] for name in ("file_pages", "ocr_pages") if name in values}
         super().renew(hold, **values)
 
-    def complete(self, hold: Hold, **values: Any) -> None:
+    def complete(self, hold: Hold, pages: int, **values: Any) -> None:
         """End a task; what a script has put in the place of its document counts as recognized."""
         # Other formats of a document have the pages that it has.
         script = self._scripts.get(hold.task.parent_id or hold.task.id, _NONE)
@@ -90,7 +90,7 @@ class StubLeases(Leases):
             told = ", ".join(map(str, script.failed))
             values["state_detail"] = f"Complete, but for pages that could not be read: {told}"
             values["failed_pages"] = told.replace(" ", "")
-        super().complete(hold, **values)
+        super().complete(hold, pages, **values)
 
     def _script(self, hold: Hold) -> Script:
         return self._scripts.get(hold.task.id, _NONE)
