@@ -20,7 +20,9 @@ TOOLS = Path(__file__).parent.parent / ".venv-clients"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert (TOOLS / ".clients").exists(), "set up by: make .venv-clients/.clients"
-    server = Server(tmp_path_factory.mktemp("clients") / "data", {"OCR_ENGINE": "stub"})
+    server = Server(
+        tmp_path_factory.mktemp("clients") / "data", {"OCR_ENGINE": "stub", "OCR_WORKERS": "1"}
+    )
     server.start()
     yield server
     server.stop()

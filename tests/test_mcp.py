@@ -26,7 +26,9 @@ Call = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mcp") / "data", {"OCR_ENGINE": "stub"})
+    server = Server(
+        tmp_path_factory.mktemp("mcp") / "data", {"OCR_ENGINE": "stub", "OCR_WORKERS": "1"}
+    )
     server.start()
     yield server
     server.stop()
