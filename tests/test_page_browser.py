@@ -184,6 +184,7 @@ def test_several_files_of_every_kind(visit: Visitor) -> None:
         expect(_row(page, name)).to_have_attribute("data-kind", "ready", timeout=60_000)
     for name, shown in (
         ("pages.pdf", "typed page 1"),
+        ("text.docx", "扫描件和照片都能识别"),
         ("table.xlsx", "单价"),
         ("photo.png", "900"),
     ):
@@ -230,34 +231,28 @@ def test_a_document_by_its_address(visit: Visitor, elsewhere: web.Server) -> Non
 def test_progress(visit: Visitor) -> None:
     """Place in the queue, then page by page; a stream that breaks off is taken up again."""
     page = visit()
-    told = [
-        {"state": 0, "progress": 0, "position": 2, "state_detail": "Queued"},
-        {"state": 4, "progress": 22, "file_pages": 9, "state_detail": "Processing: 2 of 9 pages"},
-        {"state": 4, "progress": 55, "file_pages": 9, "state_detail": "Processing: 5 of 9 pages"},
-    ]
-    gate = {"open": True}
+    streams: list[Route] = []
+    page.route("**/events", lambda route: streams.append(route))
 
-    def tell(route: Route) -> None:
-        if not told:
-            route.continue_()
-        elif gate.pop("open", False):
-            _tell(route, told.pop(0))
-        else:
-            route.abort()
+    def tell(**news: Any) -> None:
+        while not streams:
+            page.wait_for_timeout(20)
+        _tell(streams.pop(), news)
 
-    page.route("**/events", tell)
     _send(page, {"slow.png": picture("SLOW")})
     row = _row(page, "slow.png")
+    tell(state=0, progress=0, position=2, state_detail="Queued")
     expect(row).to_contain_text("Waiting – 2 before it")
-    gate["open"] = True
+    tell(state=4, progress=22, file_pages=9, state_detail="Processing: 2 of 9 pages")
     expect(row).to_contain_text("Page 3 of 9")
     expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "22")
     row.get_by_role("link", name="slow.png").click()
     expect(page.locator(".cells .done")).to_have_count(2)
-    gate["open"] = True
+    tell(state=4, progress=55, file_pages=9, state_detail="Processing: 5 of 9 pages")
     expect(page.locator(".cells .done")).to_have_count(5)
-    page.unroute("**/events")
-    told.clear()
+    while not streams:
+        page.wait_for_timeout(20)
+    streams.pop().continue_()
 
     expect(page.locator(".viewer")).to_be_visible(timeout=20_000)
 
@@ -277,10 +272,13 @@ def test_words_lie_over_the_picture(visit: Visitor, server: Server) -> None:
     page = visit()
     task = _done(server, frames(["over", "lay"]), "over.tiff")
     model = _get(server, f"/task/{task}/document?format=json&page=2").json()
+    lowest = {"text": "竖排", "box": [800.0, 20.0, 830.0, 210.0], "confidence": 1.0}
+    down = {"box": lowest["box"], "text": "竖排", "confidence": 1.0, "vertical": True}
+    model["blocks"][-1]["lines"].append(down | {"words": [lowest]})
+    page.route("**/document?*", lambda route: route.fulfill(json=model))
     page.goto(f"{server.base}/#/task/{task}/2")
     _picture_shown(page)
     words = [w for block in model["blocks"] for line in block["lines"] for w in line["words"]]
-    assert words
 
     for zoom in ("100%", "125%"):
         expect(page.locator(".tools")).to_contain_text(zoom)
@@ -342,15 +340,11 @@ def test_pages_are_turned(visit: Visitor, server: Server) -> None:
 def test_uncertain_words_are_marked(visit: Visitor, server: Server) -> None:
     """Words of low confidence, if it is wished; the wish is remembered."""
     task = _done(server, picture("DOUBT"), "doubt.png")
+    model = _get(server, f"/task/{task}/document?format=json&page=1").json()
+    model["blocks"][0]["lines"][0]["words"][1]["confidence"] = 0.31
     page = visit()
-
-    def doubtful(route: Route) -> None:
-        model = route.fetch().json()
-        model["blocks"][0]["lines"][0]["words"][1]["confidence"] = 0.31
-        route.fulfill(json=model)
-
-    page.route("**/document?*", doubtful)
-    page.goto(f"{visit.server.base}/#/task/{task}")
+    page.route("**/document?*", lambda route: route.fulfill(json=model))
+    page.goto(f"{server.base}/#/task/{task}")
     expect(page.locator(".word.uncertain")).to_have_count(1)
     mark = page.get_by_role("checkbox", name="Uncertain words")
     expect(mark).not_to_be_checked()
@@ -378,6 +372,23 @@ def test_tables(visit: Visitor, server: Server) -> None:
     expect(page.get_by_role("status")).to_have_text("Copied.")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines() == ["item\t单价", "pen\t12.5"]
+
+
+def test_a_page_without_end(visit: Visitor, server: Server) -> None:
+    """Of a sheet that a browser could not show, the beginning is shown."""
+    task = _done(server, _xlsx(), "endless.xlsx")
+    model = _get(server, f"/task/{task}/document?format=json&page=1").json()
+    table = model["blocks"][0]
+    table["rows"], cell = 7_000, table["cells"][0]
+    table["cells"] = [cell | {"row": n} for n in range(table["rows"])]
+    page = visit()
+    page.route("**/document?*", lambda route: route.fulfill(json=model))
+
+    page.goto(f"{server.base}/#/task/{task}")
+
+    beginning = page.locator(".pane-text .note").last
+    expect(beginning).to_contain_text("only its beginning is shown", timeout=20_000)
+    expect(page.locator(".pane-text tr")).to_have_count(5_999)
 
 
 def test_every_format_can_be_downloaded(visit: Visitor, server: Server) -> None:

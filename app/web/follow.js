@@ -5,6 +5,7 @@ import { ApiError, ask, json } from "./api.js";
 const MOST_STREAMS = 3; // Browsers open six connections to a host; others need some, too.
 const LOOK_MS = 2000;
 const MOST_MS = 15_000;
+const FIRST_MS = 5000;
 const SILENCE_MS = 30_000;
 const TRIES = 2;
 let streams = 0;
@@ -56,10 +57,18 @@ export function wait(ms, signal) {
 
 async function listen(id, heard, signal) {
   streams++;
+  // The first event comes at once, unless a proxy keeps it.
+  const kept = new AbortController();
+  const timer = setTimeout(() => kept.abort(), FIRST_MS);
+  const first = (news) => {
+    clearTimeout(timer);
+    heard(news);
+  };
   try {
-    const response = await ask(`task/${id}/events`, { signal });
-    await events(response.body, heard);
+    const response = await ask(`task/${id}/events`, { signal: AbortSignal.any([signal, kept.signal]) });
+    await events(response.body, first);
   } finally {
+    clearTimeout(timer);
     streams--;
   }
 }

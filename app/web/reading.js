@@ -60,7 +60,7 @@ export function tablesOf(page) {
     );
   }
   if (!tables.length) element.append(h("p", { class: "muted" }, t("noTables")));
-  return { element, count: tables.length };
+  return element;
 }
 
 /** The page's text as a plain text: paragraphs, and tables as tab-separated rows. */

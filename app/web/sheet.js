@@ -6,16 +6,49 @@ import { percent, t } from "./text.js";
 /** Below this a word is uncertain (confidence, 0 to 1). */
 export const UNCERTAIN = 0.8;
 
+/** Words of a page that are shown: a sheet of a workbook may have a million. */
+const MOST_WORDS = 6000;
+
 const ink = document.createElement("canvas").getContext("2d");
 ink.font = "100px sans-serif"; // As .word in viewer.css.
 
-/** Number the words and lines of a page (JSON) in reading order; gives its lines. */
-export function numbered(page) {
+const paragraphsOf = (block) => {
+  if (block.type === "paragraph") return [block];
+  return block.type === "table" ? block.cells.flatMap((cell) => cell.paragraphs) : block.paragraphs;
+};
+const wordsIn = (paragraphs) => paragraphs.reduce((sum, each) => sum + each.lines.reduce((words, line) => words + line.words.length, 0), 0);
+
+/** The page (JSON), or as much of its beginning as can be shown, then `shortened`. */
+export function shown(page) {
+  let left = MOST_WORDS;
+  const blocks = [];
+  for (const block of page.blocks) {
+    const words = wordsIn(paragraphsOf(block));
+    if (words <= left) {
+      blocks.push(block);
+      left -= words;
+      continue;
+    }
+    if (block.type === "table") {
+      const cells = [];
+      for (const cell of block.cells) {
+        left -= wordsIn(cell.paragraphs);
+        if (left < 0) break;
+        cells.push(cell);
+      }
+      const rows = cells.at(-1)?.row ?? 0; // The last one may not be whole.
+      const kept = cells.filter((cell) => cell.row < rows).map((cell) => ({ ...cell, row_span: Math.min(cell.row_span, rows - cell.row) }));
+      blocks.push({ ...block, rows, cells: kept });
+    }
+    return { ...page, blocks, shortened: true };
+  }
+  return page;
+}
+
+/** Number the words and lines of a page in reading order; gives its lines. */
+function numbered(page) {
   const lines = [];
-  const paragraphs = page.blocks.flatMap((block) => {
-    if (block.type === "paragraph") return [block];
-    return block.type === "table" ? block.cells.flatMap((cell) => cell.paragraphs) : block.paragraphs;
-  });
+  const paragraphs = page.blocks.flatMap(paragraphsOf);
   let n = 0;
   for (const line of paragraphs.flatMap((paragraph) => paragraph.lines)) {
     for (const word of line.words) Object.assign(word, { n: n++, line: lines.length });

@@ -10,6 +10,7 @@ const MOST_REPEATS = 30; // Of an upload that is refused because the server is b
 const listeners = new Set();
 const waiting = []; // Items that are to be sent.
 let uploads = 0;
+let loading = Promise.resolve();
 
 /**
  * An item is a task or what is to become one:
@@ -29,7 +30,11 @@ export const tasks = {
   },
 
   /** Look at the newest tasks; those that are known and older stay. Throws ApiError. */
-  async load() {
+  load() {
+    return (loading = this.look());
+  },
+
+  async look() {
     const { data } = await json(`tasks?limit=${SHOWN}`);
     const known = new Map(this.items.map((item) => [item.id, item]));
     const ended = new Set();
@@ -67,6 +72,7 @@ export const tasks = {
 
   /** The task, even if it is not in the list. Throws ApiError. */
   async find(id) {
+    await loading.catch(() => {}); // Who asked for it hears of it.
     return this.get(id) ?? made((await json(`task/${encodeURIComponent(id)}`)).data);
   },
 

@@ -5,7 +5,7 @@ import { $, announce, copy, disclosure, h, icon, keep, kept } from "./dom.js";
 import { isFinal, wait } from "./follow.js";
 import { advance, nameOf, progressBar, remedy, removed, resultLink, save, stateOf } from "./list.js";
 import { plainText, tablesOf, textOf } from "./reading.js";
-import { sheet } from "./sheet.js";
+import { sheet, shown } from "./sheet.js";
 import { tasks } from "./tasks.js";
 import { detail, percent, reason, t } from "./text.js";
 
@@ -21,13 +21,13 @@ export function viewer(place, id, first) {
   let inner = {};
   let left = false;
   let item = null;
-  const shown = (view) => {
+  const swap = (view) => {
     inner.leave?.();
     inner = view;
   };
   const draw = (at = first) => {
     const complete = item.record?.state === 1;
-    shown(complete ? result(place, item, at) : unfinished(place, item));
+    swap(complete ? result(place, item, at) : unfinished(place, item));
   };
   place.append(h("p", { class: "muted plain" }, t("loading")));
   tasks.find(id).then(
@@ -206,7 +206,7 @@ function result(place, item, first) {
       const loaded = load(asked);
       const page = await loaded.page;
       if (left || asked !== number) return;
-      draw(page);
+      draw(shown(page));
       const drawn = current;
       forget((each) => Math.abs(each - asked) > 2);
       const url = await loaded.url.catch((error) => {
@@ -227,18 +227,19 @@ function result(place, item, first) {
   function draw(page) {
     const drawn = sheet(page, t("picture", number, count));
     const text = textOf(page);
-    const tables = tablesOf(page);
+    const tables = page.blocks.filter((block) => block.type === "table").length;
     current = { page, sheet: drawn, text };
     drawn.image.addEventListener("load", () => text.draw(drawn.image));
     panes.page.replaceChildren(h("div", { class: "desk" }, drawn.element));
     panes.text.replaceChildren(
-      ...[page.recognized ? null : h("p", { class: "note muted small" }, t("unread")), text.element].filter(Boolean),
+      ...[page.recognized ? null : note("unread"), page.shortened ? note("shortened") : null, text.element].filter(Boolean),
     );
-    panes.tables.replaceChildren(tables.element);
-    tabs[2].textContent = tables.count ? `${t("view.tables")} ${tables.count}` : t("view.tables");
+    panes.tables.replaceChildren(); // They are made when they are looked at.
+    tabs[2].textContent = tables ? `${t("view.tables")} ${tables}` : t("view.tables");
     marks.textContent = drawn.uncertain;
     for (const pane of Object.values(panes)) pane.scrollTop = 0;
     zoomTo(zoom);
+    arrange();
   }
 
   function fail(error) {
@@ -281,6 +282,9 @@ function result(place, item, first) {
   function arrange() {
     if (WIDE.matches && view === "page") view = "text";
     element.dataset.view = view;
+    if (view === "tables" && current && !panes.tables.children.length) {
+      panes.tables.append(...[current.page.shortened ? note("shortened") : null, tablesOf(current.page)].filter(Boolean));
+    }
     for (const tab of tabs) {
       const selected = tab.id === `tab-${view}`;
       tab.setAttribute("aria-selected", String(selected));
@@ -378,6 +382,7 @@ function reveal(word, pane) {
   if (!inside && WIDE.matches) pane.scrollBy({ top: inner.top - outer.top - outer.height / 3, left: inner.left - outer.left - outer.width / 3 });
 }
 
+const note = (name) => h("p", { class: "note muted small" }, t(name));
 const tool = (name, label, onclick) => h("button", { type: "button", class: "quiet round", "aria-label": label, title: label, onclick }, icon(name));
 
 /** The result as it was asked for, and in all other formats. */
