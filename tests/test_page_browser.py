@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import docx
 import httpx2
 import openpyxl
@@ -28,7 +28,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+AXE = files("axe_playwright_python") / "axe.min.js"
 MAGIC = {
     "Plain text": b"stub",
     "Searchable PDF": b"%PDF-",
