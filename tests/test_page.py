@@ -1,14 +1,16 @@
 """The page for people, as it comes over HTTP."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from app import languages
+from app import errors, languages
 from app.api.page import WEB
 from app.config import Settings
+from app.errors import AppError, ToolFailed
 from app.main import create_app
 from app.tasks import Tasks
 
@@ -111,16 +113,37 @@ def test_both_languages_say_everything() -> None:
     assert used <= set(keys[0])
 
 
-def test_the_servers_sentences_are_known_in_chinese() -> None:
-    """What people can mend, they are told in their language."""
-    known = (WEB / "details.js").read_text("utf-8")
+def test_why_a_task_fails_is_known_in_chinese() -> None:
+    """Each sentence with which a task can end, or a request about it, has its Chinese one."""
+    details = (WEB / "details.js").read_text("utf-8")
+    known = []
+    for sentence in re.findall(r'^  "(.+?)":', details, re.MULTILINE):
+        pattern = re.escape(sentence).replace(r"\{n\}", r"[\d.,]+").replace(r"\{\*\}", ".+?")
+        known.append(re.compile(pattern))
 
-    for sentence in (
-        "The document is protected: send its password in the field password.",
-        "The document is damaged.",
-        "This kind of file cannot be read. Accepted are",
-        "The document takes longer than the limit; send fewer pages.",
-        "The server behind the URL cannot be reached.",
-    ):
-        assert sentence in known
-        assert any(sentence in path.read_text("utf-8") for path in WEB.parent.rglob("*.py"))
+    for sentence in _sentences():
+        assert any(each.fullmatch(sentence) for each in known), sentence
+
+
+def _sentences() -> set[str]:
+    """What the errors of tasks say in the program, with 12 for what is filled in."""
+    found = set()
+    paths = [path for path in WEB.parent.rglob("*.py") if "cli" not in path.parts]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(name), args=[ast.Constant(str(text)), *_]):
+                    parts = [text]
+                case ast.Call(func=ast.Name(name), args=[ast.JoinedStr(values), *_]):
+                    parts = [v.value if isinstance(v, ast.Constant) else "12" for v in values]
+                case _:
+                    continue
+            error = getattr(errors, name, None)
+            if isinstance(error, type) and issubclass(error, AppError) and _ends_tasks(error):
+                found.add("".join(map(str, parts)))
+    return found
+
+
+def _ends_tasks(error: type[AppError]) -> bool:
+    """Adapters turn the failures of their tools into others."""
+    return error.state != AppError.state and not issubclass(error, ToolFailed)

@@ -258,13 +258,18 @@ def test_progress(visit: Visitor) -> None:
 
 
 def test_progress_without_events(visit: Visitor) -> None:
-    """Where a proxy lets no streams through, the page asks."""
+    """Where a proxy lets no streams through, the page asks, until it is answered."""
     page = visit()
     page.route("**/events", lambda route: route.abort())
+    gone = re.compile(r"/task/[0-9a-f-]{36}$")
+    page.route(gone, lambda route: route.abort())
 
     _send(page, {"asked.png": picture("ASKED")})
 
-    expect(_row(page, "asked.png")).to_have_attribute("data-kind", "ready", timeout=20_000)
+    row = _row(page, "asked.png")
+    expect(row).to_contain_text("No connection; trying again", timeout=20_000)
+    page.unroute(gone)
+    expect(row).to_have_attribute("data-kind", "ready", timeout=20_000)
 
 
 def test_words_lie_over_the_picture(visit: Visitor, server: Server) -> None:

@@ -12,8 +12,11 @@ let streams = 0;
 
 export const isFinal = (record) => record.state === 1 || record.state < 0;
 
-/** Tell `changed` of each record until the task is final; of null, if it is gone. */
-export async function follow(id, changed, signal) {
+/**
+ * Tell `changed` of each record until the task is final; of null, if it is gone. `lost` is called
+ * when the server cannot be reached.
+ */
+export async function follow(id, changed, signal, lost = () => {}) {
   let cuts = 0; // Streams in a row that told nothing: they do not come through.
   let failures = 0;
   let record = null;
@@ -34,6 +37,7 @@ export async function follow(id, changed, signal) {
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
       if (error.code === "task_not_exist") return changed(null);
+      if (error.status === 0 && !streaming) lost();
       failures++;
     }
     if (record && isFinal(record)) return;

@@ -109,7 +109,7 @@ export function home(place) {
   });
   // Others may have sent some with the same token meanwhile.
   const look = () => {
-    if (!document.hidden && tasks.loaded) tasks.load().catch(() => {}); // The next look may.
+    if (!document.hidden && (tasks.loaded || tasks.error)) tasks.load().catch(() => {}); // The next look may.
   };
   look();
   document.addEventListener("visibilitychange", look);
@@ -155,7 +155,8 @@ export async function removed(items) {
 }
 
 /** What an item's state is: {kind, text, share?}. */
-export function stateOf({ record, sending, error }) {
+export function stateOf({ record, sending, error, lost }) {
+  if (lost) return { kind: "queued", text: t("lost") };
   if (error) return { kind: "failed", text: t("failed") };
   if (sending?.busy) return { kind: "waiting", text: t("busy", sending.busy) };
   if (sending) {

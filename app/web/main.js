@@ -21,6 +21,7 @@ async function show({ moved = true } = {}) {
   const place = $("#main");
   const [, name, id, page] = location.hash.split("/");
   place.replaceChildren();
+  document.title = t("title");
   place.className = `view-${token.value ? name || "home" : "gate"}`;
   $("#nav").hidden = !token.value;
   account();
@@ -136,7 +137,6 @@ function account() {
 
 function controls() {
   translate(document);
-  document.title = t("title");
   const language = $("#language");
   language.textContent = t("language");
   language.lang = isChinese() ? "en" : "zh-CN";
@@ -178,6 +178,9 @@ document.addEventListener("keydown", (event) => view?.keys?.(event));
 $(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("#main").focus();
+});
+window.addEventListener("beforeunload", (event) => {
+  if (tasks.items.some((item) => item.sending)) event.preventDefault(); // It would not arrive.
 });
 window.addEventListener("hashchange", () => {
   const [, name, id, page] = location.hash.split("/");

@@ -88,7 +88,7 @@ export function sendForm() {
     { class: "send", "aria-labelledby": "drop-title" },
     h(
       "div",
-      { class: "drop" },
+      { class: "drop", onclick: (event) => event.target.closest("button, input, form") || picker.click() },
       h("div", { class: "drop-icon" }, icon("page")),
       h("h1", { id: "drop-title" }, t("drop")),
       h("p", { class: "muted" }, t("dropHint")),

@@ -15,7 +15,7 @@ let loading = Promise.resolve();
 /**
  * An item is a task or what is to become one:
  * {id, record, sending, error, file, wish, abort}: `sending` {sent, total, busy} while it is on its
- * way, `error` when it was refused, `file` and `wish` {format, languages, password, url} if this page sent it.
+ * way, `lost` while it cannot be asked about, `error` when it was refused, `file` and `wish` {format, languages, password, url} if this page sent it.
  */
 export const tasks = {
   items: [],
@@ -162,6 +162,7 @@ function watch(item) {
   const changed = (record) => {
     if (record) {
       const ended = isFinal(record) && !isFinal(item.record);
+      item.lost = false;
       item.record = { ...without(item.record, "position"), ...record };
       tell(item, ended);
     } else {
@@ -170,7 +171,11 @@ function watch(item) {
       tell(null);
     }
   };
-  follow(item.id, changed, item.abort.signal);
+  const lost = () => {
+    item.lost = true;
+    tell(item);
+  };
+  follow(item.id, changed, item.abort.signal, lost);
 }
 
 async function send() {

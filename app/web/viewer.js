@@ -34,6 +34,7 @@ export function viewer(place, id, first) {
     (found) => {
       if (left) return;
       item = found;
+      document.title = `${nameOf(item)} – ${t("title")}`;
       draw();
       $("[data-first]", place)?.focus({ preventScroll: true });
     },
