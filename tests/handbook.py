@@ -150,7 +150,7 @@ class Reader:
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         for call in standins.told(self.programs / ".calls"):
