@@ -44,11 +44,16 @@ def run(*args: str) -> Result:
 
 @contextmanager
 def program(*args: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The command as a process of its own."""
+    """The command as a process of its own, which can be interrupted even if the tests cannot."""
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "app.cli", "recognize", *args]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as ours:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # Not ignored: inherited.
+    try:
+        ours = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ours:
         yield ours
 
 
