@@ -135,7 +135,7 @@ def _sentences() -> set[str]:
                 case ast.Call(func=ast.Name(name), args=[ast.Constant(str(text)), *_]):
                     parts = [text]
                 case ast.Call(func=ast.Name(name), args=[ast.JoinedStr(values), *_]):
-                    parts = [v.value if isinstance(v, ast.Constant) else "12" for v in values]
+                    parts = [str(v.value) if isinstance(v, ast.Constant) else "12" for v in values]
                 case _:
                     continue
             error = getattr(errors, name, None)
