@@ -153,7 +153,7 @@ function result(place, item, first) {
   const copyText = h("button", { type: "button", class: "quiet", onclick: () => current && copy(plainText(current.page)) }, icon("copy"), t("copyText"));
   const tabRow = h("div", { class: "tab-row" }, h("div", { class: "tabs", role: "tablist", "aria-label": t("viewLabel") }, tabs), copyText);
   const panes = Object.fromEntries(
-    ["page", "text", "tables"].map((name) => [name, h("section", { class: `pane pane-${name}`, id: `pane-${name}`, tabindex: "0" })]),
+    ["page", "text", "tables"].map((name) => [name, h("section", { class: `pane pane-${name}`, id: `pane-${name}`, tabindex: "0", "data-loading": t("loading") })]),
   );
 
   const element = h(
@@ -211,8 +211,8 @@ function result(place, item, first) {
       const drawn = current;
       forget((each) => Math.abs(each - asked) > 2);
       const url = await loaded.url.catch((error) => {
-        // There is none of a workbook's sheet: its words are shown alone.
-        if (error.code !== "page_not_exist") throw error;
+        // There is none of a workbook's sheet; its words are shown alone, as when one cannot be had.
+        if (!left && drawn === current && error.code !== "page_not_exist") announce(reason(error));
       });
       if (left || drawn !== current) return;
       drawn.sheet.show(url);
@@ -252,6 +252,7 @@ function result(place, item, first) {
     panes.text.replaceChildren();
     panes.tables.replaceChildren();
     element.classList.toggle("alone", expired);
+    if (!WIDE.matches) look("page");
   }
 
   /** Turn to page `n`; the address says so, for the way back and for others. */
@@ -344,6 +345,7 @@ function result(place, item, first) {
 
   if (!WIDE.matches) view = "page";
   arrange();
+  zoomTo(1);
   go(number);
   return {
     go,
