@@ -101,7 +101,7 @@ def test_both_languages_say_everything() -> None:
     """Each sentence of the page is there in English and in Chinese."""
     text = (WEB / "text.js").read_text("utf-8")
 
-    english, chinese = text.split("\n  zh: {")
+    english, chinese = text.split("\n};")[0].split("\n  zh: {")
     keys = [re.findall(r'^    "?([\w.]+)"?:', part, re.MULTILINE) for part in (english, chinese)]
     assert keys[0] == keys[1]
     assert len(keys[0]) == len(set(keys[0])) > 100

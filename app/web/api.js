@@ -75,7 +75,10 @@ export function upload(form, progress, signal) {
     request.onabort = () => reject(new DOMException("", "AbortError"));
     request.onload = () => {
       if (request.status === 200) resolve(JSON.parse(request.responseText).data);
-      else reject(refusal(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      else
+        reject(
+          refusal(request.status, request.responseText, request.getResponseHeader("Retry-After")),
+        );
     };
     signal.addEventListener("abort", () => request.abort());
     request.send(form);

@@ -10,7 +10,9 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -26,7 +28,6 @@ const PATHS = {
   close: "M6 6l12 12M18 6L6 18",
   plus: "M12 5v14M5 12h14",
   minus: "M5 12h14",
-  fit: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   bin: "M4.5 7h15M9.5 7V4.5h5V7M6.5 7l.8 12.5h9.4L17.5 7M10 10.5v5.5M14 10.5v5.5",
   copy: "M9 9h10v11H9zM15 9V4H5v11h4",
   check: "M5 12.5l4.5 4.5L19 7.5",
@@ -38,7 +39,6 @@ const PATHS = {
   auto: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16z",
   page: "M7 3.5h7l4 4v13H7zM14 3.5v4h4M10 12h5M10 15.5h5",
   again: "M19 8a8 8 0 1 0 1 5.5M19.5 4v4.5H15",
-  mark: "M4 20h16M7 16l1-4 8-8 3 3-8 8z",
 };
 
 /** A line drawing; decoration, so it has no name of its own. */
@@ -98,8 +98,16 @@ export function confirmed(question, yes) {
       h(
         "div",
         { class: "dialog-buttons" },
-        h("button", { type: "button", class: "button", onclick: () => dialog.close("") }, t("cancel")),
-        h("button", { type: "button", class: "button danger", onclick: () => dialog.close("yes") }, yes),
+        h(
+          "button",
+          { type: "button", class: "button", onclick: () => dialog.close("") },
+          t("cancel"),
+        ),
+        h(
+          "button",
+          { type: "button", class: "button danger", onclick: () => dialog.close("yes") },
+          yes,
+        ),
       ),
     );
     dialog.addEventListener("close", () => {

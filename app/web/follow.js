@@ -69,7 +69,9 @@ async function listen(id, heard, signal) {
     heard(news);
   };
   try {
-    const response = await ask(`task/${id}/events`, { signal: AbortSignal.any([signal, kept.signal]) });
+    const response = await ask(`task/${id}/events`, {
+      signal: AbortSignal.any([signal, kept.signal]),
+    });
     await events(response.body, first);
   } finally {
     clearTimeout(timer);

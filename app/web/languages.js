@@ -40,7 +40,12 @@ export function languageField() {
   const field = h(
     "div",
     { class: "field languages", role: "group", "aria-labelledby": "languages-label" },
-    h("div", { class: "label-row" }, h("span", { id: "languages-label", class: "label" }, t("languages")), preset),
+    h(
+      "div",
+      { class: "label-row" },
+      h("span", { id: "languages-label", class: "label" }, t("languages")),
+      preset,
+    ),
     h("div", { class: "combo" }, chips, input, list),
   );
 
@@ -119,12 +124,20 @@ export function languageField() {
         ),
       ),
     );
-    if (!found.length) list.append(h("li", { class: "muted", role: "option", "aria-disabled": "true", "aria-selected": "false" }, t("languagesNone")));
+    if (!found.length)
+      list.append(
+        h(
+          "li",
+          { class: "muted", role: "option", "aria-disabled": "true", "aria-selected": "false" },
+          t("languagesNone"),
+        ),
+      );
     point();
   }
 
   function point() {
-    for (const [n, option] of [...list.children].entries()) option.classList.toggle("active", n === active);
+    for (const [n, option] of [...list.children].entries())
+      option.classList.toggle("active", n === active);
     if (active < 0) input.removeAttribute("aria-activedescendant");
     else {
       input.setAttribute("aria-activedescendant", `language-${active}`);
@@ -151,7 +164,10 @@ export function languageField() {
     if (event.key in moves) {
       event.preventDefault();
       if (list.hidden) return open(true);
-      active = found.length ? (active + moves[event.key] + found.length + (active < 0 && moves[event.key] < 0)) % found.length : -1;
+      active = found.length
+        ? (active + moves[event.key] + found.length + (active < 0 && moves[event.key] < 0)) %
+          found.length
+        : -1;
       point();
     } else if (event.key === "Enter" && active >= 0 && !list.hidden) {
       event.preventDefault();
@@ -182,7 +198,8 @@ export function languageField() {
 
 /** What people call the languages `names`, in the page's language. */
 export function languageLabels(names) {
-  const label = (name) => known?.find((language) => language.includes(name))?.[isChinese() ? 2 : 1] ?? name;
+  const label = (name) =>
+    known?.find((language) => language.includes(name))?.[isChinese() ? 2 : 1] ?? name;
   return names.map(label).join(isChinese() ? "、" : ", ");
 }
 

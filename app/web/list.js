@@ -16,7 +16,14 @@ export function home(place) {
   const bar = selectionBar();
   place.append(
     sendForm(),
-    h("section", { class: "documents", "aria-labelledby": "documents" }, h("div", { class: "list-head" }, h("h2", { id: "documents" }, t("documents")), bar.element), list, empty, more),
+    h(
+      "section",
+      { class: "documents", "aria-labelledby": "documents" },
+      h("div", { class: "list-head" }, h("h2", { id: "documents" }, t("documents")), bar.element),
+      list,
+      empty,
+      more,
+    ),
   );
 
   more.addEventListener("click", async () => {
@@ -30,8 +37,19 @@ export function home(place) {
   function selectionBar() {
     const all = h("input", { type: "checkbox", id: "all" });
     const count = h("span", { class: "muted", "aria-live": "polite" });
-    const remove = h("button", { type: "button", class: "button danger small" }, icon("bin"), t("remove"));
-    const element = h("div", { class: "selection" }, count, remove, h("label", { class: "check" }, all, h("span", { class: "off-screen" }, t("selectAll"))));
+    const remove = h(
+      "button",
+      { type: "button", class: "button danger small" },
+      icon("bin"),
+      t("remove"),
+    );
+    const element = h(
+      "div",
+      { class: "selection" },
+      count,
+      remove,
+      h("label", { class: "check" }, all, h("span", { class: "off-screen" }, t("selectAll"))),
+    );
     all.addEventListener("change", () => {
       selected.clear();
       if (all.checked) tasks.items.forEach((item) => selected.add(item));
@@ -74,7 +92,11 @@ export function home(place) {
         mark();
       },
     });
-    element.append(h("label", { class: "check" }, check), h("div", { class: "what" }), h("div", { class: "how" }));
+    element.append(
+      h("label", { class: "check" }, check),
+      h("div", { class: "what" }),
+      h("div", { class: "how" }),
+    );
     fill(element, item);
     return element;
   };
@@ -105,7 +127,10 @@ export function home(place) {
     if (!item) return draw();
     const element = rows.get(item);
     if (element) fill(element, item);
-    if (ended) announce(t(item.record?.state === 1 ? "finished" : "wentWrong", nameOf(item)), { silent: true });
+    if (ended)
+      announce(t(item.record?.state === 1 ? "finished" : "wentWrong", nameOf(item)), {
+        silent: true,
+      });
   });
   // Others may have sent some with the same token meanwhile.
   const look = () => {
@@ -143,7 +168,8 @@ export const nameOf = (item) => fileName(item) ?? t("untitled");
 
 /** Ask, and delete; true if it was done. */
 export async function removed(items) {
-  const what = items.length === 1 ? ` “${nameOf(items[0])}”`.trimStart() : t("removeMany", items.length);
+  const what =
+    items.length === 1 ? ` “${nameOf(items[0])}”`.trimStart() : t("removeMany", items.length);
   if (!(await confirmed(t("removeAsk", what), t("remove")))) return false;
   try {
     await tasks.remove(items);
@@ -164,10 +190,17 @@ export function stateOf({ record, sending, error, lost }) {
     return { kind: "sending", share, text: share < 1 ? t("uploading", percent(share)) : t("sent") };
   }
   const { state, position } = record;
-  if (state === 1) return record.file ? { kind: "ready", text: t("complete") } : { kind: "ready", text: t("expired") };
+  if (state === 1)
+    return record.file
+      ? { kind: "ready", text: t("complete") }
+      : { kind: "ready", text: t("expired") };
   if (state === -13) return { kind: "failed", text: t("cancelled") };
   if (state < 0) return { kind: "failed", text: t("failed") };
-  if (state === 2) return { kind: "waiting", text: t(record.source_url && !record.input_size ? "fetching" : "preparing") };
+  if (state === 2)
+    return {
+      kind: "waiting",
+      text: t(record.source_url && !record.input_size ? "fetching" : "preparing"),
+    };
   if (state === 4) {
     const read = /(\d+) of (\d+) pages/.exec(record.state_detail);
     const now = read && Math.min(Number(read[1]) + 1, Number(read[2]));
@@ -185,7 +218,9 @@ export function progressBar(state, label) {
     role: "progressbar",
     "aria-label": label,
     "aria-valuetext": state.text,
-    ...(state.share === undefined ? {} : { "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent(state.share) }),
+    ...(state.share === undefined
+      ? {}
+      : { "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent(state.share) }),
   });
   const done = h("i");
   if (state.share !== undefined) done.style.width = `${Math.max(2, percent(state.share))}%`;
@@ -199,10 +234,24 @@ const PASSING = new Set([-1, -2, -3, -8, -9, -13, -15]); // States of which anot
 export function remedy(item, again = (...given) => tasks.again(...given)) {
   const text = item.error ? reason(item.error) : detail(item.record.state_detail);
   const parts = [h("p", { class: "why" }, text)];
-  const locked = /^The (document is protected: send|password is wrong)/.test(item.record?.state_detail ?? "");
+  const locked = /^The (document is protected: send|password is wrong)/.test(
+    item.record?.state_detail ?? "",
+  );
   if (locked && canRepeat(item)) {
-    const field = h("input", { type: "password", maxlength: 32, required: true, autocomplete: "off", placeholder: t("againPassword"), "aria-label": `${t("againPassword")}: ${nameOf(item)}` });
-    const form = h("form", { class: "unlock" }, field, h("button", { class: "button small", type: "submit" }, icon("lock"), t("again")));
+    const field = h("input", {
+      type: "password",
+      maxlength: 32,
+      required: true,
+      autocomplete: "off",
+      placeholder: t("againPassword"),
+      "aria-label": `${t("againPassword")}: ${nameOf(item)}`,
+    });
+    const form = h(
+      "form",
+      { class: "unlock" },
+      field,
+      h("button", { class: "button small", type: "submit" }, icon("lock"), t("again")),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (field.value) again(item, field.value);
@@ -210,7 +259,14 @@ export function remedy(item, again = (...given) => tasks.again(...given)) {
     parts.push(form);
   } else if (locked) parts.push(h("p", { class: "muted small" }, t("againFile")));
   else if (canRepeat(item) && (item.error || PASSING.has(item.record.state))) {
-    parts.push(h("button", { type: "button", class: "button small", onclick: () => again(item) }, icon("again"), t("again")));
+    parts.push(
+      h(
+        "button",
+        { type: "button", class: "button small", onclick: () => again(item) },
+        icon("again"),
+        t("again"),
+      ),
+    );
   }
   return h("div", { class: "remedy" }, parts);
 }
@@ -230,14 +286,21 @@ function fill(row, item) {
   row.dataset.shape = shape;
   row.dataset.kind = state.kind;
   const name = nameOf(item);
-  const title = item.id ? h("a", { href: `#/task/${item.id}`, class: "name" }, name) : h("span", { class: "name" }, name);
+  const title = item.id
+    ? h("a", { href: `#/task/${item.id}`, class: "name" }, name)
+    : h("span", { class: "name" }, name);
   const facts = [
     record && moment(record.created_at),
     record?.file_pages && pages(record.file_pages),
     (record?.input_size ?? item.file?.size) && bytes(record?.input_size ?? item.file.size),
-    languageLabels([record?.languages ?? item.wish?.languages ?? []].flat().flatMap((names) => names.split(","))),
+    languageLabels(
+      [record?.languages ?? item.wish?.languages ?? []].flat().flatMap((names) => names.split(",")),
+    ),
   ];
-  $(".what", row).replaceChildren(title, h("p", { class: "facts muted small" }, facts.filter(Boolean).join(" · ")));
+  $(".what", row).replaceChildren(
+    title,
+    h("p", { class: "facts muted small" }, facts.filter(Boolean).join(" · ")),
+  );
   const format = record?.format ?? item.wish?.format;
   const badge = h("span", { class: "badge" }, t(`format.${format ?? "txt"}`));
   const text = h("span", { class: "state" }, state.text);
@@ -245,7 +308,17 @@ function fill(row, item) {
   if (state.kind === "ready") {
     how.replaceChildren(
       text,
-      record.file ? resultLink(item, { class: "button small", "aria-label": `${t("download")}: ${name} (${t(`format.${format}`)})` }, icon("down"), t(`format.${format}`)) : badge,
+      record.file
+        ? resultLink(
+            item,
+            {
+              class: "button small",
+              "aria-label": `${t("download")}: ${name} (${t(`format.${format}`)})`,
+            },
+            icon("down"),
+            t(`format.${format}`),
+          )
+        : badge,
     );
   } else how.replaceChildren(text, badge);
   $(".bar", row)?.remove();

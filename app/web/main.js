@@ -51,7 +51,11 @@ function gate(place, wrong = false) {
     "aria-invalid": wrong ? "true" : null,
   });
   field.value = brought;
-  const error = h("p", { id: "token-error", class: "error", role: "alert" }, wrong ? t("tokenWrong") : "");
+  const error = h(
+    "p",
+    { id: "token-error", class: "error", role: "alert" },
+    wrong ? t("tokenWrong") : "",
+  );
   const button = h("button", { class: "button primary", type: "submit" }, t("tokenGo"));
   const form = h(
     "form",
@@ -126,12 +130,20 @@ function account() {
   const place = $("#account");
   place.replaceChildren();
   if (!token.value) return;
-  const button = h("button", { type: "button", class: "quiet round", "aria-label": t("account"), title: t("account") }, icon("key"));
+  const button = h(
+    "button",
+    { type: "button", class: "quiet round", "aria-label": t("account"), title: t("account") },
+    icon("key"),
+  );
   const forget = () => {
     leave();
     announce(t("forgotten"));
   };
-  const panel = h("div", { class: "panel right" }, h("button", { type: "button", onclick: forget }, t("forget")));
+  const panel = h(
+    "div",
+    { class: "panel right" },
+    h("button", { type: "button", onclick: forget }, t("forget")),
+  );
   place.append(disclosure(button, panel));
 }
 

@@ -12,7 +12,15 @@ const rates = [];
 export function operations(place) {
   const note = h("p", { class: "muted small", role: "status" });
   const body = h("div", { class: "operations" });
-  place.append(h("div", { class: "list-head" }, h("h1", { tabindex: "-1", "data-first": true }, t("operations")), note), body);
+  place.append(
+    h(
+      "div",
+      { class: "list-head" },
+      h("h1", { tabindex: "-1", "data-first": true }, t("operations")),
+      note,
+    ),
+    body,
+  );
   const aborted = new AbortController();
   let timer = 0;
 
@@ -36,7 +44,10 @@ export function operations(place) {
 
   const figures = h("dl", { class: "figures-grid" });
   const rate = h("figure", { class: "curve-frame" });
-  const table = { workers: section("workers", ["worker", "process", "busyWith", "since", "memory"]), failures: section("failures", ["when", "busyWith", "why"]) };
+  const table = {
+    workers: section("workers", ["worker", "process", "busyWith", "since", "memory"]),
+    failures: section("failures", ["when", "busyWith", "why"]),
+  };
 
   function draw({ queue, workers, pages, tasks, failures, disk }) {
     const told = [
@@ -51,16 +62,26 @@ export function operations(place) {
       ["failedHour", tasks.failed_hour, tasks.failed_hour ? "bad" : ""],
       ["disk", bytes(disk.free_bytes)],
     ];
-    if (!body.children.length) body.append(figures, rate, table.workers.element, table.failures.element);
+    if (!body.children.length)
+      body.append(figures, rate, table.workers.element, table.failures.element);
     figures.replaceChildren(
-      ...told.map(([name, value, kind]) => h("div", { class: `figure ${kind ?? ""}` }, h("dt", {}, t(name)), h("dd", {}, String(value)))),
+      ...told.map(([name, value, kind]) =>
+        h(
+          "div",
+          { class: `figure ${kind ?? ""}` },
+          h("dt", {}, t(name)),
+          h("dd", {}, String(value)),
+        ),
+      ),
     );
     rate.replaceChildren(curve(), h("figcaption", { class: "muted small" }, t("history")));
     table.workers.fill(
       workers.map((worker) => [
         worker.name,
         String(worker.pid ?? "–"), // Of another server's workers only their tasks are known.
-        worker.task_id ? h("code", {}, worker.task_id.slice(0, 8)) : h("span", { class: "muted" }, t(worker.warm ? "idle" : "warming")),
+        worker.task_id
+          ? h("code", {}, worker.task_id.slice(0, 8))
+          : h("span", { class: "muted" }, t(worker.warm ? "idle" : "warming")),
         worker.since_s === undefined ? "" : duration(worker.since_s),
         worker.memory_bytes === undefined ? "–" : bytes(worker.memory_bytes),
       ]),
@@ -70,7 +91,12 @@ export function operations(place) {
       failures.map((failure) => [
         moment(failure.completed_at),
         h("code", { title: failure.task_id }, failure.task_id.slice(0, 8)),
-        h("span", {}, detail(failure.state_detail), h("span", { class: "muted small" }, ` ${failure.code ?? ""}`)),
+        h(
+          "span",
+          {},
+          detail(failure.state_detail),
+          h("span", { class: "muted small" }, ` ${failure.code ?? ""}`),
+        ),
       ]),
       t("noFailures"),
     );
@@ -96,19 +122,41 @@ function section(name, heads) {
   const frame = h(
     "div",
     { class: "table-frame", tabindex: "0", role: "group", "aria-labelledby": id },
-    h("table", { class: "plain-table" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))), rows),
+    h(
+      "table",
+      { class: "plain-table" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((head) => h("th", { scope: "col" }, t(head))),
+        ),
+      ),
+      rows,
+    ),
   );
   const empty = h("p", { class: "muted" });
   const fill = (lines, none) => {
     frame.hidden = !lines.length;
     empty.hidden = lines.length > 0;
     empty.textContent = none;
-    const fresh = lines.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))));
+    const fresh = lines.map((cells) =>
+      h(
+        "tr",
+        {},
+        cells.map((cell) => h("td", {}, cell)),
+      ),
+    );
     const now = fresh.map((row) => row.outerHTML).join();
     if (now !== shown) rows.replaceChildren(...fresh);
     shown = now;
   };
-  return { element: h("section", { "aria-labelledby": id }, h("h2", { id }, t(name)), frame, empty), fill };
+  return {
+    element: h("section", { "aria-labelledby": id }, h("h2", { id }, t(name)), frame, empty),
+    fill,
+  };
 }
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -123,7 +171,9 @@ function curve() {
   svg.setAttribute("aria-label", t("history"));
   const most = Math.max(...rates, 0.1);
   const step = 100 / Math.max(rates.length - 1, 1);
-  const points = rates.map((rate, n) => `${(n * step).toFixed(2)},${(19 - (rate / most) * 17).toFixed(2)}`);
+  const points = rates.map(
+    (rate, n) => `${(n * step).toFixed(2)},${(19 - (rate / most) * 17).toFixed(2)}`,
+  );
   for (const [tag, all] of [
     ["polygon", ["0,20", ...points, "100,20"]],
     ["polyline", points],

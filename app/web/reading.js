@@ -17,11 +17,30 @@ export function textOf(page) {
     }
     list = null;
     if (block.type === "paragraph") element.append(paragraph(block));
-    else if (block.type === "table") element.append(h("div", { class: "table-frame", tabindex: "0", role: "group", "aria-label": t("tableSize", block.rows, block.columns) }, table(block)));
+    else if (block.type === "table")
+      element.append(
+        h(
+          "div",
+          {
+            class: "table-frame",
+            tabindex: "0",
+            role: "group",
+            "aria-label": t("tableSize", block.rows, block.columns),
+          },
+          table(block),
+        ),
+      );
     else {
       const canvas = h("canvas", { role: "img", "aria-label": t("image"), width: 0, height: 0 });
       pictures.push([canvas, block.box]);
-      element.append(h("figure", {}, canvas, block.paragraphs.length ? h("figcaption", {}, block.paragraphs.map(paragraph)) : null));
+      element.append(
+        h(
+          "figure",
+          {},
+          canvas,
+          block.paragraphs.length ? h("figcaption", {}, block.paragraphs.map(paragraph)) : null,
+        ),
+      );
     }
   }
   if (!page.blocks.length) element.append(h("p", { class: "muted" }, t("noText")));
@@ -53,9 +72,18 @@ export function tablesOf(page) {
           { class: "table-head" },
           h("h3", {}, t("table", n + 1)),
           h("span", { class: "muted small" }, t("tableSize", block.rows, block.columns)),
-          h("button", { type: "button", class: "button small", onclick: copied }, icon("copy"), t("copyTable")),
+          h(
+            "button",
+            { type: "button", class: "button small", onclick: copied },
+            icon("copy"),
+            t("copyTable"),
+          ),
         ),
-        h("div", { class: "table-frame", tabindex: "0", role: "group", "aria-label": t("table", n + 1) }, made),
+        h(
+          "div",
+          { class: "table-frame", tabindex: "0", role: "group", "aria-label": t("table", n + 1) },
+          made,
+        ),
       ),
     );
   }
@@ -67,13 +95,15 @@ export function tablesOf(page) {
 export function plainText(page) {
   const texts = page.blocks.map((block) => {
     if (block.type === "paragraph") return block.text;
-    return block.type === "table" ? tsv(block) : block.paragraphs.map((each) => each.text).join("\n");
+    return block.type === "table"
+      ? tsv(block)
+      : block.paragraphs.map((each) => each.text).join("\n");
   });
   return texts.filter(Boolean).join("\n\n");
 }
 
 /** A table as tab-separated values: a spanning cell stands in its upper left place. */
-export function tsv(block) {
+function tsv(block) {
   const grid = Array.from({ length: block.rows }, () => Array(block.columns).fill(""));
   for (const cell of block.cells) {
     const text = cell.paragraphs.map((each) => each.text).join("\n");
@@ -100,13 +130,24 @@ function table(block) {
           scope: head && !empty ? "col" : null,
           rowspan: cell.row_span > 1 ? cell.row_span : null,
           colspan: cell.column_span > 1 ? cell.column_span : null,
-          class: cell.paragraphs.length && cell.paragraphs.every((each) => FIGURES.test(each.text)) ? "figures" : null,
+          class:
+            cell.paragraphs.length && cell.paragraphs.every((each) => FIGURES.test(each.text))
+              ? "figures"
+              : null,
         },
         cell.paragraphs.map((each) => h("p", { dir: "auto" }, flowing(each))),
       ),
     );
   }
-  return h("table", { class: block.drawn === false ? "open" : null }, h("tbody", {}, rows.map((cells) => h("tr", {}, cells))));
+  return h(
+    "table",
+    { class: block.drawn === false ? "open" : null },
+    h(
+      "tbody",
+      {},
+      rows.map((cells) => h("tr", {}, cells)),
+    ),
+  );
 }
 
 const FIGURES = /^[\s\d.,:%+\-−–()¥￥$€£/]+$/;
@@ -118,13 +159,17 @@ function flowing(block) {
   let at = 0;
   for (const word of block.lines.flatMap((line) => line.words)) {
     // A word that was divided at the end of a line is put together without its hyphen.
-    const found = [word.text, word.text.replace(/-$/, "")].find((each) => skipped(text, at, each) >= 0);
+    const found = [word.text, word.text.replace(/-$/, "")].find(
+      (each) => skipped(text, at, each) >= 0,
+    );
     const shown = found ?? word.text;
     const start = found === undefined ? at : skipped(text, at, found);
     if (start > at) parts.push(text.slice(at, start));
     else if (found === undefined && parts.length) parts.push(" ");
     const uncertain = word.confidence < UNCERTAIN ? " uncertain" : "";
-    parts.push(h("span", { class: `w${uncertain}`, "data-n": word.n, "data-line": word.line }, shown));
+    parts.push(
+      h("span", { class: `w${uncertain}`, "data-n": word.n, "data-line": word.line }, shown),
+    );
     at = found === undefined ? at : start + found.length;
   }
   if (!parts.length) parts.push(text);

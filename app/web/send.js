@@ -12,10 +12,33 @@ let form = null; // The one that is shown: {wish, address}.
 /** The form at the head of the home view. */
 export function sendForm() {
   const languages = languageField();
-  const picker = h("input", { type: "file", id: "files", multiple: true, accept: ACCEPT, hidden: true, tabindex: "-1" });
-  const choose = h("button", { type: "button", class: "button primary", "data-first": true, onclick: () => picker.click() }, icon("up"), t("choose"));
-  const byUrl = h("button", { type: "button", class: "button", "aria-expanded": "false", "aria-controls": "url-form" }, t("byUrl"));
-  const url = h("input", { id: "url", type: "url", inputmode: "url", autocomplete: "off", placeholder: "https://", "aria-describedby": "url-error" });
+  const picker = h("input", {
+    type: "file",
+    id: "files",
+    multiple: true,
+    accept: ACCEPT,
+    hidden: true,
+    tabindex: "-1",
+  });
+  const choose = h(
+    "button",
+    { type: "button", class: "button primary", "data-first": true, onclick: () => picker.click() },
+    icon("up"),
+    t("choose"),
+  );
+  const byUrl = h(
+    "button",
+    { type: "button", class: "button", "aria-expanded": "false", "aria-controls": "url-form" },
+    t("byUrl"),
+  );
+  const url = h("input", {
+    id: "url",
+    type: "url",
+    inputmode: "url",
+    autocomplete: "off",
+    placeholder: "https://",
+    "aria-describedby": "url-error",
+  });
   const error = h("p", { id: "url-error", class: "error", role: "alert" });
   const urlForm = h(
     "form",
@@ -43,7 +66,12 @@ export function sendForm() {
         h(
           "label",
           { title: t(`long.${format}`) },
-          h("input", { type: "radio", name: "format", value: format, checked: format === kept("ocr.format", "docx") }),
+          h("input", {
+            type: "radio",
+            name: "format",
+            value: format,
+            checked: format === kept("ocr.format", "docx"),
+          }),
           h("span", {}, t(`format.${format}`)),
         ),
       ),
@@ -88,7 +116,10 @@ export function sendForm() {
     { class: "send", "aria-labelledby": "drop-title" },
     h(
       "div",
-      { class: "drop", onclick: (event) => event.target.closest("button, input, form") || picker.click() },
+      {
+        class: "drop",
+        onclick: (event) => event.target.closest("button, input, form") || picker.click(),
+      },
       h("div", { class: "drop-icon" }, icon("page")),
       h("h1", { id: "drop-title" }, t("drop")),
       h("p", { class: "muted" }, t("dropHint")),
@@ -100,7 +131,12 @@ export function sendForm() {
       { class: "wishes", role: "group", "aria-label": t("options") },
       languages.field,
       formats,
-      h("div", { class: "field" }, h("label", { for: "password", class: "label" }, t("password")), password),
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "password", class: "label" }, t("password")),
+        password,
+      ),
     ),
   );
 }

@@ -16,7 +16,11 @@ const paragraphsOf = (block) => {
   if (block.type === "paragraph") return [block];
   return block.type === "table" ? block.cells.flatMap((cell) => cell.paragraphs) : block.paragraphs;
 };
-const wordsIn = (paragraphs) => paragraphs.reduce((sum, each) => sum + each.lines.reduce((words, line) => words + line.words.length, 0), 0);
+const wordsIn = (paragraphs) =>
+  paragraphs.reduce(
+    (sum, each) => sum + each.lines.reduce((words, line) => words + line.words.length, 0),
+    0,
+  );
 
 /** The page (JSON), or as much of its beginning as can be shown, then `shortened`. */
 export function shown(page) {
@@ -37,7 +41,9 @@ export function shown(page) {
         cells.push(cell);
       }
       const rows = cells.at(-1)?.row ?? 0; // The last one may not be whole.
-      const kept = cells.filter((cell) => cell.row < rows).map((cell) => ({ ...cell, row_span: Math.min(cell.row_span, rows - cell.row) }));
+      const kept = cells
+        .filter((cell) => cell.row < rows)
+        .map((cell) => ({ ...cell, row_span: Math.min(cell.row_span, rows - cell.row) }));
       blocks.push({ ...block, rows, cells: kept });
     }
     return { ...page, blocks, shortened: true };
@@ -124,7 +130,11 @@ export function sheet(page, label) {
 /** A word, stretched over its box. Sizes are shares of the sheet's width, so that zooming is free. */
 function laid(word, vertical, page) {
   const [left, top, right, bottom] = word.box;
-  const span = h("span", { class: vertical ? "word vertical" : "word", "data-n": word.n, tabindex: "-1", dir: "auto" }, word.text);
+  const span = h(
+    "span",
+    { class: vertical ? "word vertical" : "word", "data-n": word.n, tabindex: "-1", dir: "auto" },
+    word.text,
+  );
   if (word.confidence < UNCERTAIN) span.classList.add("uncertain");
   const [along, across] = vertical ? [bottom - top, right - left] : [right - left, bottom - top];
   const natural = (ink.measureText(word.text).width / 100) * across * FONT;

@@ -51,7 +51,9 @@ export const tasks = {
     const kept = this.items.filter((item) => known.has(item.id) && (older(item) || item.wish));
     const when = (item) => item.record?.created_at ?? Infinity;
     if (!kept.some(older)) this.more = data.more;
-    this.items = [...kept.filter((item) => !older(item)), ...fresh, ...kept.filter(older)].sort((a, b) => when(b) - when(a) || 0);
+    this.items = [...kept.filter((item) => !older(item)), ...fresh, ...kept.filter(older)].sort(
+      (a, b) => when(b) - when(a) || 0,
+    );
     Object.assign(this, { loaded: true, error: null });
     for (const item of this.items) tell(item, ended.has(item));
     tell(null);
@@ -78,7 +80,12 @@ export const tasks = {
 
   /** Send a file, or the address `wish.url` of one. */
   add(file, wish) {
-    const item = { file, wish, sending: { sent: 0, total: file?.size ?? 0 }, abort: new AbortController() };
+    const item = {
+      file,
+      wish,
+      sending: { sent: 0, total: file?.size ?? 0 },
+      abort: new AbortController(),
+    };
     this.items.unshift(item);
     waiting.push(item);
     tell(null);
@@ -118,7 +125,8 @@ export const tasks = {
 
   /** The record of the task's result in `format`, made now if it was not. Throws ApiError. */
   async result(item, format) {
-    if (format === item.record.format && item.record.file) return (await json(`task/${item.id}`)).data;
+    if (format === item.record.format && item.record.file)
+      return (await json(`task/${item.id}`)).data;
     const form = new FormData();
     form.set("format", format);
     form.set("sync", "1");
@@ -204,7 +212,14 @@ async function sendOne(item) {
       );
       const { format, languages, url } = item.wish;
       item.id = record.task_id;
-      item.record = { format, languages, source_url: url, filename: item.file?.name, formats: [], ...record };
+      item.record = {
+        format,
+        languages,
+        source_url: url,
+        filename: item.file?.name,
+        formats: [],
+        ...record,
+      };
       item.sending = null;
       tell(item);
       watch(item);

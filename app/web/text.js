@@ -127,7 +127,8 @@ const WORDS = {
     image: "Picture",
     loading: "Loading…",
     gone: "There is no such document. It may have been deleted.",
-    sourceExpired: "The document itself is no longer kept on the server. The result can still be downloaded.",
+    sourceExpired:
+      "The document itself is no longer kept on the server. The result can still be downloaded.",
     pageFailed: "This page cannot be shown: {0}",
     unread: "This page was not recognized: its own text was used.",
     shortened: "This page is very long: only its beginning is shown. The downloads have all of it.",
@@ -335,18 +336,22 @@ export function t(key, ...values) {
 
 /** Put words in place of all `data-t` (text), `data-t-label`, `data-t-hint` below `root`. */
 export function translate(root) {
-  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-t]"))
+    element.textContent = t(element.dataset.t);
   for (const element of root.querySelectorAll("[data-t-label]")) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));
     if (element.matches("button")) element.title = t(element.dataset.tLabel);
   }
-  for (const element of root.querySelectorAll("[data-t-hint]")) element.placeholder = t(element.dataset.tHint);
+  for (const element of root.querySelectorAll("[data-t-hint]"))
+    element.placeholder = t(element.dataset.tHint);
 }
 
 /** What the server says to programs, for people. */
 const PLAIN = {
-  "The document is protected: send its password in the field password.": "The document is protected: enter its password.",
-  "The password is wrong: send the document's password in the field password.": "The password is wrong: enter it again.",
+  "The document is protected: send its password in the field password.":
+    "The document is protected: enter its password.",
+  "The password is wrong: send the document's password in the field password.":
+    "The password is wrong: enter it again.",
 };
 
 /** A sentence of the server in the page's language, where it is known. */
@@ -392,7 +397,12 @@ export function moment(seconds) {
       : {
           month: "short",
           day: "numeric",
-          ...(date.getFullYear() === now.getFullYear() ? { hour: "2-digit", minute: "2-digit" } : { year: "numeric" }),
+          ...(date.getFullYear() === now.getFullYear()
+            ? { hour: "2-digit", minute: "2-digit" }
+            : { year: "numeric" }),
         };
-  return new Intl.DateTimeFormat(document.documentElement.lang, { ...options, hourCycle: "h23" }).format(date);
+  return new Intl.DateTimeFormat(document.documentElement.lang, {
+    ...options,
+    hourCycle: "h23",
+  }).format(date);
 }
