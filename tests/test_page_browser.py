@@ -228,6 +228,26 @@ def test_a_document_by_its_address(visit: Visitor, elsewhere: web.Server) -> Non
     expect(_row(page, "scan.png")).to_have_attribute("data-kind", "ready", timeout=30_000)
 
 
+def test_sending_is_seen_and_can_be_stopped(visit: Visitor, server: Server) -> None:
+    """The share that is sent; what is deleted on its way never becomes a task."""
+    page = visit()
+    expect(page.get_by_role("heading", name="Drop documents here")).to_be_visible()
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    _send(page, {"large.png": bytes(3_000_000)})
+    row = _row(page, "large.png")
+    expect(row).to_contain_text(re.compile(r"Sending – [1-9]\d? %"))
+    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("[1-9]"))
+
+    row.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+    expect(page.locator(".name", has_text="large.png")).to_have_count(0)
+    listed = _get(server, "/tasks").json()["data"]["tasks"]
+    assert "large.png" not in [task.get("filename") for task in listed]
+
+
 def test_progress(visit: Visitor) -> None:
     """Place in the queue, then page by page; a stream that breaks off is taken up again."""
     page = visit()
@@ -377,6 +397,13 @@ def test_tables(visit: Visitor, server: Server) -> None:
     expect(page.get_by_role("status")).to_have_text("Copied.")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines() == ["item\t单价", "pen\t12.5"]
+    # A page that comes over plain HTTP from elsewhere has none of the newer means.
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name="Copy the text").click()
+    page.get_by_role("link", name="All documents").click()
+    page.get_by_role("button", name="From a web address").click()
+    page.keyboard.press("Control+V")
+    expect(page.get_by_label("Address of the document")).to_have_value(re.compile("^item.*12.5$"))
 
 
 def test_a_page_without_end(visit: Visitor, server: Server) -> None:

@@ -121,24 +121,27 @@ export function confirmed(question, yes) {
 
 /** Put `text` on the clipboard, as `html` too where that is possible. */
 export async function copy(text, html = "") {
-  if (navigator.clipboard && html && window.ClipboardItem) {
-    const blob = (kind, content) => new Blob([content], { type: kind });
-    const item = { "text/plain": blob("text/plain", text), "text/html": blob("text/html", html) };
-    await navigator.clipboard.write([new ClipboardItem(item)]);
-  } else if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-  } else {
-    // Browsers have no clipboard for pages that come over plain HTTP.
-    const area = h("textarea", { class: "off-screen", "aria-hidden": "true" });
-    area.value = text;
-    const focused = document.activeElement;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    focused?.focus();
+  const blob = (kind, content) => new Blob([content], { type: kind });
+  try {
+    if (html && window.ClipboardItem) {
+      const item = { "text/plain": blob("text/plain", text), "text/html": blob("text/html", html) };
+      await navigator.clipboard.write([new ClipboardItem(item)]);
+    } else await navigator.clipboard.writeText(text);
+  } catch {
+    copyOld(text); // Browsers have no clipboard for pages that come over plain HTTP.
   }
   announce(t("copied"));
+}
+
+function copyOld(text) {
+  const area = h("textarea", { class: "off-screen", "aria-hidden": "true" });
+  area.value = text;
+  const focused = document.activeElement;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  focused?.focus();
 }
 
 /** What was kept under `key`, or `otherwise`. */
