@@ -25,7 +25,7 @@ export function unfinished(place, item) {
     t(isFinal(item.record) ? "remove" : "stop"),
   );
   remove.addEventListener("click", async () => {
-    if (await removed([item])) location.hash = "#/";
+    if ((await removed([item])) && card.isConnected) location.hash = "#/";
   });
   let bar = null;
   if (isFinal(item.record)) {

@@ -113,7 +113,9 @@ export function result(place, item, first) {
         "div",
         { class: "actions" },
         downloads(item),
-        tool("bin", t("remove"), async () => (await removed([item])) && (location.hash = "#/")),
+        tool("bin", t("remove"), async () => {
+          if ((await removed([item])) && !left) location.hash = "#/";
+        }),
       ),
     ),
     tools,

@@ -114,6 +114,8 @@ export const tasks = {
       } catch (error) {
         if (error.code !== "task_not_exist") {
           failure = error;
+          item.abort = new AbortController();
+          if (item.record) watch(item);
           continue;
         }
       }
