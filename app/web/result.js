@@ -202,8 +202,8 @@ export function result(place, item, first) {
     panes.tables.replaceChildren(); // They are made when they are looked at.
     tabs[2].textContent = tables ? `${t("view.tables")} ${tables}` : t("view.tables");
     marks.textContent = drawn.uncertain;
-    for (const pane of Object.values(panes)) pane.scrollTop = 0;
     zoomTo(zoom);
+    for (const pane of Object.values(panes)) pane.scrollTop = 0;
     arrange();
   }
 
