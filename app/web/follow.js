@@ -4,7 +4,7 @@ import { ApiError, ask, json } from "./api.js";
 
 const MOST_STREAMS = 3; // Browsers open six connections to a host; others need some, too.
 const LOOK_MS = 2000;
-const MOST_MS = 15_000;
+const MOST_MS = 8000;
 const FIRST_MS = 5000;
 const SILENCE_MS = 30_000;
 const TRIES = 2;
@@ -37,12 +37,12 @@ export async function follow(id, changed, signal, lost = () => {}) {
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
       if (error.code === "task_not_exist") return changed(null);
-      if (error.status === 0 && !streaming) lost();
-      failures++;
+      if (!streaming) failures++;
+      if (!streaming && error.status === 0) lost();
     }
     if (record && isFinal(record)) return;
     cuts += streaming;
-    await wait(streaming ? 250 * 2 ** cuts : Math.min(LOOK_MS * 2 ** failures, MOST_MS), signal);
+    await wait(streaming ? 250 * 2 ** cuts : Math.min(LOOK_MS * 1.5 ** failures, MOST_MS), signal);
   }
 }
 
