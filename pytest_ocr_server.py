@@ -1,7 +1,8 @@
 """A pytest plugin: the OCR server's stub, for tests of its clients.
 
-A module of its own, and one that imports little: it is loaded wherever the package is installed,
-and must be in nobody's way who has a package called ``app``.
+A module of its own, and one that imports little: it is loaded wherever the package is installed.
+Who has a package called ``app``, too, installs this one elsewhere and starts ``serve --stub``
+there: in one environment, the one would hide the other.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Takes the pages that stand in the project's root into the handbook's site: a hook of MkDocs."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PAGES = {
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add them."""
+    logging.getLogger("jieba").setLevel(logging.WARNING)  # The search tells how it starts.
     for source, target in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, target, content=_moved(text, r"(?:docs/)?")))

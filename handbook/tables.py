@@ -49,7 +49,8 @@ def _names() -> str:
             rows.append(f"| {name} | | | | | none | {_UNREAD.get(name, 'no model can read it')} |")
             continue
         language, is_own = known[name]
-        shown = (name, language.chinese, language.engine, " ".join(language.tesseract))
+        engine = "ppocr+tesseract" if language.engine == "tesseract" else language.engine
+        shown = (name, language.chinese, engine, " ".join(language.tesseract))
         note = language.note if is_own else f"the same as {language.name}"
         rows.append(f"| {' | '.join((*shown, language.script, language.match, note))} |")
     return "\n".join(rows) + "\n"

@@ -5,6 +5,7 @@ name is there: files, services, units, targets, settings, commands and options o
 """
 
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ def install(folder: Path, calls: Path) -> None:
         told = f"""printf '%s\\0' {name} "$@" '{_END}' >>{calls}"""
         (folder / name).write_text(f"#!/bin/sh\n{told}\n")
         (folder / name).chmod(0o755)
+    python = folder / "python3"
+    python.write_text(_PYTHON.format(python=sys.executable, folder=folder, calls=calls, end=_END))
+    python.chmod(0o755)
 
 
 def told(calls: Path) -> Iterator[list[str]]:
@@ -182,6 +186,18 @@ def _options(
             found[name].append(value if equals else rest.pop(0))
     return found, rest
 
+
+# Python, but for the environments that it makes: pip in them tells of its calls.
+_PYTHON = """#!/bin/sh
+test "$1 $2" = "-m venv" || exec {python} "$@"
+mkdir -p "$3/bin"
+ln -s {folder}/ocr-server "$3/bin/ocr-server"
+cat >"$3/bin/pip" <<'EOF'
+#!/bin/sh
+printf '%s\\0' pip "$@" '{end}' >>{calls}
+EOF
+chmod +x "$3/bin/pip"
+"""
 
 _DOCKER = {
     "build": {"--build-arg": 1, "-t": 1},

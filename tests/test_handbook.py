@@ -82,9 +82,6 @@ def test_every_block_can_be_run(
     addresses = {"http://127.0.0.1:8000": server.base, "https://example.com": documents[1]}
     if page.name == "stub.md":  # The stub fetches nothing.
         addresses = {"http://127.0.0.1:8000": ocr_server_session.url}
-    addresses = {"http://127.0.0.1:8000": server.base, "https://example.com": documents[1]}
-    if page.name == "stub.md":
-        addresses = {"http://127.0.0.1:8000": ocr_server_session.url}
     reader = Reader(
         folder,
         {**addresses, "/home/you/Documents": str(folder)},
