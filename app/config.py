@@ -1,14 +1,20 @@
 """Settings, read once from the environment (prefix ``OCR_``)."""
 
+import ipaddress
 import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list."""
+_LISTS = ("trusted_proxies", "cors_origins", "fetch_networks", "fetch_ports")
 
 
 class Settings(BaseSettings):
@@ -224,13 +230,63 @@ class Settings(BaseSettings):
         ("80", "443"), description="Ports that `image_url` and `callback_url` may name."
     )
 
-    @field_validator(
-        "trusted_proxies", "cors_origins", "fetch_networks", "fetch_ports", mode="before"
-    )
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # An empty OCR_HOST would listen on all addresses; an empty list is one without anybody.
+        return {name: value for name, value in values.items() if value != "" or name in _LISTS}
+
+    @field_validator(*_LISTS, mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            _check_network(each, strict=False)
+        return value
+
+    @field_validator("fetch_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            _check_network(each, strict=True)
+        return value
+
+    @field_validator("fetch_ports")
+    @classmethod
+    def _check_ports(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not re.fullmatch("[0-9]{1,5}", each) or int(each) >= 2**16:
+                raise ValueError(f"{each} is no port, such as 8080")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_base(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_base = parts.scheme in ("http", "https") and parts.hostname and not parts.query
+        if value and not is_base:
+            raise ValueError(f"{value} is no base of addresses, such as https://ocr.example.org")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        if value and not re.match(r"(sqlite|postgresql)(\+\w+)?://", value):
+            # The value is not told: it may hold a password.
+            raise ValueError("it must begin with postgresql+psycopg:// or sqlite:///")
+        return value
+
+    @field_validator("queue_url")
+    @classmethod
+    def _check_queue(cls, value: str) -> str:
+        if value and not re.match("(rediss?|unix|postgres(ql)?)://", value):
+            raise ValueError("it must begin with redis:// or postgresql://")
         return value
 
     @property
@@ -265,6 +321,31 @@ class Settings(BaseSettings):
     def lease_s(self) -> float:
         """How long a claim holds without progress; a silent worker is ended well before."""
         return max(self.step_timeout_s, self.fetch_timeout_s) + 60
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those of the environment's ``names`` that look like settings and are none.
+
+    Each with the setting that may be meant.
+    """
+    known = {f"OCR_{name.upper()}" for name in Settings.model_fields}
+    found = []
+    for name in sorted({name.upper() for name in names} - known - _OTHERS):
+        # Kubernetes names the addresses of a service called ocr-server so.
+        if name.startswith("OCR_") and not name.startswith("OCR_SERVER_"):
+            alike = get_close_matches(name, known, 1)
+            found.append(f"{name} ({alike[0]}?)" if alike else name)
+    return found
+
+
+_OTHERS = {"OCR_URL", "OCR_TOKEN", "OCR_DOCUMENT_PASSWORD"}  # Of commands, not of the server.
+
+
+def _check_network(text: str, *, strict: bool) -> None:
+    try:
+        ipaddress.ip_network(text, strict=strict)
+    except ValueError as error:
+        raise ValueError(f"{text} is no address or network, such as 10.1.0.0/16") from error
 
 
 def cores() -> int:

@@ -29,14 +29,25 @@ def create(url: str) -> None:
 
 
 def migrate(url: str, folder: Path) -> None:
-    """Bring the schema up to date; processes that start together take turns."""
+    """Bring the schema up to date; processes that start together take turns.
+
+    Raises Unavailable, also for a schema of a newer version.
+    """
     # Here, because workers never migrate and start sooner without it.
     from alembic import command
+    from alembic.runtime.migration import MigrationContext
 
     config = _alembic()
     engine = _engine(url, timed=False)  # Changing a large table takes as long as it takes.
     try:
         with _migration_lock(engine, folder), engine.begin() as connection:
+            now = MigrationContext.configure(connection).get_current_revision()
+            known = _known(config)
+            if now is not None and now not in known:
+                raise Unavailable(
+                    f"The database's schema {now} is of a newer version than this, which knows "
+                    f"{known[-1]}: install the newer one again."
+                )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
@@ -49,16 +60,14 @@ def revisions(url: str) -> tuple[str | None, tuple[str, ...]]:
     Raises Unavailable.
     """
     from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
-    known = [each.revision for each in ScriptDirectory.from_config(_alembic()).walk_revisions()]
     engine = _engine(url)
     try:
         with engine.connect() as connection:
             now = MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
-    return now, tuple(reversed(known))
+    return now, _known(_alembic())
 
 
 def _engine(url: str, timed: bool = True) -> Engine:
@@ -128,6 +137,14 @@ def _alembic() -> Any:
     config = Config()
     config.set_main_option("script_location", str(_migrations()))
     return config
+
+
+def _known(config: Any) -> tuple[str, ...]:
+    """All revisions, in order."""
+    from alembic.script import ScriptDirectory
+
+    revisions = ScriptDirectory.from_config(config).walk_revisions()
+    return tuple(reversed([each.revision for each in revisions]))
 
 
 def _migrations() -> Path:

@@ -116,6 +116,17 @@ def test_a_taken_port_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "--port" in result.output
 
 
+def test_a_host_that_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No port would help; and the database is not touched."""
+    monkeypatch.setenv("OCR_HOST", "host.invalid")
+    result = run("serve")
+
+    assert result.exit_code == 1
+    assert "OCR_HOST" in result.output
+    assert "--port" not in result.output
+    assert not list(folder.iterdir())
+
+
 def test_help_is_quick(folder: Path) -> None:
     """Nothing heavy is imported for it, and settings may be wrong."""
     script = """if True:
@@ -149,7 +160,7 @@ def test_errors_are_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OCR_PORT", "many")
     settings = run("token", "list")
     monkeypatch.delenv("OCR_PORT")
-    monkeypatch.setenv("OCR_DATABASE_URL", "nowhere")
+    monkeypatch.setenv("OCR_DATABASE_URL", "sqlite:////proc/nowhere/ocr.db")
     database = run("token", "list")
     monkeypatch.delenv("OCR_DATABASE_URL")
     monkeypatch.setenv("OCR_DATA_DIR", "/proc/nowhere")
@@ -169,11 +180,12 @@ def test_migrate(folder: Path) -> None:
     sessions = database.connect(f"sqlite:///{folder / 'ocr.db'}")
     with sessions.begin() as session:
         session.execute(text("UPDATE alembic_version SET version_num = 'future'"))
-    newer = run("migrate")
+    newer, other = run("migrate"), run("token", "list")
 
     assert first.output.startswith("The schema was not there, and is now ")
     assert second.output.endswith("the newest.\n")
-    assert (newer.exit_code, "newer" in newer.output) == (1, True)
+    assert (newer.exit_code, "newer version" in newer.output) == (1, True)
+    assert other.output == newer.output
 
 
 def test_languages_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,14 +50,13 @@ def test_faults_end_it_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(trials, "poppler", lambda _: fault("gone", "Install it."))
     monkeypatch.setenv("OCR_DATABASE_URL", "sqlite:////proc/nowhere/ocr.db")
     monkeypatch.setenv("OCR_QUEUE_URL", "redis://127.0.0.1:1")
-    monkeypatch.setenv("OCR_PUBLIC_URL", "ocr.example.org")
     monkeypatch.setenv("OCR_MIN_FREE_BYTES", str(2**60))
 
     code, found = examined("--quick")
 
     assert code == 1
     broken = {name for name, row in found.items() if row["level"] == "fault"}
-    assert broken == {"settings", "data folder", "database", "queue", "fonts", "poppler"}
+    assert broken == {"data folder", "database", "queue", "fonts", "poppler"}
     assert all(found[name]["mend"] for name in broken)
     assert "libreoffice" not in found
 
@@ -82,6 +81,31 @@ def test_the_schema(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         levels.append(examined("--quick")[1]["database"]["level"])
 
     assert levels == ["warning", "ok", "fault"]
+
+
+def test_who_may_use_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of the settings count, and that of a server that made one."""
+    monkeypatch.setenv("OCR_OPERATOR_TOKENS", "a,b")
+    given = examined("--quick")[1]["tokens"]
+    monkeypatch.delenv("OCR_OPERATOR_TOKENS")
+    (folder / "local.token").touch()
+    local = examined("--quick")[1]["tokens"]
+
+    assert "2 in the settings" in given["text"]
+    assert local["level"] == "ok"
+
+
+def test_a_mistyped_setting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, with what may be meant; names that other commands know are none."""
+    monkeypatch.setenv("OCR_WORKER", "2")
+    monkeypatch.setenv("OCR_TOKEN", "sk")
+
+    found = examined("--quick")[1]["settings"]
+
+    assert (found["level"], found["text"]) == (
+        "warning",
+        "no such setting: OCR_WORKER (OCR_WORKERS?)",
+    )
 
 
 def test_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,9 @@ def doctor(quick: bool, as_json: bool) -> None:
     try:
         settings = read_settings()
     except click.UsageError as error:
-        finding = fault(error.message.rstrip("."), "Mend it: README.md lists the settings.")
+        finding = fault(
+            error.message.rstrip("."), "Mend it: docs/configuration.md lists the settings."
+        )
         _tell("settings", finding, 0.0, as_json)
         raise SystemExit(1) from error
     start_logging(without_server(settings).log_level)

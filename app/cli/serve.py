@@ -1,5 +1,6 @@
 """The commands ``ocr-server serve`` and ``ocr-server worker``."""
 
+import errno
 import gc
 import logging
 import os
@@ -16,8 +17,9 @@ import click
 
 from app import sandbox, wiring
 from app.cli.admin import new_token
+from app.cli.service import valid_tokens
 from app.cli.settings import pass_server_settings
-from app.config import Settings
+from app.config import Settings, unknown
 from app.runner import SAMPLE
 from app.tasks import Tasks
 from app.worker import work as work_on
@@ -53,6 +55,7 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
     """Run the HTTP server and its workers."""
     if port is not None:
         settings = settings.model_copy(update={"port": port})
+    _warn_of_unknown()
     if stub:
         _serve_stub(settings)
         return
@@ -64,8 +67,13 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
     if local_token:
         settings = _with_local_token(settings)
     _exit_on_signals()
-    wiring.migrate(settings)
     listener = _listen(settings)
+    wiring.migrate(settings)
+    if not any(valid_tokens(settings)):
+        log.warning(
+            "There are no tokens, so nobody can use the server: `ocr-server token create NAME` "
+            "makes one, also while it runs."
+        )
     tasks = wiring.build(settings)
     supervisor = _supervisor(settings, tasks)
     supervisor.start()
@@ -105,6 +113,7 @@ def _serve_stub(settings: Settings) -> None:
 @pass_server_settings
 def worker(settings: Settings) -> None:
     """Run workers alone, for a server that runs elsewhere on the same database and files."""
+    _warn_of_unknown()
     _exit_on_signals()
     wiring.migrate(settings)
     supervisor = _supervisor(settings, wiring.build(settings))
@@ -145,6 +154,11 @@ def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
     )
 
 
+def _warn_of_unknown() -> None:
+    if names := unknown(os.environ):
+        log.warning("No such setting: %s.", ", ".join(names))
+
+
 def _exit_on_signals() -> None:
     """Leave by an exception, through every ``finally``; a second signal does not wait for them."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,14 +166,16 @@ def _exit_on_signals() -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """The listening socket, made first: a taken port is told before anything is started."""
+    """The listening socket, made first: a taken port is told before anything is changed."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
+        another = "Another port: --port 8001."
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            another = "OCR_HOST is an address of this machine; 0.0.0.0 is all of them."
         raise click.ClickException(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Another port: --port 8001."
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. {another}"
         ) from error
 
 

@@ -2,16 +2,18 @@
 
 import ipaddress
 import json
+import os
 import socket
+import time
 import urllib.error
 import urllib.request
 from contextlib import closing
-from urllib.parse import urlsplit
 
 from app import access, wiring
 from app.cli.finding import Finding, fault, ok, warning
-from app.config import Settings
+from app.config import Settings, unknown
 from app.database import connect
+from app.db import Token
 
 
 def database(settings: Settings) -> Finding:
@@ -79,27 +81,16 @@ def address(settings: Settings) -> Finding:
 
 
 def links(settings: Settings) -> Finding:
-    """Whether what the settings say of the way to clients makes sense."""
+    """Whether what the settings say, of the way to clients above all, makes sense."""
+    if names := unknown(os.environ):
+        return warning(f"no such setting: {', '.join(names)}", "Correct the name, or leave it out.")
     for name, networks in (
         ("OCR_TRUSTED_PROXIES", settings.trusted_proxies),
         ("OCR_FETCH_NETWORKS", settings.fetch_networks),
     ):
-        for each in networks:
-            try:
-                network = ipaddress.ip_network(each, strict=False)
-            except ValueError:
-                return fault(f"{name}: {each} is no address or network", "Such as 10.1.0.0/16.")
-            if network.prefixlen == 0:
-                return warning(
-                    f"{name} holds everybody", "Name the addresses alone that are meant."
-                )
+        if any(ipaddress.ip_network(each, strict=False).prefixlen == 0 for each in networks):
+            return warning(f"{name} holds everybody", "Name the addresses alone that are meant.")
     if settings.public_url:
-        parts = urlsplit(settings.public_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            return fault(
-                f"OCR_PUBLIC_URL: {settings.public_url} is no base of addresses",
-                "Such as https://ocr.example.org.",
-            )
         return ok(f"results have addresses below {settings.public_url}")
     if settings.trusted_proxies:
         return ok(f"{', '.join(settings.trusted_proxies)} may say what clients call the server")
@@ -109,17 +100,28 @@ def links(settings: Settings) -> Finding:
 def tokens(settings: Settings) -> Finding:
     """Whether somebody may use it."""
     mend = "`ocr-server token create NAME`, or OCR_TOKENS."
-    given = len([each for each in settings.tokens.get_secret_value().split(",") if each.strip()])
-    if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
-        return ok(f"{given} in OCR_TOKENS") if given else warning("there are none yet", mend)
     try:
-        with connect(settings.database)() as session:
-            kept = sum(row.revoked_at is None for row in access.tokens(session))
+        kept, given = valid_tokens(settings)
     except Exception:
         return warning("the database cannot tell", "See there.")
-    if not given + kept:
-        return warning("there are none: nobody can use the server", mend)
-    return ok(f"{kept} in the database, {given} in OCR_TOKENS")
+    told = f"{kept} in the database, {given} in the settings"
+    if (settings.data_dir / "local.token").exists():
+        return ok(f"{told}, and that of `serve --local-token`")
+    return ok(told) if kept or given else warning("there are none: nobody can use the server", mend)
+
+
+def valid_tokens(settings: Settings) -> tuple[int, int]:
+    """How many there are in the database, if there is one, and in the settings."""
+    both = (settings.tokens, settings.operator_tokens)
+    given = sum(bool(each.strip()) for held in both for each in held.get_secret_value().split(","))
+    if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
+        return 0, given
+    with connect(settings.database)() as session:
+        return sum(_is_valid(row) for row in access.tokens(session)), given
+
+
+def _is_valid(row: Token) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > time.time())
 
 
 _PATIENCE_S = 5.0

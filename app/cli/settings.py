@@ -52,7 +52,8 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"OCR_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}"
+            f"OCR_{'_'.join(map(str, each['loc'])).upper()}: "
+            f"{each['msg'].removeprefix('Value error, ')}"
             for each in error.errors()
         )
         raise click.UsageError(f"{wrong}.") from error
@@ -69,7 +70,7 @@ def without_server(settings: Settings) -> Settings:
     found: dict[str, object] = {"threads": settings.threads or cores()}
     if "log_level" not in settings.model_fields_set:
         found["log_level"] = "error"  # What is wrong with a document is told anyway.
-    if "data_dir" not in settings.model_fields_set and not settings.data_dir.is_dir():
+    if "data_dir" not in settings.model_fields_set and not (settings.data_dir / "ocr.db").is_file():
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         found["data_dir"] = Path(caches, "ocr-server")
     return settings.model_copy(update=found)
