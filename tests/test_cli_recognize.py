@@ -23,6 +23,8 @@ from app.cli import main
 from app.cli.files import Job, plan
 from app.cli.recognize import FORMATS
 from app.cli.recognizer import Failed
+from app.cli.settings import without_server
+from app.config import Settings
 from tests.pictures import picture
 
 
@@ -237,6 +239,7 @@ def test_a_language_that_lacks_its_model(folder: Path, monkeypatch: pytest.Monke
         (["a.png", "-f", "rtf"], "rtf"),
         (["a.png", "--force", "--skip-existing"], "exclude"),
         (["q*.png"], "No file"),
+        ([""], "empty"),
         (["folder"], "-r"),
         (["-r", "folder"], "no documents"),
         (["a.png", "-o", "-", "--json"], "--json"),
@@ -276,3 +279,30 @@ def test_names_of_results(folder: Path) -> None:
     assert [str(job.target) for job in single] == ["c.txt"]
     with pytest.raises(click.UsageError, match="would replace"):
         plan(["in/a.pdf", "b.pdf", "b.pdf.pdf"], None, "pdf", FORMATS)
+
+
+def test_where_results_go_depends_on_what_was_named(folder: Path) -> None:
+    """Not on how many files a pattern or a folder happens to hold; a file's name is no folder's."""
+    (folder / "a.png").touch()
+
+    for named in (["*.png"], ["a.png", "a.png"], ["."]):
+        (job,) = plan(named, "out", "txt", FORMATS, recursive=True)
+        assert job.target == Path("out/a.png.txt")
+        with pytest.raises(click.UsageError, match="is a name for a file"):
+            plan(named, "one.txt", "txt", FORMATS, recursive=True)
+
+
+def test_only_a_database_makes_a_folder_a_servers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put into a folder of the user's that is called data."""
+    monkeypatch.delenv("OCR_DATA_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "caches"))
+    (folder / "data").mkdir()
+
+    theirs = without_server(Settings())
+    (folder / "data" / "ocr.db").touch()
+    ours = without_server(Settings())
+
+    assert theirs.data_dir == folder / "caches" / "ocr-server"
+    assert ours.data_dir == Path("data")

@@ -107,7 +107,7 @@ def plan(
     """
     jobs = list(_jobs(named, formats, recursive))
     sources = {job.source.resolve() for job in jobs if job.source is not None}
-    jobs = _placed(jobs, output, form)
+    jobs = _placed(jobs, output, form, len(named) == 1 and _is_literal(named[0]))
     for job in jobs:
         if job.source is None or job.target is None:
             continue
@@ -131,6 +131,8 @@ def _jobs(named: Sequence[str], formats: Sequence[str], recursive: bool) -> Iter
 
 def _found(argument: str, formats: Sequence[str], recursive: bool) -> list[Job]:
     path = Path(argument)
+    if not argument:
+        raise click.UsageError("The name of a file is empty.")
     if argument == STREAM:
         return [Job(None, None)]
     if path.is_dir():
@@ -140,7 +142,7 @@ def _found(argument: str, formats: Sequence[str], recursive: bool) -> list[Job]:
         files = [file for file in inside if file.suffix.lower() in _SUFFIXES]
         below = {file: file.parent.relative_to(path) for file in files}
         wrong = f"There are no documents in the folder {readable(path)}."
-    elif os.path.lexists(path) or not glob.has_magic(argument):
+    elif _is_literal(argument):
         # One that is not there, or is no file, is told when its turn comes; others are read.
         return [Job(path, None)]
     else:
@@ -154,8 +156,14 @@ def _found(argument: str, formats: Sequence[str], recursive: bool) -> list[Job]:
     return [Job(file, None, below.get(file, Path())) for file in sorted(files)]
 
 
-def _placed(jobs: list[Job], output: str | None, form: str) -> list[Job]:
-    """The jobs with their targets."""
+def _is_literal(argument: str) -> bool:
+    """Whether it names one file, whatever else there is."""
+    path = Path(argument)
+    return not path.is_dir() and (os.path.lexists(path) or not glob.has_magic(argument))
+
+
+def _placed(jobs: list[Job], output: str | None, form: str, is_single: bool) -> list[Job]:
+    """The jobs with their targets; only for a single file can ``output`` be one."""
     if output == STREAM or (output is None and any(job.source is None for job in jobs)):
         if len(jobs) > 1:
             raise click.UsageError("Only one file can go to standard output; name a folder by -o.")
@@ -163,15 +171,15 @@ def _placed(jobs: list[Job], output: str | None, form: str) -> list[Job]:
     if output is None:
         return [_beside(job, form) for job in jobs]
     folder = Path(output)
-    if (
-        len(jobs) == 1
-        and not output.endswith(os.sep)
-        and not folder.is_dir()
-        and not jobs[0].below.parts
-    ):
+    if is_single and not output.endswith(os.sep) and not folder.is_dir():
         return [replace(jobs[0], target=folder)]
     if folder.exists() and not folder.is_dir():
         raise click.UsageError(f"{readable(folder)} is a file; several results need a folder.")
+    if folder.suffix == f".{form}" and not output.endswith(os.sep) and not folder.is_dir():
+        raise click.UsageError(
+            f"{readable(folder)} is a name for a file, but several results need a folder; "
+            f"with a {os.sep} behind it, it becomes one."
+        )
     flat = [folder / job.below / _result(job, form) for job in jobs]
     times = Counter(flat)
     parents = [job.source.absolute().parent for job in jobs if job.source is not None]

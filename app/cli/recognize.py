@@ -84,8 +84,8 @@ Exit codes:
     "-o",
     "--output",
     type=click.Path(),
-    help="A folder for the results, a file for a single one, or - for standard output; "
-    "default: beside FILE.",
+    help="A folder for the results, a file for that of a single FILE that is named in full, or - "
+    "for standard output; default: beside FILE.",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Read the documents in folders, too.")
 @click.option("--force", is_flag=True, help="Replace results that exist.")
