@@ -76,8 +76,7 @@ def require_models(languages: Sequence[Language], installed: frozenset[str]) -> 
     if packages:
         names = ", ".join(language.name for language in languages)
         raise BadRequest(
-            f"language: {names} cannot be read on this server until its operator installs "
-            f"{' '.join(packages)}."
+            f"language: {names} cannot be read here before this is installed: {' '.join(packages)}."
         )
 
 

@@ -65,7 +65,16 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert listed[3] != "-"
     assert run("token", "set", "a", "--days", "0").exit_code == 0
     assert run("token", "list").output.splitlines()[-1].split("\t")[3] == "-"
-    for wrong in (["a"], ["a", "--rate", "x"], ["a", "--rate", "-1"], ["b", "--rate", "1"]):
+    for wrong in ([""], [" "], ["b", "--days", "0"], ["b", "--days", "-1"], ["b", "--days", "1e9"]):
+        assert run("token", "create", *wrong).exit_code == 2
+    assert run("token", "set", "a", "--rate", "DEFAULT").exit_code == 0
+    for wrong in (
+        ["a"],
+        ["a", "--days", "-1"],
+        ["a", "--rate", "x"],
+        ["a", "--rate", "-1"],
+        ["b", "--rate", "1"],
+    ):
         assert run("token", "set", *wrong).exit_code != 0
 
 
@@ -204,7 +213,10 @@ def test_languages_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shown = run("languages", "russian", "cyrl").output
     assert "needs tesseract-ocr-rus" in shown
     assert "Korean" not in shown
-    assert "Korean" not in run("languages", "--missing").output
+    missing = run("languages", "--missing").output
+    assert "Korean" not in missing
+    assert "Symbols" not in missing  # They are accepted.
+    assert "ChineseTaiwan" in run("languages", "繁体中文").output
     assert run("languages", "klingon").exit_code == 1
 
 

@@ -180,7 +180,7 @@ def test_models_come_in_the_order_requested() -> None:
 )
 def test_a_missing_model_names_its_package(text: str, package: str) -> None:
     """The operator reads in the error what to install."""
-    with pytest.raises(BadRequest, match=rf"^language: {text} .* installs {package}\.$"):
+    with pytest.raises(BadRequest, match=rf"^language: {text} .* is installed: {package}\.$"):
         require_models(parse(text), frozenset({"lav", "eng"}))
 
 

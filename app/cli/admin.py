@@ -14,7 +14,8 @@ from app.config import Settings
 
 _TOKEN_BYTES = 32
 _DEFAULT = -1
-
+_MOST_DAYS = 100 * 366.0
+_DAYS = click.FloatRange(0, _MOST_DAYS, min_open=True)
 
 _EXAMPLES = """\b
 Examples:
@@ -39,7 +40,7 @@ class _Limit(click.ParamType[int]):
     name = "N|default"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if value == "default":
+        if str(value).lower() == "default":
             return _DEFAULT
         if not str(value).isdecimal():
             self.fail(f"{value} is neither a number nor 'default'.", param, ctx)
@@ -52,8 +53,15 @@ def _limits(command: Any) -> Any:
         ("--tasks", "Unfinished tasks that it may have"),
         ("--rate", "Tasks that it may create in a minute"),
     ):
-        command = click.option(name, type=_Limit(), help=limited + "; 0: no limit.")(command)
+        said = limited + "; 0: no limit, default: that of the settings."
+        command = click.option(name, type=_Limit(), metavar=_Limit.name, help=said)(command)
     return command
+
+
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("A token needs a name.", ctx, param)
+    return value
 
 
 @click.group(epilog=_EXAMPLES)
@@ -62,8 +70,8 @@ def token() -> None:
 
 
 @token.command(name="create")
-@click.argument("name")
-@click.option("--days", type=float, help="Let it expire after this many days.")
+@click.argument("name", callback=_not_empty)
+@click.option("--days", type=_DAYS, metavar="N", help="Let it expire after this many days.")
 @click.option("--operator", is_flag=True, help="Let it see how the server does, and what fails.")
 @_limits
 @pass_settings
@@ -95,7 +103,12 @@ def token_create(
 
 @token.command(name="set")
 @click.argument("name")
-@click.option("--days", type=float, help="Let it expire this many days from now; 0: never.")
+@click.option(
+    "--days",
+    type=click.FloatRange(0, _MOST_DAYS),
+    metavar="N",
+    help="Let it expire this many days from now; 0: never.",
+)
 @click.option("--operator/--no-operator", default=None, help="Whether it sees how the server does.")
 @_limits
 @pass_settings

@@ -21,7 +21,7 @@ EXIT_CODES = """\
     5  took too long
     6  needs more memory or disk than there is, or more pages than allowed
     7  the result exists, or cannot be written
-  130  interrupted (143: ended by SIGTERM)
+  130  interrupted (143: ended by SIGTERM, 129: by SIGHUP)
   From 3 to 7, all files failed for that one reason."""
 
 _CODES = {

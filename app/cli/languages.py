@@ -28,12 +28,19 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each.")
 @pass_settings
 def languages(settings: Settings, words: tuple[str, ...], missing: bool, as_json: bool) -> None:
-    """List the languages whose name, script or models contain each WORD, and what reads them."""
+    """List the languages whose names, script or models contain each WORD, and what reads them.
+
+    Names are also the English and the Chinese ones.
+    """
     from app import wiring
 
     installed = wiring.installed_models()
-    rows = [_row(name, known(name), settings.engine, installed) for name in names()]
-    rows = [row for row in rows if _matches(row, words) and not (missing and row["installed"])]
+    found = [(known(name), _row(name, known(name), settings.engine, installed)) for name in names()]
+    rows = [
+        row
+        for language, row in found
+        if _matches(language, row, words) and not (missing and row["installed"])
+    ]
     if not rows:
         raise click.ClickException("There is no such language.")
     if as_json:
@@ -66,14 +73,15 @@ def _row(name: str, language: Language, engine: str, installed: frozenset[str]) 
         "models": models,
         "script": language.script,
         "match": language.match,
-        "installed": readable and not packages,
+        "installed": language.match == "alias" or (readable and not packages),
         "packages": packages,
         "note": language.note,
     }
 
 
-def _matches(row: _Row, words: tuple[str, ...]) -> bool:
-    text = " ".join(_cell(row[key]) for key in (*_COLUMNS, "same_as", "note")).lower()
+def _matches(language: Language, row: _Row, words: tuple[str, ...]) -> bool:
+    told = [_cell(row[key]) for key in (*_COLUMNS, "same_as", "note")]
+    text = " ".join([*told, language.english, language.chinese]).lower()
     return all(word.lower() in text for word in words)
 
 

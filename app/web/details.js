@@ -120,7 +120,7 @@ const SENTENCES = {
   // Requests.
   "password must have at most {n} characters.": "密码最多 {1} 个字符。",
   "language: at most {n} languages, not {n}.": "最多选择 {1} 种语言。",
-  "language: {*} cannot be read on this server until its operator installs {*}.":
+  "language: {*} cannot be read here before this is installed: {*}.":
     "本服务器暂时不能识别 {1}，需要管理员安装 {2}。",
   "This token may create {n} tasks in a minute.": "此令牌每分钟最多提交 {1} 个任务。",
   "This token has {n} unfinished tasks, which is its limit.":
