@@ -23,7 +23,7 @@ run: $(VENV)/.run ## Set up and start the server; prints its address, a token an
 test: lint $(CLIENTS)/.clients ## Run every check and test
 	@$(BIN)/pytest
 
-lint: $(VENV)/.dev ## Check format, style, types, import rules and migrations
+lint: $(VENV)/.dev ## Check format, style, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
