@@ -221,7 +221,6 @@ def test_what_can_be_understood_in_two_ways_is_refused(server: Server, head: str
         "GET / HTTP/9.9\r\nHost: x",
         "BREW /pot HTTP/1.1\r\nHost: x",
         "get / HTTP/1.1\r\nHost: x",
-        "GET  / HTTP/1.1\r\nHost: x",
         "GET /a b HTTP/1.1\r\nHost: x",
         "GET HTTP/1.1\r\nHost: x",
         "CONNECT a:80 HTTP/1.1\r\nHost: x",

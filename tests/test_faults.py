@@ -47,7 +47,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "_LOCKED_S", 0.1)
+    monkeypatch.setattr(database, "_LOCKED_S", 0.1)
 
 
 @contextlib.contextmanager

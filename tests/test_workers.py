@@ -82,7 +82,9 @@ def test_kill_the_worker_then_the_server(server: Server) -> None:
     assert record["state"] == 1
     assert record["file_pages"] == record["ocr_pages"] == PAGES
     assert len(server.result(record)) == record["output_size"]
-    server.until(lambda: _kept(server) == {f"files/results/{task_id}.pdf"})
+    kept = {f"files/{name}" for name in (f"results/{task_id}.pdf", f"sources/{task_id}")}
+    kept.add(f"files/readings/{task_id}")
+    server.until(lambda: _kept(server) == kept)
     with sqlite3.connect(server.folder / "ocr.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("SELECT state, leased_by FROM tasks").fetchall() == [(1, None)]

@@ -382,7 +382,7 @@ def check_json(value: Any, kind: dict[str, Any]) -> None:
 
 def test_json_has_a_page_a_line(tmp_path: Path) -> None:
     """One is cut out as it stands in the whole; the text of another cannot pass for it."""
-    trap = paragraph('\n{"number":2,\u2028x' + "long " * 40_000)
+    trap = paragraph('\n{"number":2,\u2028x' + "x" * 200_000)
     target = write("json", tmp_path / "a", page(trap), page(number=2), page(trap, number=12))
 
     whole = target.read_bytes()
