@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,12 +13,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 from mcp import Client, StdioServerParameters, stdio_client
 from reportlab.pdfgen.canvas import Canvas
 
 from app.agents.errors import AgentError
 from app.agents.folders import Folders
 from app.agents.pages import excerpt
+from app.cli import main
 from tests.pictures import picture
 from tests.server import TOKEN, Server
 from tests.services import free_port
@@ -92,6 +96,7 @@ def test_tools_over_stdio(server: Server, folder: Path) -> None:
         for tool in listed:
             assert tool.description
             assert tool.output_schema
+            assert tool.input_schema["additionalProperties"] is False
             assert tool.annotations is not None
             for name, rule in tool.input_schema["properties"].items():
                 assert rule["description"], (tool.name, name)
@@ -130,6 +135,10 @@ def test_more_of_a_task(server: Server, folder: Path) -> None:
                 "save_result", task_id=task_id, format="pdf", save_to=str(folder / "b.pdf")
             )
             assert saved["bytes"] == (folder / "b.pdf").stat().st_size > 0
+            await call("save_result", task_id=task_id, save_to=str(folder / "c.txt"))
+            assert "number 1" in (folder / "c.txt").read_text()
+            no_format = await call("save_result", task_id=task_id, save_to=str(folder / "d"))
+            assert no_format["error"]["code"] == "invalid_parameter"
             late = await call("recognize", source="pages.pdf", wait_s=0)
             assert (await call("get_task", task_id=late["task_id"]))["done"]
             found = await call("list_languages", search="日语")
@@ -166,6 +175,13 @@ def test_errors_say_what_to_do(server: Server, folder: Path) -> None:
             error = (await call("recognize", source="scan.png", language="Klingon"))["error"]
             assert error["code"] == "invalid_parameter"
             assert "Klingon" in error["message"]
+            for arguments, told in (
+                ({"source": "scan.png", "languages": ["Klingon"]}, "languages"),
+                ({}, "source"),
+                ({"source": "scan.png", "wait_s": 601}, "wait_s"),
+            ):
+                error = (await call("recognize", **arguments))["error"]
+                assert (error["code"], told in error["message"]) == ("invalid_parameter", True)
         async with tools(folder, server.base, "sk-wrong") as call:
             error = (await call("recognize", source="scan.png"))["error"]
             assert error["code"] == "unauthorized"
@@ -208,8 +224,18 @@ def test_tools_over_http(server: Server, folder: Path) -> None:
             address = f"http://127.0.0.1:{port}/mcp"
             assert httpx2.post(address, headers=headers, json=body).status_code in (403, 421)
     finally:
-        process.terminate()
-        process.wait(20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_a_taken_port_is_told() -> None:
+    """In one sentence, as everywhere."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["mcp", "--token", "sk", "--port", port])
+
+    assert result.exit_code == 1
+    assert result.output == f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
 
 
 def test_without_a_token_it_says_so(folder: Path) -> None:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, cast
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, cast, get_args
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 
 from app import __version__, languages, media
@@ -18,6 +18,7 @@ from app.agents.errors import AgentError
 from app.agents.folders import Folders
 from app.agents.pages import MOST_CHARACTERS, excerpt
 from app.agents.remote import Remote
+from app.agents.strict import StrictServer, failure
 from app.errors import State
 
 Format = Literal["txt", "pdf", "docx", "xlsx", "pptx"]
@@ -98,7 +99,7 @@ class PageContent(BaseModel):
 
 def create_server(remote: Remote, folders: Folders) -> MCPServer[Any]:
     """The server of the tools, for a running OCR server and the folders that are open."""
-    server: MCPServer[Any] = MCPServer(
+    server = StrictServer(
         "ocr-server",
         title="OCR server",
         version=__version__,
@@ -246,15 +247,25 @@ class _Tools:
         self,
         task_id: TaskId,
         save_to: Annotated[str, _PLACE],
-        format: Annotated[Stored, Field(description="Also another one than it was asked for.")],
         ctx: Context[Any, Any],
+        format: Annotated[
+            Stored | None,
+            Field(description="Also another one than it was asked for; absent: as `save_to` ends."),
+        ] = None,
     ) -> Saved:
         """Store a complete task's result on this machine, in any format.
 
         Nothing is recognized again.
         """
-        target = self._folders.writable(save_to, format)
-        task = await self._derived(task_id, format, ctx)
+        ending = format or Path(save_to).suffix.lower().removeprefix(".")
+        if ending not in get_args(Stored):
+            raise AgentError(
+                "invalid_parameter",
+                f"{save_to} does not end in the name of a format.",
+                f"Name one as format, or let it end in .{', .'.join(get_args(Stored))}.",
+            )
+        target = self._folders.writable(save_to, ending)
+        task = await self._derived(task_id, ending, ctx)
         await self._remote.save(task, target)
         return Saved(task_id=task_id, saved_to=str(target), bytes=target.stat().st_size)
 
@@ -344,9 +355,6 @@ def _telling(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         try:
             return await tool(*args, **kwargs)
         except AgentError as error:
-            content = error.told()
-            text = TextContent(type="text", text=json.dumps(content, ensure_ascii=False))
-            failure = CallToolResult(content=[text], structured_content=content, is_error=True)
-            return cast(R, failure)
+            return cast(R, failure(error))
 
     return told

@@ -1,5 +1,8 @@
 """The command ``ocr-server mcp``."""
 
+import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -54,7 +57,19 @@ def mcp(url: str, token: str | None, folders: tuple[Path, ...], port: int | None
     here = Path.cwd()
     opened = folders or (() if here == Path(here.anchor) else (here,))
     server = create_server(Remote(url, token), Folders(opened))
-    if port is None:
-        server.run("stdio")
-    else:
-        server.run("streamable-http", host="127.0.0.1", port=port)
+    with suppress(KeyboardInterrupt):
+        if port is None:
+            server.run("stdio")
+        else:
+            _check_port(port)
+            server.run("streamable-http", host="127.0.0.1", port=port)
+
+
+def _check_port(port: int) -> None:
+    """Raise ClickException if others have it."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}."
+        ) from error
