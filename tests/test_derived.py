@@ -273,6 +273,11 @@ def test_no_body_is_taken_in_vain(client: TestClient) -> None:
     task_id = done(send(client, picture()))["task_id"]
     refused(client.post(f"/task/{task_id}/formats", files=files), 413)
 
+    without = client.post(f"/task/{task_id}/formats")
+    refused(without, 400)
+    assert "format" in without.json()["message"]
+    assert "image_file" not in without.json()["message"]
+
 
 def test_pages_go_with_their_document(client: TestClient, tasks: Tasks, settings: Settings) -> None:
     """When it is not kept any more, its pictures are not either; formats are results."""

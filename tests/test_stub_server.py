@@ -151,6 +151,8 @@ def test_progress_is_seen(send: Any, http2: httpx2.Client) -> None:
     shown = [record["progress"] for record in seen]
     assert shown == sorted(shown)
     assert {50, 100} <= set(shown) <= {0, 10, 50, 90, 100}
+    recognized = [record["ocr_pages"] for record in seen if "ocr_pages" in record]
+    assert recognized == sorted(recognized)
     details = {record["progress"]: record["state_detail"] for record in seen}
     assert details[50] == "Processing: 5 of 10 pages"
 
@@ -188,8 +190,8 @@ def test_the_text_is_what_was_asked_for(send: Any, form: str) -> None:
 
 
 def test_pages_that_could_not_be_read(send: Any) -> None:
-    """In the detail and the header, as the real server tells them."""
-    response = send("pages=3; failed=2,3")
+    """In the detail and the header, as the real server tells them; those that there are."""
+    response = send("pages=3; failed=2,3,9")
 
     assert response.json()["data"]["state_detail"].endswith("could not be read: 2, 3")
     assert response.headers["x-ocr-failed-pages"] == "2,3"

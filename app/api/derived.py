@@ -51,6 +51,11 @@ _PIECE = 2**16
 _WAIT_S = 25.0  # Proxies and clients that give up often do so after 30 s.
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
+_WANTED = (
+    "The body must be application/json, application/x-www-form-urlencoded or multipart/form-data, "
+    "with the field format."
+)
+
 
 class DerivedRoutes:
     """The handlers, with what they need."""
@@ -112,7 +117,7 @@ class DerivedRoutes:
         """
         await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
         staged = self._staged()
-        form = await read_form(request, staged, self._bounds)
+        form = await read_form(request, staged, self._bounds, wanted=_WANTED)
         try:
             base = self._public_url or base_url(request)
             wanted = form.get("format")

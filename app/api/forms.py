@@ -74,10 +74,23 @@ def announced_bytes(request: Request, bounds: Bounds) -> int:
     return said
 
 
-async def read_form(request: Request, staged: Path, bounds: Bounds, digested: bool = False) -> Form:
+_DOCUMENT = (
+    "The body must be multipart/form-data with image_file or image_url; "
+    "application/x-www-form-urlencoded and application/json can carry image_url."
+)
+
+
+async def read_form(
+    request: Request,
+    staged: Path,
+    bounds: Bounds,
+    digested: bool = False,
+    wanted: str = _DOCUMENT,
+) -> Form:
     """Read the body of ``request``; a document is written to ``staged``.
 
-    ``digested``: its digest is wanted, which takes 2 ms a megabyte.
+    ``digested``: its digest is wanted, which takes 2 ms a megabyte. ``wanted`` tells of a body that
+    is none of these what it has to be.
     Raises BadRequest, RequestTooSlow, and BodyTooLarge at the first byte too many.
     """
     announced_bytes(request, bounds)
@@ -100,10 +113,7 @@ async def read_form(request: Request, staged: Path, bounds: Bounds, digested: bo
         return Form(_parse_urlencoded(body))
     if kind == b"application/json":
         return Form(_parse_json(body))
-    raise BadRequest(
-        "The body must be multipart/form-data with image_file or image_url; "
-        "application/x-www-form-urlencoded and application/json can carry image_url."
-    )
+    raise BadRequest(wanted)
 
 
 async def _read_multipart(
@@ -281,7 +291,7 @@ def _parse_json(body: bytes) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         raise BadRequest("The JSON body is malformed.") from error
     if not isinstance(values, dict):
-        raise BadRequest("The JSON body must be an object with image_url.")
+        raise BadRequest("The JSON body must be an object.")
     fields = {}
     for name, value in values.items():
         if isinstance(value, bool | int) and name in ("sync", "return_text", "pdfa"):

@@ -75,9 +75,9 @@ class StubLeases(Leases):
         super().renew(hold, state=state, state_detail=detail, **values)
 
     def renew(self, hold: Hold, **values: Any) -> None:
-        """Note the pages alone where the script has said how far it is."""
+        """Note the length alone where the script has said how far it is."""
         if self._script(hold).progress:
-            values = {name: values[name] for name in ("file_pages", "ocr_pages") if name in values}
+            values = {name: values[name] for name in ("file_pages",) if name in values}
         super().renew(hold, **values)
 
     def complete(self, hold: Hold, pages: int, **values: Any) -> None:
@@ -86,8 +86,8 @@ class StubLeases(Leases):
         script = self._scripts.get(hold.task.parent_id or hold.task.id, _NONE)
         if script.texts is not None:
             values["ocr_pages"] = values["file_pages"]
-        if script.failed:
-            told = ", ".join(map(str, script.failed))
+        if failed := [number for number in script.failed if number <= values["file_pages"]]:
+            told = ", ".join(map(str, failed))
             values["state_detail"] = f"Complete, but for pages that could not be read: {told}"
             values["failed_pages"] = told.replace(" ", "")
         super().complete(hold, pages, **values)
