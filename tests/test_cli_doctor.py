@@ -1,5 +1,6 @@
 """The command ``ocr-server doctor``."""
 
+import errno
 import json
 import socket
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_faults_end_it_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     broken = {name for name, row in found.items() if row["level"] == "fault"}
     assert broken == {"data folder", "database", "queue", "fonts", "poppler"}
     assert all(found[name]["mend"] for name in broken)
-    assert "libreoffice" not in found
+    assert "recognition" not in found
 
 
 def test_the_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +82,46 @@ def test_the_schema(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         levels.append(examined("--quick")[1]["database"]["level"])
 
     assert levels == ["warning", "ok", "fault"]
+
+
+def test_a_folder_that_is_not_there_yet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk counts; what cannot be written to is told with the reason."""
+    monkeypatch.setenv("OCR_DATA_DIR", str(folder / "new"))
+    made = examined("--quick")[1]["data folder"]
+    monkeypatch.setenv("OCR_MIN_FREE_BYTES", str(2**60))
+    full = examined("--quick")[1]["data folder"]
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    fixed = examined("--quick")[1]["data folder"]
+
+    assert (made["level"], full["level"], fixed["level"]) == ("ok", "fault", "fault")
+    assert "OCR_MIN_FREE_BYTES" in full["text"]
+    assert "Read-only file system" in fixed["text"]
+    assert "chown" not in fixed["mend"]
+
+
+def test_what_is_no_database(folder: Path) -> None:
+    """Its file cannot be started."""
+    (folder / "ocr.db").write_bytes(b"no database" * 1000)
+
+    found = examined("--quick")[1]["database"]
+
+    assert found["level"] == "fault"
+    assert "not a database" in found["text"]
+    assert "Start it" not in found["mend"]
+
+
+def test_libreoffice_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is missed without a trial."""
+    monkeypatch.setattr(trials.shutil, "which", lambda _: None)
+
+    found = examined("--quick")[1]["libreoffice"]
+
+    assert found["level"] == "fault"
+    assert "libreoffice-writer-nogui" in found["mend"]
 
 
 def test_who_may_use_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

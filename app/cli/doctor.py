@@ -22,7 +22,11 @@ Exit codes:
 
 
 @click.command(epilog=_HELP)
-@click.option("--quick", is_flag=True, help="Do not try LibreOffice and the engines.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Only look whether LibreOffice is there, and do not try the engines.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell of each part in a line of JSON.")
 def doctor(quick: bool, as_json: bool) -> None:
     """Look at every part that the server needs, and say what to do about what is wrong."""
@@ -56,8 +60,11 @@ def doctor(quick: bool, as_json: bool) -> None:
         "tesseract": trials.tesseract,
         "poppler": trials.poppler,
     }
-    slow = {"libreoffice": trials.office, "recognition": trials.recognition}
-    for name, check in (checks if quick else checks | slow).items():
+    if quick:
+        checks["libreoffice"] = trials.office_program
+    else:
+        checks |= {"libreoffice": trials.office, "recognition": trials.recognition}
+    for name, check in checks.items():
         begun = time.monotonic()
         try:
             finding = check(settings)

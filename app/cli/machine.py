@@ -1,5 +1,6 @@
 """What ``doctor`` looks at first: packages, disk, memory, cores, clock, fonts, walls."""
 
+import errno
 import os
 import re
 import sys
@@ -64,29 +65,30 @@ _INSTALL = (
 def data_folder(settings: Settings) -> Finding:
     """Where everything is kept."""
     folder = settings.data_dir.absolute()
-    if not folder.exists():
-        above = next(each for each in folder.parents if each.exists())
-        if not os.access(above, os.W_OK | os.X_OK):
-            return fault(
-                f"{folder} cannot be made",
-                f"Let user {os.getuid()} write to {above}, or name a folder by OCR_DATA_DIR.",
-            )
-        return ok(f"{folder} will be made by the first start, {_free(above)} free")
-    owner = folder.stat().st_uid
-    if not _is_writable(folder):
+    there = folder.exists()
+    place = folder if there else next(each for each in folder.parents if each.exists())
+    owner = place.stat().st_uid
+    if (error := _refusal(place)) is not None:
+        told = f"{place} cannot be written to by user {os.getuid()}: {error.strerror}"
+        if error.errno not in (errno.EACCES, errno.EPERM):
+            return fault(told, "Mend the disk, or name a folder elsewhere by OCR_DATA_DIR.")
         return fault(
-            f"user {os.getuid()} cannot write to {folder}, which belongs to user {owner}",
-            f"`chown -R {os.getuid()} {folder}`, run as user {owner}, or name another by "
-            "OCR_DATA_DIR.",
+            f"{told}; it belongs to user {owner}",
+            f"`chown -R {os.getuid()} {place}`, run as user {owner}, or name another by "
+            "OCR_DATA_DIR."
+            if there
+            else f"Let user {os.getuid()} write there, or name a folder by OCR_DATA_DIR.",
         )
-    now = os.statvfs(folder)
+    now = os.statvfs(place)
     free = now.f_bavail * now.f_frsize
-    text = f"{folder}, {_free(folder)} free"
+    text = f"{folder}, {_free(place)} free"
     if free < settings.min_free_bytes:
         return fault(
             f"{text}, less than OCR_MIN_FREE_BYTES: no tasks are taken",
             "Make room, or keep less by OCR_KEEP_RESULTS_S.",
         )
+    if not there:
+        return ok(f"{text}; the first start will make it")
     if owner != os.getuid():
         return warning(
             f"{text}; it belongs to user {owner}, this is user {os.getuid()}",
@@ -98,8 +100,8 @@ def data_folder(settings: Settings) -> Finding:
 def temporary_folder(settings: Settings) -> Finding:
     """Where commands without a server have their temporary files."""
     folder = Path(tempfile.gettempdir())
-    if not _is_writable(folder):
-        return fault(f"{folder} cannot be written to", "Name another by TMPDIR.")
+    if (error := _refusal(folder)) is not None:
+        return fault(f"{folder} cannot be written to: {error.strerror}", "Name another by TMPDIR.")
     now = os.statvfs(folder)
     if now.f_bavail * now.f_frsize < _LEAST_TEMPORARY:
         return warning(
@@ -180,12 +182,13 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _is_writable(folder: Path) -> bool:
+def _refusal(folder: Path) -> OSError | None:
+    """Why nothing can be written to ``folder``; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+            return None
+    except OSError as error:
+        return error
 
 
 def _free(folder: Path) -> str:

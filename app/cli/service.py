@@ -24,10 +24,11 @@ def database(settings: Settings) -> Finding:
     try:
         now, known = wiring.revisions(settings)
     except Exception as error:  # Drivers that are missing, addresses that are none.
-        return fault(
-            f"{kind} cannot be used: {str(error).splitlines()[0]}",
-            "Start it, or mend OCR_DATABASE_URL; the log of the database may tell more.",
-        )
+        told = str(error.__cause__ if kind == "sqlite" and error.__cause__ else error)
+        mend = "Start it, or mend OCR_DATABASE_URL; the log of the database may tell more."
+        if kind == "sqlite":
+            mend = "Let it be written to, put a copy of it back, or mend OCR_DATABASE_URL."
+        return fault(f"{kind} cannot be used: {told.splitlines()[0].rstrip('.')}", mend)
     if now is None:
         return warning(
             f"{kind}; it has no tables yet", "`ocr-server migrate`, or start the server."

@@ -1,5 +1,6 @@
 """What ``doctor`` tries: Tesseract, Poppler, LibreOffice and the recognition of a page."""
 
+import shutil
 import time
 import zipfile
 from contextlib import closing
@@ -51,6 +52,14 @@ def poppler(settings: Settings) -> Finding:
     return ok("it starts within its sandbox")
 
 
+def office_program(settings: Settings) -> Finding:
+    """Whether LibreOffice is there."""
+    found = shutil.which("soffice") or shutil.which("libreoffice")
+    if found is None:
+        return fault("there is no program soffice: Office documents cannot be read", _OFFICE_MEND)
+    return ok(f"{found} is there, and was not tried")
+
+
 def office(settings: Settings) -> Finding:
     """Whether LibreOffice converts a document, behind its walls."""
     alone = settings.model_copy(update={"engine": "stub"})
@@ -64,8 +73,7 @@ def office(settings: Settings) -> Finding:
             parts.run(Order("txt", ()), source, folder / "work", target, lambda *_: None)
         except AppError as error:
             return fault(
-                str(error).rstrip("."),
-                "`apt-get install $(cat debian-packages.txt)`; the walls may lack a permission.",
+                str(error).rstrip("."), f"{_OFFICE_MEND} The walls may lack a permission, too."
             )
         if _TEXT not in target.read_text(encoding="utf-8"):
             return fault("it lost a document's text", "Install Debian's LibreOffice and fonts.")
@@ -100,6 +108,10 @@ def recognition(settings: Settings) -> Finding:
     )
 
 
+_OFFICE_MEND = (
+    "`apt-get install --no-install-recommends libreoffice-writer-nogui libreoffice-calc-nogui "
+    "libreoffice-impress-nogui libreoffice-math-nogui python3-uno`."
+)
 _REINSTALL = "Install the packages anew, as `doctor` says of them; OCR_LOG_LEVEL=debug tells more."
 _SAMPLE_TEXT = "文档识别"
 _TEXT = "It works."
