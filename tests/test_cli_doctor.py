@@ -2,7 +2,9 @@
 
 import errno
 import json
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ def test_a_folder_that_is_not_there_yet(folder: Path, monkeypatch: pytest.Monkey
     def refuse(**_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     fixed = examined("--quick")[1]["data folder"]
 
     assert (made["level"], full["level"], fixed["level"]) == ("ok", "fault", "fault")
@@ -116,7 +118,7 @@ def test_what_is_no_database(folder: Path) -> None:
 
 def test_libreoffice_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is missed without a trial."""
-    monkeypatch.setattr(trials.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
 
     found = examined("--quick")[1]["libreoffice"]
 

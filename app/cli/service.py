@@ -1,5 +1,6 @@
 """What ``doctor`` looks at of a server: database, queue, address, proxies, tokens."""
 
+import errno
 import ipaddress
 import json
 import os
@@ -71,10 +72,10 @@ def address(settings: Settings) -> Finding:
     try:
         status, answer = _asked(f"http://{shown}:{settings.port}/readyz")
     except (OSError, ValueError):
-        return fault(
-            f"{where} cannot be listened on, and no ocr-server answers there: {refused.strerror}",
-            "Another port: OCR_PORT=8001; who has it: `ss -ltnp`.",
-        )
+        told = f"{where} cannot be listened on, and no ocr-server answers there: {refused.strerror}"
+        if refused.errno not in (errno.EADDRINUSE, errno.EACCES):
+            return fault(told, "OCR_HOST is an address of this machine; 0.0.0.0 is all of them.")
+        return fault(told, "Another port: OCR_PORT=8001; who has it: `ss -ltnp`.")
     if status == 200:
         return ok(f"a server answers on {where} and is ready")
     message = answer.get("message", f"status {status}")
