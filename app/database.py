@@ -36,20 +36,24 @@ def migrate(url: str, folder: Path) -> None:
     # Here, because workers never migrate and start sooner without it.
     from alembic import command
     from alembic.runtime.migration import MigrationContext
+    from alembic.util import CommandError
 
     config = _alembic()
     engine = _engine(url, timed=False)  # Changing a large table takes as long as it takes.
     try:
         with _migration_lock(engine, folder), engine.begin() as connection:
-            now = MigrationContext.configure(connection).get_current_revision()
-            known = _known(config)
-            if now is not None and now not in known:
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                now = MigrationContext.configure(connection).get_current_revision()
+                known = _known(config)
+                if now is None or now in known:
+                    raise
                 raise Unavailable(
                     f"The database's schema {now} is of a newer version than this, which knows "
                     f"{known[-1]}: install the newer one again."
-                )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+                ) from error
     finally:
         engine.dispose()
 
