@@ -20,8 +20,9 @@ help: ## Show the targets
 run: $(VENV)/.run ## Set up and start the server; prints its address, a token and a curl line
 	@$(BIN)/ocr-server serve --local-token
 
+# A file's tests stay together: they share servers and databases.
 test: lint $(CLIENTS)/.clients ## Run every check and test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev ## Check format, style, types and import rules
 	@$(BIN)/ruff format --check .
