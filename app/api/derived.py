@@ -117,8 +117,8 @@ class DerivedRoutes:
         """
         await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
         staged = self._staged()
-        form = await read_form(request, staged, self._bounds, wanted=_WANTED)
         try:
+            form = await read_form(request, staged, self._bounds, wanted=_WANTED)
             base = self._public_url or base_url(request)
             wanted = form.get("format")
             if wanted not in (*FORMATS, *STRUCTURED):
