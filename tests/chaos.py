@@ -448,13 +448,14 @@ class Run:
         self._set_clock(86400)  # So that what the server takes for abandoned is old enough.
         self.server.stop()
         self.server.start()
-        results = {
-            f"files/results/{name}.{job.format}"
+        wanted = {
+            f"files/{kept}"
             for job, name in zip(todo, ids, strict=True)
             if name and job.words
+            for kept in (f"results/{name}.{job.format}", f"sources/{name}", f"readings/{name}")
         }
         end = time.monotonic() + 60
-        while (left := self._files() - results) and time.monotonic() < end:
+        while (left := self._files() - wanted) and time.monotonic() < end:
             time.sleep(1)
         assert self.server.process is not None
         for pid in self._descendants(self.server.process.pid):
@@ -463,6 +464,7 @@ class Run:
         self.server.stop()
         if left:
             self.failures.append(f"files of nothing: {sorted(left)}")
+        results = {name for name in wanted if name.startswith("files/results/")}
         if lacking := results - self._files():
             self.failures.append(f"results that are gone: {sorted(lacking)}")
         self._look_at_rows(todo, ids)
