@@ -54,6 +54,11 @@ class Readings:
                 file.write(_HEAD.pack(key, len(answer)) + answer)
 
 
+def count(path: Path) -> int:
+    """How many answers are in a file of readings."""
+    return len(_places(path))
+
+
 def _places(path: Path) -> dict[bytes, tuple[int, int]]:
     """Where each answer is: its first byte, and how many they are."""
     places: dict[bytes, tuple[int, int]] = {}

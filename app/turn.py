@@ -29,7 +29,7 @@ from app.leases import Beat, Hold, Leases, surely
 from app.pipeline import Job, Order, Outcome, Pipeline
 from app.portion import Portion
 from app.reading import Mode
-from app.readings import Readings
+from app.readings import Readings, count
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
 _GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
@@ -209,9 +209,9 @@ class Turn:
         size = target.stat().st_size
         if self._hold.wants_text:
             self._storage.put(self._folder / "text", text_key(task))
-        has_notes = self._leases.keeps_sources and self._keep()
-        # Of a document that is there already, only what had to be read now is counted.
-        counts = outcome.pages if task.parent_id is None else has_notes * outcome.recognized
+        noted = self._keep() if self._leases.keeps_sources else 0
+        # Of a document that is there already, no more is counted than had to be read now.
+        counts = outcome.pages if task.parent_id is None else min(noted, outcome.recognized)
         self._storage.put(target, result_key(task))
         complete = partial(
             self._leases.complete,
@@ -228,16 +228,16 @@ class Turn:
         )
         surely(complete, self._beat)
 
-    def _keep(self) -> bool:
+    def _keep(self) -> int:
         """Store what other formats are made of: the document without its protection, the notes.
 
-        Whether there were any.
+        How many there were.
         """
         task = self._hold.task
         for part in self._hold.parts:
             self._gather(portion_readings_key(task.id, part.first, part.last))
-        has_notes = self._notes.exists()
-        if has_notes:
+        noted = count(self._notes) if self._notes.exists() else 0
+        if noted:
             if task.parent_id is not None:
                 self._gather(readings_key(task.parent_id))
             self._storage.put(self._notes, readings_key(task.parent_id or task.id))
@@ -249,7 +249,7 @@ class Turn:
             unlocked = self._pipeline.unlock(locked, work, task.password)
             if unlocked != locked:
                 self._storage.put(unlocked, source_key(task))
-        return has_notes
+        return noted
 
     def _gather(self, key: str) -> None:
         """Add the readings under ``key`` to the notes."""
