@@ -117,6 +117,9 @@ class Task(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     fingerprint: Mapped[str | None] = mapped_column(String(64))  # Of the request.
     reuse_key: Mapped[str | None] = mapped_column(String(64))  # Of document, options, software.
+    # What the logs and traces of other processes are to say of it.
+    request_id: Mapped[str | None] = mapped_column(String(64))  # Of the request that made it.
+    traceparent: Mapped[str | None] = mapped_column(String(64))  # Of its span; W3C Trace Context.
     # Since when files are kept that time takes away; None: they are gone, or not there yet.
     source_since: Mapped[float | None]
     result_since: Mapped[float | None]
@@ -134,6 +137,10 @@ class Task(Base):
         # A token's history, newest first, and what failed last: see app.history, app.operations.
         _index_where("parent_id IS NULL", "owner", "created_at", "id"),
         _index_where("state < 0", "completed_at", name="ix_tasks_failed_completed_at"),
+        # The last place in the queue that an owner's tasks have: see app.places.
+        _index_where(
+            "state IN (0, 3)", "owner", "queued_at", name="ix_tasks_waiting_owner_queued_at"
+        ),
     )
 
 
