@@ -32,6 +32,10 @@ from app.errors import State
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
 RUNNING = (State.PREPARING, State.PROCESSING)
 SKEW_S = 60.0  # Clocks of machines differ by less; what is more was set.
+# What waits for a worker, and to be downloaded; what others do parts of. Indexes go by these words.
+SENT = "state IN (0, 3) AND (source_url IS NULL OR input_size IS NOT NULL)"
+LINKED = "state IN (0, 3) AND source_url IS NOT NULL AND input_size IS NULL"
+DIVIDED = "state = 4 AND leased_by IS NULL"
 TO_BE_HAD = (State.QUEUED, State.WAITING)  # To be downloaded or read; downloaded, to be read.
 
 
@@ -99,7 +103,7 @@ class Task(Base):
     created_at: Mapped[float]
     processed_at: Mapped[float | None]
     completed_at: Mapped[float | None]
-    # Its place in the queue, or that of its part which is there.
+    # Its place in the queue, or that of its part which is there: see app.places.
     queued_at: Mapped[float | None]
     # Who works on it.
     attempts: Mapped[int] = mapped_column(default=0)
@@ -138,9 +142,9 @@ class Task(Base):
         _index_where("parent_id IS NULL", "owner", "created_at", "id"),
         _index_where("state < 0", "completed_at", name="ix_tasks_failed_completed_at"),
         # The last place in the queue that an owner's tasks have: see app.places.
-        _index_where(
-            "state IN (0, 3)", "owner", "queued_at", name="ix_tasks_waiting_owner_queued_at"
-        ),
+        _index_where(SENT, "owner", "queued_at", name="ix_tasks_sent_queued_at"),
+        _index_where(LINKED, "owner", "queued_at", name="ix_tasks_linked_queued_at"),
+        _index_where(DIVIDED, "owner", "queued_at", name="ix_tasks_divided_queued_at"),
     )
 
 
@@ -338,25 +342,28 @@ def running(session: Session) -> set[str]:
     return set(session.scalars(select(Task.id).where(Task.state.in_(RUNNING))))
 
 
-def waiting(session: Session, queued_before: float, download: bool) -> Sequence[str]:
-    """Ids of the tasks that wait since before this, to be fetched or for what comes then.
+def waiting(
+    session: Session, before: float, after: float, download: bool
+) -> Sequence[tuple[str, float]]:
+    """Tasks, and their places, of which none is from ``before`` to ``after``.
 
-    Or since a time that is still to come: the clock was set back.
+    Those that wait to be fetched, or else for what comes then.
     """
-    return session.scalars(
-        select(Task.id)
+    found = session.execute(
+        select(Task.id, Task.queued_at)
         .where(
             Task.state.in_(TO_BE_HAD) | IS_READ,
             IS_DOWNLOAD if download else ~IS_DOWNLOAD,
-            (Task.queued_at < queued_before) | (Task.queued_at > time.time() + SKEW_S),
+            (Task.queued_at < before) | (Task.queued_at > after),
         )
         .order_by(Task.queued_at)
-    ).all()
+    )
+    return [(task_id, place or 0.0) for task_id, place in found]
 
 
-def note_queued(session: Session, task_id: str, at: float) -> None:
-    """Say when a task, or a part of it, was announced last."""
-    session.execute(update(Task).where(Task.id == task_id).values(queued_at=at))
+def note_queued(session: Session, task_id: str, place: float) -> None:
+    """Say which place in the queue a task has, or a part of it."""
+    session.execute(update(Task).where(Task.id == task_id).values(queued_at=place))
 
 
 def is_full(session: Session, most: int) -> bool:

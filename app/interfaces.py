@@ -207,17 +207,14 @@ class Queue(Protocol):
     All methods raise Unavailable while it does not answer.
     """
 
-    def put(self, unit: str, at: float) -> None:
-        """Announce work, as if it had come at the Unix time ``at``.
-
-        Ids may be delivered twice or late.
-        """
+    def put(self, unit: str, place: float) -> None:
+        """Announce work; lower places come first. Ids may be delivered twice or late."""
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within ``timeout_s`` seconds."""
 
-    def oldest(self) -> float | None:
-        """The time of the next id (Unix seconds); None if there is none."""
+    def head(self) -> tuple[str, float] | None:
+        """The next id and its place; None if there is none."""
 
     def size(self) -> int:
         """How many ids are waiting."""

@@ -1,17 +1,18 @@
 """Who holds which task or part of one: claims, leases and ends, in the database and the queue.
 
 A task that is to be downloaded waits in a queue of its own; what is downloaded, or was sent, waits
-for a worker. One part of a divided task waits there at a time, behind the tasks that come in the
-next seconds: whoever takes it queues the next, so that as many work at the document as have nothing
-else to do. When the last part is finished, the task is queued again.
+for a worker. One part of a divided task waits there at a time, behind the tasks that come next:
+whoever takes it queues the next, so that as many work at the document as have nothing else to do.
+When the last part is finished, the task is queued again.
 
-Queues may lose what they are told, or not answer. Each row knows its time in the queue: as ids
-leave it in the order of their times, what is older than the next id, and waits still, was lost.
+Queues may lose what they are told, or not answer. Each row knows its place in the queue: as ids
+leave it in the order of their places, what comes before the next id, and waits still, was lost.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +22,21 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, db, parts
-from app.db import Part, Task
+from app.db import SKEW_S, Part, Task
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Queue, Storage
 from app.keys import forget_unwanted
+from app.places import Places
 
 log = logging.getLogger(__name__)
 
 Beat = Callable[[float], None]
 """Tells whoever watches a worker that it makes progress, and will again in so many seconds."""
 
-_BEHIND_S = 2.0  # Tasks that come in so many seconds pass a part.
 _AGAIN_S = 0.5  # Between two tries to reach the database,
 _STEP_S = 60.0  # of which none takes so long.
 _MOST_KILLS = 10
-_LOST_S = 5.0  # An id that has just left the queue may not have become a claim yet.
+_LOST_S = 5.0
 
 
 class Blame(Enum):
@@ -90,6 +91,7 @@ class Leases:
         storage: Storage,
         queue: Queue,
         downloads: Queue,
+        places: Places,
         lease_s: float,
         max_attempts: int,
         keeps_sources: bool = False,
@@ -98,9 +100,11 @@ class Leases:
         self._storage = storage
         self._queue = queue
         self._downloads = downloads
+        self._places = places
         self._lease_s = lease_s
         self._max_attempts = max_attempts
         self.keeps_sources = keeps_sources
+        self._suspects: dict[tuple[str, str, float], float] = {}  # Since when they are missing.
 
     def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
         """What has this name in the queue, for ``worker``; None if it is not to be had.
@@ -118,12 +122,12 @@ class Leases:
             if task is None:
                 return None
             hold = Hold(worker, task, part, tuple(parts.of(session, task_id)))
-            following = parts.waiting(session, task_id)
-            at = time.time() + _BEHIND_S
-            if following:
-                db.note_queued(session, task_id, at)
-        for name, page in following:
-            self._put(self._queue, unit_of(name, page), at)
+            following = parts.first_waiting(session, task_id) if hold.parts else None
+            if following is not None:
+                place = self._places.of_part(session, task.owner)
+                db.note_queued(session, task_id, place)
+        if following is not None:
+            self._put(self._queue, unit_of(task_id, following), place)
         return hold
 
     def keeps(self, task: Task) -> bool:
@@ -179,27 +183,52 @@ class Leases:
         self._put(self._downloads if task.source_url else self._queue, task.id, task.queued_at)
 
     def announce_lost(self) -> None:
-        """Queue again what a queue lost."""
+        """Queue again what a queue has lost: what is missing in it now and was some seconds ago.
+
+        In between it may be on its way: from the row to the queue, or from there to a worker.
+        """
+        now = time.monotonic()
+        missing = self._missing()
+        self._suspects = {each: self._suspects.get(each, now) for each in missing}
+        for each, since in [*self._suspects.items()]:
+            if now - since >= _LOST_S:
+                self._announce_again(*each)
+                del self._suspects[each]
+
+    def _missing(self) -> list[tuple[str, str, float]]:
+        """Tasks, the units that wait of them, and places in which no queue has these."""
+        found = []
         for queue in (self._queue, self._downloads):
-            now = time.time()
-            before = (queue.oldest() or now) - _LOST_S
-            with self._sessions.begin() as session:
-                lost = db.waiting(session, before, download=queue is self._downloads)
-                units = {name: name for name in lost}
+            head = queue.head()
+            before = math.inf if head is None else head[1]
+            after = max(time.time(), 0.0 if head is None else before) + SKEW_S
+            with self._sessions() as session:
+                tasks = db.waiting(session, before, after, download=queue is self._downloads)
+                found += [(name, name, place) for name, place in tasks]
                 if queue is self._queue:
-                    for name, first in parts.waiting(session, queued_before=before):
-                        units[name] = unit_of(name, first)
-                for name in units:
-                    db.note_queued(session, name, now)
-            for unit in units.values():
-                self._put(queue, unit, now)
+                    for name, first, place in parts.waiting(session, before, after):
+                        found.append((name, unit_of(name, first), place))
+        return found
+
+    def _announce_again(self, task_id: str, unit: str, place: float) -> None:
+        with self._sessions.begin() as session:
+            task = db.task(session, task_id)
+            if task is None:
+                return
+            download = db.is_download(task)
+            # A clock that was set gave it a place that is never reached.
+            if place > time.time() + SKEW_S:
+                place = self._places.again(download)
+                db.note_queued(session, task_id, place)
+        log.warning("%s was lost by the queue and is announced again", unit)
+        self._put(self._downloads if download else self._queue, unit, place)
 
     def divide(self, hold: Hold, rest: Sequence[Part], job: Mapping[str, Any], **done: Any) -> None:
         """End the worker's own part, of which ``done`` is noted; let others do the ``rest``.
 
         ``job`` is noted of a task that was not divided before.
         """
-        task, now = hold.task, time.time()
+        task = hold.task
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ours = parts.finish(session, hold.part, hold.worker, rest, **done)
@@ -208,22 +237,27 @@ class Leases:
                 ours = parts.divide(session, task.id, hold.worker, [own, *rest], **job)
             is_read = parts.is_read(session, task.id)
             if ours and (rest or is_read):
-                db.note_queued(session, task.id, now if is_read else now + _BEHIND_S)
+                place = (
+                    self._places.again(download=False)
+                    if is_read
+                    else self._places.of_part(session, task.owner)
+                )
+                db.note_queued(session, task.id, place)
         if not ours:
             self._tidy(task)
         elif is_read:
-            self._put(self._queue, task.id, now)
+            self._put(self._queue, task.id, place)
         elif rest:
-            self._put(self._queue, unit_of(task.id, rest[0].first), now + _BEHIND_S)
+            self._put(self._queue, unit_of(task.id, rest[0].first), place)
 
     def hand_over(self, hold: Hold, **values: Any) -> None:
         """Let workers have a task that is downloaded."""
-        now = time.time()
-        values |= {"state": State.WAITING, "state_detail": "Waiting", "queued_at": now}
+        values |= {"state": State.WAITING, "state_detail": "Waiting"}
         with self._sessions.begin() as session:
-            ours = db.let_go(session, hold.task, attempts=0, **values)
+            place = self._places.downloaded(session, hold.task.owner)
+            ours = db.let_go(session, hold.task, attempts=0, queued_at=place, **values)
         if ours:
-            self._put(self._queue, hold.task.id, now)
+            self._put(self._queue, hold.task.id, place)
         else:
             self._tidy(hold.task)
 
@@ -253,21 +287,21 @@ class Leases:
             self.fail(hold, cause or InternalError(why))
             return
         values: dict[str, Any] = {"attempts": attempts, "kills": kills}
-        now = time.time()
+        place = self._places.again(hold.is_download)
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ours = parts.let_go(session, hold.part, **values)
                 if ours:
-                    db.note_queued(session, hold.task.id, now)
+                    db.note_queued(session, hold.task.id, place)
             else:
-                ours = db.let_go(session, hold.task, **values, queued_at=now, **_waits(hold))
+                ours = db.let_go(session, hold.task, **values, queued_at=place, **_waits(hold))
         if ours:
             log.warning("task %s is queued again", hold.task.id)
-            self._put(self._downloads if hold.is_download else self._queue, hold.unit, now)
+            self._put(self._downloads if hold.is_download else self._queue, hold.unit, place)
 
-    def _put(self, queue: Queue, unit: str, at: float) -> None:
+    def _put(self, queue: Queue, unit: str, place: float) -> None:
         try:
-            queue.put(unit, at)
+            queue.put(unit, place)
         except Unavailable:
             log.warning("the queue does not answer; %s is announced later", unit)
 

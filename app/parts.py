@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import delete, exists, false, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db import IS_READ, RUNNING, SKEW_S, Part, Task, changed, ended
+from app.db import IS_READ, RUNNING, Part, Task, changed, ended
 from app.errors import State
+
+_WAITS = Part.finished.is_(false()) & Part.leased_by.is_(None)
 
 
 def divide(
@@ -103,21 +105,25 @@ def let_go(session: Session, part: Part, **values: Any) -> bool:
     return _change(session, part, part.leased_by, leased_by=None, leased_until=None, **values)
 
 
-def waiting(
-    session: Session, task_id: str | None = None, queued_before: float | None = None
-) -> Sequence[tuple[str, int]]:
-    """Of the task, or of every one, the first part that waits for a worker: its task and page.
+def first_waiting(session: Session, task_id: str) -> int | None:
+    """The first page of the first part of a task that waits for a worker."""
+    return session.execute(
+        select(func.min(Part.first)).where(Part.task_id == task_id, _WAITS)
+    ).scalar_one()
 
-    With ``queued_before``: of tasks of which no part was announced since (Unix seconds).
+
+def waiting(session: Session, before: float, after: float) -> Sequence[tuple[str, int, float]]:
+    """The first part of each task that waits for a worker: its task, page and place.
+
+    Of tasks that have no place from ``before`` to ``after``.
     """
-    waiting = select(Part.task_id, func.min(Part.first)).group_by(Part.task_id)
-    waiting = waiting.where(Part.finished.is_(false()), Part.leased_by.is_(None))
-    if task_id is not None:
-        waiting = waiting.where(Part.task_id == task_id)
-    if queued_before is not None:
-        late = (Task.queued_at < queued_before) | (Task.queued_at > time.time() + SKEW_S)
-        waiting = waiting.join(Task).where(late)
-    return [(name, first) for name, first in session.execute(waiting)]
+    found = session.execute(
+        select(Part.task_id, func.min(Part.first), Task.queued_at)
+        .join(Task)
+        .where(_WAITS, (Task.queued_at < before) | (Task.queued_at > after))
+        .group_by(Part.task_id, Task.queued_at)
+    )
+    return [(task_id, first, place or 0.0) for task_id, first, place in found]
 
 
 def is_read(session: Session, task_id: str) -> bool:

@@ -19,7 +19,7 @@ _LOCKED_S = 2.0  # Who puts an id is not to wait long: what the queue lacks is f
 
 
 class HueyQueue:
-    """Ids in the order of their times, through whichever storage ``url`` names.
+    """Ids in the order of their places, through whichever storage ``url`` names.
 
     All methods raise Unavailable while the storage does not answer; the next call tries again.
     """
@@ -39,14 +39,10 @@ class HueyQueue:
             self._open = lambda: SqliteStorage(name, filename=file, cache_mb=1, timeout=_LOCKED_S)
         self._storage: Any = None
 
-    def put(self, unit: str, at: float) -> None:
-        """Announce work, as if it had come at the Unix time ``at``.
-
-        Ids may be delivered twice or late.
-        """
-        # Long work lets short work pass by, but is not passed for ever: its turn is a time.
+    def put(self, unit: str, place: float) -> None:
+        """Announce work; lower places come first. Ids may be delivered twice or late."""
         with self._answering() as storage:
-            storage.enqueue(f"{unit} {at}".encode(), -at)
+            storage.enqueue(f"{unit} {place}".encode(), -place)
 
     def get(self, timeout_s: float) -> str | None:
         """The next id, or None if none came within about ``timeout_s`` seconds."""
@@ -61,11 +57,11 @@ class HueyQueue:
             if not self._blocks:
                 time.sleep(_POLL_S)
 
-    def oldest(self) -> float | None:
-        """The time of the next id (Unix seconds); None if the queue is empty."""
+    def head(self) -> tuple[str, float] | None:
+        """The next id and its place; None if the queue is empty."""
         with self._answering() as storage:
             items = storage.enqueued_items(1)
-        return _split(items[0])[1] if items else None
+        return _split(items[0]) if items else None
 
     def size(self) -> int:
         """How many ids are waiting."""
@@ -91,5 +87,5 @@ class HueyQueue:
 
 
 def _split(data: bytes) -> tuple[str, float]:
-    unit, _, at = bytes(data).decode().partition(" ")
-    return unit, float(at or 0)
+    unit, _, place = bytes(data).decode().partition(" ")
+    return unit, float(place or 0)

@@ -33,6 +33,7 @@ from app.fetch import Fetcher
 from app.interfaces import Storage
 from app.keys import forget_unwanted, readings_key, result_key, source_key, text_key
 from app.links import Links
+from app.places import Places
 from app.reading import Mode
 from app.record import record
 from app.retention import Sweeper
@@ -80,6 +81,7 @@ class Tasks:
         runner: Runner,
         sweeper: Sweeper,
         links: Links,
+        places: Places,
         maker: str,
         disk: Disk,
         max_queued: int,
@@ -90,6 +92,7 @@ class Tasks:
         self.runner = runner
         self.sweeper = sweeper
         self.links = links
+        self._places = places
         self._maker = maker
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
@@ -147,6 +150,8 @@ class Tasks:
                 if not self._reuse(task, source):
                     self.storage.put(source, source_key(task))
             with self.sessions.begin() as session:
+                if not State(task.state).final:
+                    task.queued_at = self._places.of_task(session, task)
                 inserted = db.add(session, task)
                 if inserted and allowance.any:
                     enter(session, owner, allowance)
@@ -213,10 +218,9 @@ class Tasks:
                 others = access.unfinished_derived(session, owner) - 1
                 if inserted and others >= _MOST_DERIVED:
                     raise TooManyTasks("This token has other formats made of many documents.")
-                if inserted and not others:
+                if inserted:
                     # The document has had its turn, and somebody may be waiting before a screen.
-                    # But what the queue lost is only looked for among what is older.
-                    task.queued_at = max(root.created_at, task.created_at - _MOST_AHEAD_S)
+                    task.queued_at = self._places.of_task(session, task, ahead=not others)
                     db.note_queued(session, task.id, task.queued_at)
         except FileNotFoundError:
             raise SourceExpired(_NOT_KEPT) from None
@@ -262,7 +266,6 @@ class Tasks:
             idempotency_key=f"\x1f{root.id} {form} {pdfa:d} {chunk or ''}",
             input_size=root.input_size,
             created_at=now,
-            queued_at=now,
         )
 
     def _in_spite(self, task: Task) -> Task | None:
@@ -345,7 +348,6 @@ class Tasks:
             fingerprint=known.fingerprint if known else None,
             reuse_key=self._reuse_key(submission),
             created_at=now,
-            queued_at=now,
         )
 
     def _known(self, task: Task) -> Task | None:
@@ -413,7 +415,6 @@ def _is_spent(derived: Task) -> bool:
 
 
 _MOST_DERIVED = 16  # Unfinished ones of a token; none of them counts for its other limits.
-_MOST_AHEAD_S = 3600.0  # A derived task comes before what was sent since, in so many seconds.
 _AGAIN_S = 600.0  # What failed is not tried again before.
 _NOT_KEPT = "The document is not kept any more, so no other format can be made; send it again."
 _SAME_RESULT = (

@@ -18,6 +18,7 @@ from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
 from app.pipeline import Pipeline
+from app.places import Places
 from app.ration import Ration
 from app.retention import Keeping, Sweeper
 from app.runner import Runner
@@ -56,12 +57,14 @@ def build(
     fetch = fetcher(settings, kind=kinds.fetcher)
     queue = queue or work_queue(settings)
     downloads = downloads or _queue(settings, "ocr-downloads")
+    places = Places(queue, downloads)
     runner = Runner(
         leases=kinds.leases(
             sessions,
             storage,
             queue,
             downloads,
+            places,
             settings.lease_s,
             settings.max_attempts,
             settings.keep_sources_s > 0,
@@ -95,6 +98,7 @@ def build(
         runner,
         sweeper,
         links,
+        places,
         maker,
         disk(settings),
         settings.max_queued,

@@ -34,12 +34,12 @@ class InlineQueue:
     held: bool = False
     downloads: bool = False
     ids: list[str] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
+    places: list[float] = field(default_factory=list)
 
-    def put(self, unit: str, at: float) -> None:
+    def put(self, unit: str, place: float) -> None:
         if self.held or self.tasks is None:
             self.ids.append(unit)
-            self.times.append(at)
+            self.places.append(place)
         elif self.downloads:
             self.tasks.runner.download(unit, "inline")
         else:
@@ -48,8 +48,11 @@ class InlineQueue:
     def get(self, timeout_s: float) -> str | None:
         return self.ids.pop(0) if self.ids else None
 
-    def oldest(self) -> float | None:
-        return self.times[-len(self.ids)] if self.ids else None
+    def head(self) -> tuple[str, float] | None:
+        if not self.ids:
+            return None
+        waiting = zip(self.ids, self.places[-len(self.ids) :], strict=True)
+        return min(waiting, key=lambda each: each[1])
 
     def size(self) -> int:
         return len(self.ids)

@@ -1,8 +1,10 @@
 """The statements and the migrations, on SQLite and on PostgreSQL."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from app import access, database, db, parts
 from app.db import Part, Task, Token
 from app.errors import State
-
-LATER = time.time() + 1000
 
 
 def add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
@@ -157,22 +157,27 @@ def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:
     add(sessions, "here", queued_at=now - 1, source_url="http://x", input_size=9)
 
     with sessions() as session:
-        assert list(db.waiting(session, now + 1, download=False)) == ["old", "here", "new"]
-        assert list(db.waiting(session, now - 50, download=False)) == ["old"]
-        assert list(db.waiting(session, now + 1, download=True)) == ["away"]
+        waiting = partial(_waiting, session)
+        assert waiting(now + 1, now + 9) == ["old", "here", "new"]
+        assert waiting(math.inf, math.inf) == ["old", "here", "new"]
+        assert waiting(now - 50, now + 9) == ["old"]
+        assert waiting(now - 50, now - 0.5) == ["old", "new"]
+        assert waiting(now + 1, now + 9, download=True) == ["away"]
+
+
+def _waiting(session: Session, before: float, after: float, download: bool = False) -> list[str]:
+    return [name for name, _ in db.waiting(session, before, after, download)]
 
 
 def test_a_clock_that_was_set_back(sessions: sessionmaker[Session]) -> None:
     """Nothing waits until it is again as late as it was."""
     now = time.time()
-    add(sessions, "future", queued_at=now + 3600)
     ended = {"completed_at": now + 3600, "callback_due": now + 3600, "callback_host": "a:80"}
     add(sessions, "done", state=State.COMPLETE, **ended)
     retried = {"callback_at": now, "callback_due": now + 300, "callback_host": "b:80"}
     add(sessions, "patient", state=State.COMPLETE, completed_at=now, **retried)
 
     with sessions.begin() as session:
-        assert list(db.waiting(session, now - 5, download=False)) == ["future"]
         assert (first := db.due_callback(session, now + 60, []))
         assert first.id == "done"
         assert db.due_callback(session, now + 60, []) is None
@@ -227,12 +232,14 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
     assert _at(sessions) == (State.PROCESSING, 50, "Processing: 10 of 20 pages", 4)
     with sessions.begin() as session:
         assert db.claim(session, "t", "early", 60) is None
-        assert db.waiting(session, LATER, download=False) == []
-        assert parts.waiting(session) == parts.waiting(session, "t") == [("t", 11)]
+        assert _waiting(session, math.inf, math.inf) == []
+        assert parts.first_waiting(session, "t") == 11
+        assert [row[:2] for row in parts.waiting(session, math.inf, math.inf)] == [("t", 11)]
         part = parts.claim(session, "t", 11, "second", 60)
         assert part is not None
         assert parts.claim(session, "t", 11, "third", 60) is None
-        assert parts.waiting(session) == []
+        assert parts.waiting(session, math.inf, math.inf) == []
+        assert parts.first_waiting(session, "t") is None
         assert db.workers(session) == {"second"}
         assert not parts.renew(session, part, "third", 60, 1, 1)
         assert parts.renew(session, part, "second", 60, 6, 1)
@@ -244,7 +251,7 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
 
     assert _at(sessions) == (State.PROCESSING, 99, "Processing: 20 of 20 pages", 5)
     with sessions.begin() as session:
-        assert list(db.waiting(session, LATER, download=False)) == ["t"]
+        assert _waiting(session, math.inf, math.inf) == ["t"]
         assert (task := db.claim(session, "t", "last", 60))
         assert (task.state, task.attempts) == (State.PROCESSING, 1)
         assert db.claim(session, "t", "late", 60) is None

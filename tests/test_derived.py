@@ -219,7 +219,7 @@ def test_it_is_made_while_others_wait(client: TestClient, queue: InlineQueue) ->
     derived = derive(client, task_id, format="docx", sync="0").json()["data"]["task_id"]
 
     assert queue.ids == [later, derived]
-    assert queue.times[1] < queue.times[0]
+    assert queue.places[1] < queue.places[0]
 
 
 def test_only_so_many_at_once(
@@ -237,7 +237,7 @@ def test_only_so_many_at_once(
 
     refused(made.pop(), 429)
     assert [each.status_code for each in made] == [200, 200]
-    assert queue.times[1] < queue.times[0] < queue.times[2]
+    assert queue.places[1] < queue.places[0] < queue.places[2]
     assert len(queue.ids) == 3
 
 

@@ -48,7 +48,7 @@ def test_first_in_first_out(queue: HueyQueue) -> None:
 
 
 def test_long_work_lets_others_pass(queue: HueyQueue) -> None:
-    """But only those that come in the time that was said."""
+    """But only those whose places come first."""
     queue.put("long", 110)
     queue.put("longer", 120)
     queue.put("short", 100)
@@ -57,14 +57,14 @@ def test_long_work_lets_others_pass(queue: HueyQueue) -> None:
     assert [queue.get(1) for _ in range(4)] == ["short", "long", "later", "longer"]
 
 
-def test_the_time_of_the_next_one(queue: HueyQueue) -> None:
+def test_the_place_of_the_next_one(queue: HueyQueue) -> None:
     """It tells which ids have left the queue."""
-    assert queue.oldest() is None
+    assert queue.head() is None
     queue.put("b", 1000000002.25)
     queue.put("a", 1000000001.5)
 
-    assert queue.oldest() == 1000000001.5
-    assert (queue.get(1), queue.oldest()) == ("a", 1000000002.25)
+    assert queue.head() == ("a", 1000000001.5)
+    assert (queue.get(1), queue.head()) == ("a", ("b", 1000000002.25))
 
 
 def test_queues_with_other_names_are_others(queue: HueyQueue, url: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app import db
+from app import db, leases
 from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
 from app.leases import Blame
@@ -176,13 +176,13 @@ def test_a_lease_in_force_is_respected(tasks: Tasks, queue: InlineQueue, source:
 
 
 def test_what_the_queue_lost_is_queued_again(
-    tasks: Tasks, queue: InlineQueue, source: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash between the commit and the queue loses no task."""
+    monkeypatch.setattr(leases, "_LOST_S", 0)
     queue.held = True
     task = tasks.submit(OWNER, TEXT, source)
     queue.ids.clear()
-    _set(tasks, task, queued_at=time.time() - 60)
 
     tasks.runner.recover()
     tasks.runner.recover()
@@ -191,9 +191,14 @@ def test_what_the_queue_lost_is_queued_again(
 
 
 def test_what_a_busy_queue_lost_is_queued_again(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks,
+    queue: InlineQueue,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ids leave in the order of their times: who should have come before the next one is lost."""
+    """Ids leave in the order of their places: who comes before the next one is lost."""
+    monkeypatch.setattr(leases, "_LOST_S", 0)
     queue.held = True
     lost, next_one, behind = (
         tasks.submit(OWNER, TEXT, Path(shutil.copy(source, tmp_path / name))) for name in "abc"
@@ -201,7 +206,7 @@ def test_what_a_busy_queue_lost_is_queued_again(
     now = time.time()
     for task, at in ((lost, now - 90), (next_one, now - 60), (behind, now - 30)):
         _set(tasks, task, queued_at=at)
-    queue.ids, queue.times = [next_one.id, behind.id], [now - 60, now - 30]
+    queue.ids, queue.places = [next_one.id, behind.id], [now - 60, now - 30]
 
     tasks.runner.recover()
 

@@ -206,7 +206,7 @@ class ThreadQueue:
         """``do`` takes what was put, and the script of the request that put it."""
         self._do = do
 
-    def put(self, unit: str, at: float) -> None:
+    def put(self, unit: str, place: float) -> None:
         """Start the thread."""
         asked = ASKED.get(None)
         args = (unit, (asked and asked.script) or _NONE)
@@ -216,7 +216,7 @@ class ThreadQueue:
         """Nothing waits."""
         return None
 
-    def oldest(self) -> float | None:
+    def head(self) -> tuple[str, float] | None:
         """Nothing waits."""
         return None
 

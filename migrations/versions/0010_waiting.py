@@ -10,21 +10,30 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
+_WAITS = "state IN (0, 3)"
+_INDEXES = {
+    "ix_tasks_sent_queued_at": f"{_WAITS} AND (source_url IS NULL OR input_size IS NOT NULL)",
+    "ix_tasks_linked_queued_at": f"{_WAITS} AND source_url IS NOT NULL AND input_size IS NULL",
+    "ix_tasks_divided_queued_at": "state = 4 AND leased_by IS NULL",
+}
+
 
 def upgrade() -> None:
     op.add_column("tasks", sa.Column("request_id", sa.String(length=64), nullable=True))
     op.add_column("tasks", sa.Column("traceparent", sa.String(length=64), nullable=True))
-    op.create_index(
-        op.f("ix_tasks_waiting_owner_queued_at"),
-        "tasks",
-        ["owner", "queued_at"],
-        unique=False,
-        sqlite_where=sa.text("state IN (0, 3)"),
-        postgresql_where=sa.text("state IN (0, 3)"),
-    )
+    for name, condition in _INDEXES.items():
+        op.create_index(
+            op.f(name),
+            "tasks",
+            ["owner", "queued_at"],
+            unique=False,
+            sqlite_where=sa.text(condition),
+            postgresql_where=sa.text(condition),
+        )
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_tasks_waiting_owner_queued_at"), "tasks")
+    for name in reversed(_INDEXES):
+        op.drop_index(op.f(name), "tasks")
     op.drop_column("tasks", "traceparent")
     op.drop_column("tasks", "request_id")
