@@ -139,6 +139,13 @@ class Settings(BaseSettings):
         gt=0,
         description="Memory with which a worker is replaced after a task, in bytes.",
     )
+    lease_s: float = Field(
+        30,
+        ge=3,
+        le=3600,
+        description="After how many seconds without a sign of a machine its work is given to "
+        "others.",
+    )
     drain_timeout_s: float = Field(
         30, ge=0, description="How long a stopping worker may finish its task, in seconds."
     )
@@ -316,11 +323,6 @@ class Settings(BaseSettings):
     def step_timeout_s(self) -> float:
         """Limit for opening a document and for finishing a result, in seconds."""
         return max(self.office_timeout_s, self.page_timeout_s)
-
-    @property
-    def lease_s(self) -> float:
-        """How long a claim holds without progress; a silent worker is ended well before."""
-        return max(self.step_timeout_s, self.fetch_timeout_s) + 60
 
 
 def unknown(names: Iterable[str]) -> list[str]:

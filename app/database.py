@@ -111,9 +111,15 @@ def _engine(url: str, timed: bool = True) -> Engine:
 
 
 _LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
-_PATIENCE = {  # How long a PostgreSQL may be silent; workers must hear of it before their timers.
-    "connect_timeout": 10,
-    "tcp_user_timeout": 20_000,
+# How long a PostgreSQL may be silent. Workers must hear of it before their timers, and supervisors
+# while there is time left to renew their leases; whether it is there while it does not answer, only
+# the keepalives tell.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
     "options": "-c statement_timeout=20s -c lock_timeout=15s",
 }
 # A standby is asked, or it ended a transaction that took too long; to psycopg these are internal.

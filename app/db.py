@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CursorResult,
+    Float,
     ForeignKey,
     Index,
     MetaData,
@@ -17,12 +18,15 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    cast,
     delete,
     exists,
+    extract,
     false,
     func,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -285,7 +289,7 @@ def claim(
             state_detail=case((Task.state.in_(TO_BE_HAD), "Preparing"), else_=Task.state_detail),
             attempts=Task.attempts + 1,
             leased_by=worker,
-            leased_until=now + lease_s,
+            leased_until=present(session) + lease_s,
             processed_at=func.coalesce(Task.processed_at, now),
         )
         .returning(Task)
@@ -298,8 +302,21 @@ def renew(session: Session, task_id: str, worker: str, lease_s: float, **values:
         session,
         update(Task)
         .where(Task.id == task_id, Task.leased_by == worker, Task.state.in_(RUNNING))
-        .values(leased_until=time.time() + lease_s, **values),
+        .values(leased_until=present(session) + lease_s, **values),
     )
+
+
+def renew_all(session: Session, workers: Collection[str], lease_s: float) -> None:
+    """Extend the leases of whatever ``workers`` hold, tasks and parts."""
+    tasks = select(Task.id).where(Task.leased_by.in_(workers), Task.state.in_(RUNNING))
+    parts = select(Part.task_id, Part.first).where(Part.leased_by.in_(workers))
+    # Whoever has locked a row is at it; to wait for one would hold up all the others.
+    idle_tasks = tasks.with_for_update(skip_locked=True)
+    idle_parts = parts.with_for_update(skip_locked=True)
+    until = present(session) + lease_s
+    session.execute(update(Task).where(Task.id.in_(idle_tasks)).values(leased_until=until))
+    key = tuple_(Part.task_id, Part.first)
+    session.execute(update(Part).where(key.in_(idle_parts)).values(leased_until=until))
 
 
 def finish(session: Session, task_id: str, worker: str, **values: Any) -> Task | None:
@@ -317,7 +334,7 @@ def finish(session: Session, task_id: str, worker: str, **values: Any) -> Task |
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
     """Running tasks of ``worker``, which is dead, or else those whose lease ran out."""
-    lost = Task.leased_until < time.time() if worker is None else Task.leased_by == worker
+    lost = Task.leased_until < present(session) if worker is None else Task.leased_by == worker
     return session.scalars(select(Task).where(Task.state.in_(RUNNING), lost)).all()
 
 
@@ -416,6 +433,13 @@ def settle_callback(session: Session, task_id: str, due: float | None, result: s
         .where(Task.id == task_id)
         .values(callback_due=due, callback_result=result, callback_at=time.time())
     )
+
+
+def present(session: Session) -> Any:
+    """The time that leases go by: one clock for all machines, the database's, where it has one."""
+    if session.get_bind().dialect.name == "sqlite":
+        return time.time()
+    return cast(extract("epoch", func.statement_timestamp()), Float)
 
 
 def ping(session: Session) -> None:

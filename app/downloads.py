@@ -3,12 +3,14 @@
 import itertools
 import logging
 import threading
+import time
+from functools import partial
 from pathlib import Path
 
 from app.errors import Unavailable
 from app.leases import Blame
 from app.locks import held
-from app.runner import AWAY_S, Runner
+from app.runner import ANSWER_S, AWAY_S, Runner
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,12 @@ class Downloader:
         self._lock = lock
         self._free = threading.Semaphore(most)
         self._numbers = itertools.count()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, float] = {}  # And when each is overdue; monotonic.
 
-    def is_at(self, name: str) -> bool:
-        """Whether what is held under ``name`` is under way."""
-        return name in self._under_way
+    def under_way(self) -> list[str]:
+        """The names under which something is held that is not overdue."""
+        now = time.monotonic()
+        return [name for name, until in [*self._under_way.items()] if now < until]
 
     def run(self, stopping: threading.Event) -> None:
         """Fetch until told to stop; what is under way then is left for the next one."""
@@ -58,23 +61,26 @@ class Downloader:
         if unit is None:
             return False
         name = f"{self._name}#{next(self._numbers)}"
-        self._under_way.add(name)
+        self._beat(name, ANSWER_S)
         try:
             # A daemon: one that is under way does not keep a server from ending.
             threading.Thread(target=self._fetch, args=[unit, name], daemon=True).start()
         except RuntimeError:  # No more threads; the task waits until it is missed.
-            self._under_way.discard(name)
+            del self._under_way[name]
             raise
         return True
 
     def _fetch(self, unit: str, name: str) -> None:
         try:
-            self._runner.download(unit, name)
+            self._runner.download(unit, name, partial(self._beat, name))
         except Unavailable as error:
             log.warning("a download is left for later: %s", error)
         except Exception:
             log.exception("a download failed")
         finally:
             # If it is held still, though no answer came or for a fault, its lease will tell.
-            self._under_way.discard(name)
+            del self._under_way[name]
             self._free.release()
+
+    def _beat(self, name: str, seconds: float) -> None:
+        self._under_way[name] = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -156,6 +156,11 @@ class Leases:
                 ours = db.renew(session, hold.task.id, hold.worker, lease_s, **values)
         if not ours:
             raise Cancelled("The task was cancelled.")
+
+    def renew_all(self, workers: Collection[str]) -> None:
+        """Extend the leases of whatever ``workers`` hold."""
+        with self._sessions.begin() as session:
+            db.renew_all(session, workers, self._lease_s)
 
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, exists, false, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db import IS_READ, RUNNING, Part, Task, changed, ended
+from app.db import IS_READ, RUNNING, Part, Task, changed, ended, present
 from app.errors import State
 
 _WAITS = Part.finished.is_(false()) & Part.leased_by.is_(None)
@@ -49,7 +49,11 @@ def claim(session: Session, task_id: str, first: int, worker: str, lease_s: floa
             Part.leased_by.is_(None),
             Part.finished.is_(false()),
         )
-        .values(attempts=Part.attempts + 1, leased_by=worker, leased_until=time.time() + lease_s)
+        .values(
+            attempts=Part.attempts + 1,
+            leased_by=worker,
+            leased_until=present(session) + lease_s,
+        )
         .returning(Part)
     ).one_or_none()
 
@@ -58,7 +62,8 @@ def renew(
     session: Session, part: Part, worker: str, lease_s: float, done: int, recognized: int
 ) -> bool:
     """Extend the lease and note what is done; False if the part is no longer this worker's."""
-    values = {"leased_until": time.time() + lease_s, "done": done, "recognized": recognized}
+    until = present(session) + lease_s
+    values = {"leased_until": until, "done": done, "recognized": recognized}
     if not _change(session, part, worker, **values):
         return False
     _sum_up(session, part.task_id)
@@ -95,7 +100,7 @@ def fail(session: Session, part: Part, worker: str, **values: Any) -> Task | Non
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Part]:
     """The parts of ``worker``, which is dead, or else those whose lease ran out."""
-    lost = Part.leased_until < time.time() if worker is None else Part.leased_by == worker
+    lost = Part.leased_until < present(session) if worker is None else Part.leased_by == worker
     return session.scalars(select(Part).where(lost)).all()
 
 

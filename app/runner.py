@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from app.interfaces import Queue, Storage
 from app.keys import source_key
 from app.leases import Beat, Blame, Hold, Leases, surely
 from app.pipeline import Order, Pipeline
-from app.turn import Limits, Turn
+from app.turn import GRACE_S, Limits, Turn
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ SAMPLE = Path(__file__).parent / "sample.png"
 
 AWAY_S = 1.0
 """Between two looks at a database, a queue or a disk that cannot be used."""
+
+ANSWER_S = 120.0
+"""Within which the database answers a worker that takes or returns something, or fails."""
 
 _ABANDONED_S = 60.0  # A folder may be a moment older than the row that says it is in use.
 
@@ -117,6 +120,7 @@ class Runner:
 
         ``beat`` is called at every sign of progress. Raises Unavailable, with nothing begun.
         """
+        beat(ANSWER_S)
         hold = self._leases.claim(unit, worker)
         if hold is not None:
 
@@ -127,14 +131,15 @@ class Runner:
 
             self._attempt(hold, work, beat)
 
-    def download(self, unit: str, worker: str) -> None:
+    def download(self, unit: str, worker: str, beat: Beat = lambda _: None) -> None:
         """Fetch the document of a task, if that is still to be done, and let workers have it.
 
-        Raises Unavailable, with nothing begun.
+        ``beat`` is called at every sign of progress. Raises Unavailable, with nothing begun.
         """
+        beat(ANSWER_S)
         hold = self._leases.claim(unit, worker, download=True)
         if hold is not None:
-            self._attempt(hold, partial(self._download, hold), lambda _: None)
+            self._attempt(hold, partial(self._download, hold, beat), beat)
 
     def _attempt(self, hold: Hold, work: Callable[[Path], None], beat: Beat) -> None:
         """Do ``work`` in a folder of its own, and deal with all that can go wrong."""
@@ -172,17 +177,23 @@ class Runner:
                 told = _translated(error)
             surely(lambda: self._leases.fail(hold, told), beat)
 
-    def _download(self, hold: Hold, folder: Path) -> None:
+    def _download(self, hold: Hold, beat: Beat, folder: Path) -> None:
         task, source = hold.task, folder / "source"
         assert task.source_url is not None
+        beat(self._limits.fetch_timeout_s + GRACE_S)
         self._fetcher.fetch(task.source_url, source, task.base_url)
+        beat(self._limits.step_timeout_s + GRACE_S)
         size = source.stat().st_size
         self._storage.put(source, source_key(task))
-        surely(lambda: self._leases.hand_over(hold, input_size=size), lambda _: None)
+        surely(lambda: self._leases.hand_over(hold, input_size=size), beat)
 
     def workers(self) -> set[str]:
         """The workers that hold a lease."""
         return self._leases.workers()
+
+    def renew(self, workers: Collection[str]) -> None:
+        """Extend the leases of whatever ``workers`` hold. Raises Unavailable."""
+        self._leases.renew_all(workers)
 
     def sweep(self, *, tasks_only: bool = False) -> None:
         """Remove the work folders that nobody works in: what killed processes left.

@@ -32,7 +32,7 @@ from app.reading import Mode
 from app.readings import Readings, count
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
-_GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
+GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Limits:
     page_timeout_s: float
     step_timeout_s: float  # To open a document, or to finish the file that is made of it.
     turn_s: float  # After which a worker lets other tasks have their turn.
+    fetch_timeout_s: float
 
     def of_task(self, pages: int) -> float:
         """How long a task may take that has so many pages."""
@@ -77,7 +78,7 @@ class Turn:
 
         Raises Cancelled if it is no longer held, and whatever is wrong with the document.
         """
-        self._beat(self._limits.step_timeout_s + _GRACE_S)
+        self._beat(self._limits.step_timeout_s + GRACE_S)
         hold, task, source = self._hold, self._hold.task, self._folder / "source"
         order = Order(
             task.format,
@@ -123,7 +124,7 @@ class Turn:
             raise TimedOut("The document takes longer than the limit; send fewer pages.")
         limits = self._limits
         due_s = limits.page_timeout_s if done < pages else limits.step_timeout_s
-        self._beat(due_s + _GRACE_S)
+        self._beat(due_s + GRACE_S)
         if now < self._said + _PROGRESS_S and 0 < done < pages:
             return  # A page may take less time than to say so.
         self._said = now
@@ -242,7 +243,7 @@ class Turn:
                 self._gather(readings_key(task.parent_id))
             self._storage.put(self._notes, readings_key(task.parent_id or task.id))
         if task.password is not None:
-            self._beat(self._limits.step_timeout_s + _GRACE_S)
+            self._beat(self._limits.step_timeout_s + GRACE_S)
             locked, work = self._folder / "locked", self._folder / "unlocking"
             self._storage.fetch(source_key(task), locked)
             work.mkdir()

@@ -81,6 +81,7 @@ def build(
             settings.page_timeout_s,
             settings.step_timeout_s,
             settings.turn_s,
+            settings.fetch_timeout_s,
         ),
     )
     timeout_s = min(callbacks.TIMEOUT_S, settings.fetch_timeout_s)

@@ -18,7 +18,7 @@ from app.errors import Unavailable
 from app.leases import Blame
 from app.locks import held
 from app.ration import Ration
-from app.runner import AWAY_S, Runner
+from app.runner import ANSWER_S, AWAY_S, Runner
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,15 @@ def work(
         preparing, idle, tasks = True, False, 0
         unsure = False  # Whether a claim may have been noted although no answer came.
         while not stopping.is_set() and os.getppid() == parent:
-            if not runner.has_room():  # What waits is not lost; what is begun might be.
-                stopping.wait(AWAY_S)
-                continue
             try:
                 if unsure:
+                    alarm(ANSWER_S)
                     runner.release(name, Blame.NOBODY)
+                    alarm(0)
                     unsure = False
+                if not runner.has_room():  # What waits is not lost; what is begun might be.
+                    stopping.wait(AWAY_S)
+                    continue
                 # Not between the tasks of a client that sends one after another: it would wait.
                 unit = runner.queue.get(0 if preparing and idle else 0.5)
                 idle = unit is None

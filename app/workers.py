@@ -24,6 +24,7 @@ from app.leases import Blame
 from app.locks import is_held
 from app.operations import WorkerState
 from app.ration import environment
+from app.renewal import Renewal
 from app.tasks import Tasks
 from app.worker import READY, SPENT
 
@@ -86,6 +87,7 @@ class Supervisor:
     rooms: Path  # For their temporary files, each in a folder of its own.
     drain_timeout_s: float
     downloads: int
+    lease_s: float
     offline: bool = False  # Whether workers can do without a network.
     name: str = field(default_factory=lambda: _new_name())
     _dead: list[tuple[str, Blame, bool]] = field(default_factory=list)  # To be released.
@@ -95,6 +97,8 @@ class Supervisor:
     _threads: list[threading.Thread] = field(default_factory=list)
     _prefix: list[str] | None = None
     _downloader: Downloader = field(init=False)
+    _renewal: Renewal = field(init=False)
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def _workers(self) -> list[_Worker]:
@@ -106,7 +110,9 @@ class Supervisor:
         self._downloader = Downloader(
             self.tasks.runner, self.name, self._lock_of(self.name), self.downloads
         )
+        self._renewal = Renewal(self.tasks.runner, self.lease_s, self._living)
         jobs = {
+            "leases": partial(self._renewal.run, self._ended),
             "supervisor": self._supervise,
             "callbacks": partial(self.tasks.reporter.run, self._stopping),
             "downloads": partial(self._downloader.run, self._stopping),
@@ -149,7 +155,10 @@ class Supervisor:
                 self._guarded(self._recover)
                 housekeeping = time.monotonic() + _HOUSEKEEPING_S
             self._stopping.wait(_LOOK_S)
-        self._end_workers()
+        try:
+            self._end_workers()
+        finally:
+            self._ended.set()
 
     def _always(self, job: Callable[[], None]) -> None:
         """Do ``job`` until the server stops, whatever becomes of it."""
@@ -210,18 +219,24 @@ class Supervisor:
             self._lock_of(name).unlink(missing_ok=True)
 
     def _recover(self) -> None:
-        self.tasks.runner.recover(self._is_living)
+        sure = self._renewal.others_could()
+        self.tasks.runner.recover(self._is_living if sure else lambda _: True)
         self._sweep_rooms()
 
     def _is_living(self, name: str) -> bool:
         """Whether somebody of this name is at work, here or in another server on these files."""
         if name.startswith(f"{self.name}#"):
-            return self._downloader.is_at(name)
+            return name in self._downloader.under_way()
         for worker in self._workers:
             if worker.name == name:
                 return not _is_stopped(worker.process.pid)
         lock = self._lock_of(name)
         return lock.exists() and is_held(lock)
+
+    def _living(self) -> list[str]:
+        """The names under which something is done here."""
+        going = [w.name for w in self._workers if not _is_stopped(w.process.pid)]
+        return going + self._downloader.under_way()
 
     def _lock_of(self, name: str) -> Path:
         return self.locks / f"{name.partition('#')[0]}.lock"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, text
@@ -146,6 +147,43 @@ def test_orphans_by_their_lease(sessions: sessionmaker[Session]) -> None:
         assert [task.id for task in db.orphans(session)] == ["late"]
         assert db.workers(session) == {"worker of late", "worker of busy"}
         assert db.running(session) == {"late", "busy"}
+
+
+def test_one_renewal_for_all(sessions: sessionmaker[Session]) -> None:
+    """Of tasks and parts of those who are named; who is at a row just now holds up nobody."""
+    for name in ("a", "b", "c"):
+        add(sessions, name)
+        with sessions.begin() as session:
+            assert db.claim(session, name, f"worker of {name}", -1)
+    with sessions.begin() as session:
+        session.add(Part(task_id="a", first=1, last=2))
+    with sessions.begin() as session:
+        assert parts.claim(session, "a", 1, "reader", -1)
+
+    with sessions() as busy:
+        if busy.get_bind().dialect.name == "postgresql":
+            assert db.renew(busy, "b", "worker of b", -1)
+        with sessions.begin() as session:
+            db.renew_all(session, ["worker of a", "worker of b", "reader"], 60)
+        with sessions() as session:
+            late = {task.id for task in db.orphans(session)}
+            assert parts.orphans(session) == []
+    assert {"c"} <= late <= {"b", "c"}
+
+
+def test_leases_go_by_one_clock(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of machines may differ where the database has one."""
+    add(sessions, "a")
+    with sessions.begin() as session:
+        assert db.claim(session, "a", "worker", 60)
+        ours = session.get_bind().dialect.name == "sqlite"
+
+    monkeypatch.setattr(time, "time", lambda: 5e9)
+
+    with sessions() as session:
+        assert bool(db.orphans(session)) == ours
 
 
 def test_queued_oldest_first(sessions: sessionmaker[Session]) -> None:

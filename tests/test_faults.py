@@ -282,7 +282,7 @@ def test_downloads_that_nobody_is_at_are_taken_back(
     with tasks.sessions.begin() as session:
         assert db.claim(session, downloads.ids.pop(), "server#0", -1, download=True)
 
-    tasks.runner.recover(downloader.is_at)
+    tasks.runner.recover(lambda name: name in downloader.under_way())
 
     assert (tasks.get(OWNER, task.id).leased_by, downloads.ids) == (None, [task.id])
 

@@ -328,7 +328,7 @@ def test_the_supervisor_sweeps(tasks: Tasks, upload: Callable[[], Path], tmp_pat
     left = tmp_path / "data/work" / f"{task.id}.3"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
-    supervisor = Supervisor(tasks, 0, tmp_path / "locks", tmp_path / "rooms", 5, 1)
+    supervisor = Supervisor(tasks, 0, tmp_path / "locks", tmp_path / "rooms", 5, 1, 30)
     supervisor.start()
 
     end = time.monotonic() + 60

@@ -73,7 +73,9 @@ ALL = [f"This is page {number} of the document" for number in range(1, PAGES + 1
 
 def test_the_time_of_a_task_is_that_of_its_pages() -> None:
     """But for opening it and making the result; and there is an end to it."""
-    limits = Limits(task_timeout_s=3600, page_timeout_s=60, step_timeout_s=120, turn_s=1)
+    limits = Limits(
+        task_timeout_s=3600, page_timeout_s=60, step_timeout_s=120, turn_s=1, fetch_timeout_s=60
+    )
 
     assert limits.of_task(1) == 300
     assert limits.of_task(10_000) == 3600

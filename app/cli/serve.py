@@ -150,6 +150,7 @@ def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
         wiring.rooms(settings),
         settings.drain_timeout_s,
         settings.downloads,
+        settings.lease_s,
         offline=wiring.is_local(settings),
     )
 
