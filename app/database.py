@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app import patience
 from app.db import Base
 from app.errors import Unavailable
 
@@ -111,15 +112,7 @@ def _engine(url: str, timed: bool = True) -> Engine:
 
 
 _LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
-# How long a PostgreSQL may be silent. Workers must hear of it before their timers, and supervisors
-# while there is time left to renew their leases; whether it is there while it does not answer, only
-# the keepalives tell.
-_PATIENCE = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 10_000,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
+_PATIENCE = patience.POSTGRESQL | {  # Of a statement, too: workers must hear of it.
     "options": "-c statement_timeout=20s -c lock_timeout=15s",
 }
 # A standby is asked, or it ended a transaction that took too long; to psycopg these are internal.

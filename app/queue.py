@@ -12,6 +12,7 @@ from typing import Any
 
 from huey.storage import PostgresStorage, PriorityRedisStorage, SqliteStorage
 
+from app import patience
 from app.errors import Unavailable
 
 _POLL_S = 0.01  # SQLite cannot wake a waiting reader; an empty look costs about 10 microseconds.
@@ -28,9 +29,13 @@ class HueyQueue:
         self._blocks = bool(url)
         self._open: Callable[[], Any]
         if url.startswith(("redis://", "rediss://", "unix://")):
-            self._open = lambda: PriorityRedisStorage(name, url=url, blocking=True, read_timeout=1)
+            self._open = lambda: PriorityRedisStorage(
+                name, connection_pool=_redis(url), blocking=True, read_timeout=1
+            )
         elif url.startswith(("postgresql://", "postgres://")):
-            self._open = lambda: PostgresStorage(name, dsn=url, blocking=True, read_timeout=1)
+            self._open = lambda: PostgresStorage(
+                name, dsn=url, blocking=True, read_timeout=1, **patience.POSTGRESQL
+            )
         elif url:
             raise ValueError("OCR_QUEUE_URL must begin with redis:// or postgresql://")
         else:
@@ -84,6 +89,17 @@ class HueyQueue:
             with contextlib.suppress(Exception):
                 broken.close()
             raise Unavailable("The queue does not answer; try again later.") from error
+
+
+def _redis(url: str) -> Any:
+    from redis.backoff import NoBackoff
+    from redis.connection import ConnectionPool
+    from redis.exceptions import ConnectionError as Ended
+    from redis.retry import Retry
+
+    # A connection may have ended since it was used.
+    again = Retry(NoBackoff(), 1, supported_errors=(Ended,))
+    return ConnectionPool.from_url(url, retry=again, **patience.REDIS)
 
 
 def _split(data: bytes) -> tuple[str, float]:
