@@ -101,7 +101,7 @@ class Leases:
         self._queue = queue
         self._downloads = downloads
         self._places = places
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._max_attempts = max_attempts
         self.keeps_sources = keeps_sources
         self._suspects: dict[tuple[str, str, float], float] = {}  # Since when they are missing.
@@ -115,10 +115,10 @@ class Leases:
         part: Part | None = None
         with self._sessions.begin() as session:
             if first:
-                part = parts.claim(session, task_id, int(first), worker, self._lease_s)
+                part = parts.claim(session, task_id, int(first), worker, self.lease_s)
                 task = db.task(session, task_id) if part is not None else None
             else:
-                task = db.claim(session, task_id, worker, self._lease_s, download)
+                task = db.claim(session, task_id, worker, self.lease_s, download)
             if task is None:
                 return None
             hold = Hold(worker, task, part, tuple(parts.of(session, task_id)))
@@ -146,7 +146,7 @@ class Leases:
 
     def renew(self, hold: Hold, **values: Any) -> None:
         """Extend the lease and note ``values``. Raises Cancelled if it is no longer held."""
-        lease_s = self._lease_s
+        lease_s = self.lease_s
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ours = parts.renew(session, hold.part, hold.worker, lease_s, **values)
@@ -160,7 +160,7 @@ class Leases:
     def renew_all(self, workers: Collection[str]) -> None:
         """Extend the leases of whatever ``workers`` hold."""
         with self._sessions.begin() as session:
-            db.renew_all(session, workers, self._lease_s)
+            db.renew_all(session, workers, self.lease_s)
 
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""

@@ -58,13 +58,10 @@ def claim(session: Session, task_id: str, first: int, worker: str, lease_s: floa
     ).one_or_none()
 
 
-def renew(
-    session: Session, part: Part, worker: str, lease_s: float, done: int, recognized: int
-) -> bool:
+def renew(session: Session, part: Part, worker: str, lease_s: float, **values: Any) -> bool:
     """Extend the lease and note what is done; False if the part is no longer this worker's."""
     until = present(session) + lease_s
-    values = {"leased_until": until, "done": done, "recognized": recognized}
-    if not _change(session, part, worker, **values):
+    if not _change(session, part, worker, leased_until=until, **values):
         return False
     _sum_up(session, part.task_id)
     return True

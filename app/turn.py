@@ -71,6 +71,7 @@ class Turn:
         self._folder = folder
         self._beat = beat
         self._said = 0.0
+        self._held = time.monotonic()  # When it was still ours.
         self._began = time.monotonic() - hold.worked_s
 
     def take(self) -> None:
@@ -128,7 +129,7 @@ class Turn:
         if now < self._said + _PROGRESS_S and 0 < done < pages:
             return  # A page may take less time than to say so.
         self._said = now
-        # Nobody else can get the task from a database that is away; its end waits for it.
+        # The database may be away for a while; the end waits for it.
         with contextlib.suppress(Unavailable):
             if self._hold.parts:
                 self._leases.renew(self._hold, done=done, recognized=recognized)
@@ -141,6 +142,16 @@ class Turn:
                     file_pages=pages,
                     ocr_pages=recognized,
                 )
+            self._held = now
+
+    def _make_sure(self) -> None:
+        """Wait for the database if nothing was heard of it for long. Raises Cancelled.
+
+        Others may have the task by now, and their result, which is of this size or that, its place.
+        """
+        if time.monotonic() >= self._held + self._leases.lease_s / 2:
+            surely(lambda: self._leases.renew(self._hold), self._beat)
+            self._held = time.monotonic()
 
     def _read(self, job: Job, source: Path) -> None:
         """Read until the turn is over; let others do what is left."""
@@ -208,9 +219,11 @@ class Turn:
     def _complete(self, outcome: Outcome) -> None:
         task, target = self._hold.task, self._folder / "result"
         size = target.stat().st_size
+        self._make_sure()
         if self._hold.wants_text:
             self._storage.put(self._folder / "text", text_key(task))
         noted = self._keep() if self._leases.keeps_sources else 0
+        self._make_sure()
         # Of a document that is there already, no more is counted than had to be read now.
         counts = outcome.pages if task.parent_id is None else min(noted, outcome.recognized)
         self._storage.put(target, result_key(task))

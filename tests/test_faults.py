@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.db import Task
 from app.disk import Disk
 from app.downloads import Downloader
 from app.errors import NotStored, State, Unavailable
+from app.leases import Blame
 from app.pipeline import Job
 from app.queue import HueyQueue
 from app.tasks import Submission, Tasks
@@ -330,6 +332,33 @@ def test_a_holder_that_lost_its_lease_harms_nobody(
     done = tasks.get(OWNER, task.id)
     assert (done.state, done.attempts) == (State.COMPLETE, 2)
     assert tasks.result(task.id, "txt")
+
+
+def test_a_late_result_replaces_no_other(
+    tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who could not renew makes sure first; two results may differ in the time they tell."""
+    queue.held = True
+    task = tasks.submit(OWNER, replace(TEXT, format="docx"), source)
+    leases = tasks.runner._leases
+    leases.lease_s = 0.0
+    write, results = Job.write, []
+
+    def taken_over(self: Job, *arguments: Any) -> Any:
+        outcome = write(self, *arguments)
+        if not results:
+            results.append(b"")
+            (hold,) = leases.lost("first")
+            leases.take_back(hold, Blame.NOBODY)
+            tasks.runner.run(task.id, "second")
+            results.append(tasks.result(task.id, "docx")[1].read_bytes())
+            arguments[1].write_bytes(b"late")
+        return outcome
+
+    monkeypatch.setattr(Job, "write", taken_over)
+    tasks.runner.run(task.id, "first")
+
+    assert tasks.result(task.id, "docx")[1].read_bytes() == results[1]
 
 
 # Servers of databases and queues that stop and start again
