@@ -342,7 +342,8 @@ def test_a_late_result_replaces_no_other(
     task = tasks.submit(OWNER, replace(TEXT, format="docx"), source)
     leases = tasks.runner._leases
     leases.lease_s = 0.0
-    write, results = Job.write, []
+    results: list[bytes] = []
+    write = Job.write
 
     def taken_over(self: Job, *arguments: Any) -> Any:
         outcome = write(self, *arguments)
