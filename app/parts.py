@@ -3,7 +3,6 @@
 A part is held and let go of as a task is; what is done of it counts for its task.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 

@@ -279,8 +279,8 @@ def test_a_divided_task_is_had_again_when_its_parts_are_finished(
         assert parts.waiting(session, math.inf, math.inf) == []
         assert parts.first_waiting(session, "t") is None
         assert db.workers(session) == {"second"}
-        assert not parts.renew(session, part, "third", 60, 1, 1)
-        assert parts.renew(session, part, "second", 60, 6, 1)
+        assert not parts.renew(session, part, "third", 60, done=1, recognized=1)
+        assert parts.renew(session, part, "second", 60, done=6, recognized=1)
     assert _at(sessions) == (State.PROCESSING, 80, "Processing: 16 of 20 pages", 5)
 
     with sessions.begin() as session:
@@ -349,7 +349,7 @@ def test_a_part_ends_its_task(sessions: sessionmaker[Session]) -> None:
         assert other is not None
         assert not parts.fail(session, part, "other", state=State.TIMED_OUT)
         assert parts.fail(session, part, "worker", state=State.TIMED_OUT)
-        assert not parts.renew(session, other, "other", 60, 1, 1)
+        assert not parts.renew(session, other, "other", 60, done=1, recognized=1)
         assert session.get_one(Task, "t").state == State.TIMED_OUT
 
     with sessions.begin() as session:
