@@ -1,6 +1,6 @@
-"""The seams: what a converter, engine, writer, storage and queue promise."""
+"""The seams: what a converter, engine, writer, storage, queue and ends promise."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,3 +221,23 @@ class Queue(Protocol):
 
     def close(self) -> None:
         """Let go of the connection, if there is one."""
+
+
+class Ends(Protocol):
+    """Tells processes which tasks have come to their end. What is told may be lost."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether what others tell is heard, as far as that is known; False before ``listen``."""
+
+    def tell(self, task_ids: Collection[str]) -> None:
+        """Say that these tasks are final or gone, once that is committed. Raises nothing."""
+
+    def listen(self, hear: Callable[[Collection[str]], None]) -> None:
+        """Have ``hear`` called with ids that are told from soon on, by a thread of its own.
+
+        It is called once for an id, or now and then twice; called again, nothing is changed.
+        """
+
+    def close(self) -> None:
+        """End the thread, if there is one."""

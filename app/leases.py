@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app import access, db, parts
 from app.db import SKEW_S, Part, Task
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
-from app.interfaces import Queue, Storage
+from app.interfaces import Ends, Queue, Storage
 from app.keys import forget_unwanted
 from app.places import Places
 
@@ -92,6 +92,7 @@ class Leases:
         queue: Queue,
         downloads: Queue,
         places: Places,
+        ends: Ends,
         lease_s: float,
         max_attempts: int,
         keeps_sources: bool = False,
@@ -102,6 +103,7 @@ class Leases:
         self._downloads = downloads
         self._places = places
         self.lease_s = lease_s
+        self._ends = ends
         self._max_attempts = max_attempts
         self.keeps_sources = keeps_sources
         self._suspects: dict[tuple[str, str, float], float] = {}  # Since when they are missing.
@@ -311,12 +313,14 @@ class Leases:
             log.warning("the queue does not answer; %s is announced later", unit)
 
     def _tidy(self, task: Task, ended: Task | None = None) -> None:
-        """Remove the files that are not wanted of a task that ``ended``.
+        """Tell of a task that ``ended``, and remove the files that are not wanted of it.
 
         Without that row someone else ended or deleted it in the last moment, and what was made
         for it since is to go too; or another worker took it over, whose files are the same.
         """
-        if ended is None:
+        if ended is not None:
+            self._ends.tell([ended.id])
+        else:
             with self._sessions() as session:
                 ended = db.task(session, task.id)
         try:

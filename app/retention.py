@@ -20,7 +20,7 @@ from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from app import db
 from app.db import Task
-from app.interfaces import Storage
+from app.interfaces import Ends, Storage
 from app.keys import (
     FOLDERS,
     forget_unwanted,
@@ -56,11 +56,17 @@ class Sweeper:
     """Removes what is kept long enough, a little at a time."""
 
     def __init__(
-        self, sessions: sessionmaker[Session], storage: Storage, keeping: Keeping, staging: Path
+        self,
+        sessions: sessionmaker[Session],
+        storage: Storage,
+        ends: Ends,
+        keeping: Keeping,
+        staging: Path,
     ) -> None:
         """``staging`` is the folder for uploads that are coming in."""
         self._sessions = sessions
         self._storage = storage
+        self._ends = ends
         self._keeping = keeping
         self._staging = staging
         self._files: Iterator[str] | None = None
@@ -92,6 +98,7 @@ class Sweeper:
             pages = Task.parent_id.in_(task_ids) & Task.pages.is_not(None)
             with self._sessions.begin() as session:
                 ended = session.scalars(delete(Task).where(pages).returning(Task)).all()
+            self._ends.tell([task.id for task in ended])
             for task in ended:
                 self._forget(task)
 
@@ -116,6 +123,7 @@ class Sweeper:
         if found:
             with self._sessions.begin() as session:
                 derived = db.remove(session, [task.id for task in found])
+            self._ends.tell([task.id for task in derived])  # The others had ended before.
             for task in derived:
                 self._forget(task)
         return len(found) == _ROWS

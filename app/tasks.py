@@ -30,7 +30,7 @@ from app.errors import (
     Unavailable,
 )
 from app.fetch import Fetcher
-from app.interfaces import Storage
+from app.interfaces import Ends, Storage
 from app.keys import forget_unwanted, readings_key, result_key, source_key, text_key
 from app.links import Links
 from app.places import Places
@@ -77,6 +77,7 @@ class Tasks:
         self,
         sessions: sessionmaker[Session],
         storage: Storage,
+        ends: Ends,
         fetcher: Fetcher,
         runner: Runner,
         sweeper: Sweeper,
@@ -89,6 +90,7 @@ class Tasks:
     ) -> None:
         self.sessions = sessions
         self.storage = storage
+        self.ends = ends
         self.runner = runner
         self.sweeper = sweeper
         self.links = links
@@ -106,6 +108,7 @@ class Tasks:
 
     def close(self) -> None:
         """Let go of the connections to the database and the queue; end what the parts started."""
+        self.ends.close()
         self.runner.close()
         self.sessions.kw["bind"].dispose()
 
@@ -291,6 +294,7 @@ class Tasks:
         task = self.get(owner, task_id)
         with self.sessions.begin() as session:
             derived = db.remove(session, [task.id])
+        self.ends.tell([task.id, *(gone.id for gone in derived)])
         for gone in (task, *derived):
             forget_unwanted(self.storage, gone, None)
 

@@ -12,8 +12,9 @@ from app import __version__, callbacks, database, languages
 from app.access import Allowance
 from app.config import Settings
 from app.disk import Disk
+from app.ends import PipeEnds, PostgresEnds
 from app.fetch import Fetcher
-from app.interfaces import Engine, Queue
+from app.interfaces import Ends, Engine, Queue
 from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
@@ -27,6 +28,8 @@ from app.tasks import Tasks
 from app.turn import Limits
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
+
     from app.converters.office_program import Office
 
 
@@ -54,6 +57,7 @@ def build(
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     sessions = database.connect(settings.database)
     storage = FolderStorage(settings.data_dir / "files")
+    ends = _ends(settings, sessions)
     fetch = fetcher(settings, kind=kinds.fetcher)
     queue = queue or work_queue(settings)
     downloads = downloads or _queue(settings, "ocr-downloads")
@@ -65,6 +69,7 @@ def build(
             queue,
             downloads,
             places,
+            ends,
             settings.lease_s,
             settings.max_attempts,
             settings.keep_sources_s > 0,
@@ -91,10 +96,11 @@ def build(
     maker = (
         f"{__version__} {settings.engine} {settings.pdf_writer}" if settings.reuse_results else ""
     )
-    sweeper = Sweeper(sessions, storage, keeping, staging(settings))
+    sweeper = Sweeper(sessions, storage, ends, keeping, staging(settings))
     return kinds.tasks(
         sessions,
         storage,
+        ends,
         reports,
         runner,
         sweeper,
@@ -292,6 +298,12 @@ def _queue(settings: Settings, name: str) -> Queue:
     from app.queue import HueyQueue
 
     return HueyQueue(settings.queue_url, settings.data_dir, name)
+
+
+def _ends(settings: Settings, sessions: sessionmaker[Session]) -> Ends:
+    if settings.database.startswith("sqlite:"):
+        return PipeEnds(settings.data_dir / "ends")
+    return PostgresEnds(sessions.kw["bind"])
 
 
 def _secret(settings: Settings) -> bytes:

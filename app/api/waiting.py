@@ -1,11 +1,11 @@
-"""Requests that wait for their tasks: one look at the database for all of them."""
+"""Requests that wait for their tasks: told of their ends, and one look at the rows for them all."""
 
 import asyncio
 import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from app.progress import Progress, Progresses
@@ -15,17 +15,20 @@ log = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen")
 
-_LOOK_S = 0.02
+_STEP_S = 0.1  # So soon a server that stops answers, and tasks of whose ends nobody can tell.
+_LOOK_S = 1.0  # What was told may be lost.
 _PROGRESS_S = 0.3
+_TOGETHER_S = 0.02  # Who begins to wait in this time is looked for together.
 
 
 class Waiting:
-    """Tells waiting requests of the end of their tasks within a few hundredths of a second."""
+    """Tells waiting requests of the end of their tasks within a few thousandths of a second."""
 
     def __init__(self, tasks: Tasks, stopping: Callable[[], bool]) -> None:
         self._tasks = tasks
         self._stopping = stopping
-        self._looks = _Looks(self._finished, _LOOK_S)
+        self._looks = _Looks(self._finished, _STEP_S)
+        self._look_at = 0.0  # When all are looked at again (monotonic seconds).
 
     async def until_final(self, task_id: str, timeout_s: float) -> bool:
         """Wait until the task is final or gone, or the server stops; False if it took too long."""
@@ -35,7 +38,9 @@ class Waiting:
             with contextlib.suppress(RuntimeError):  # The loop is closed, nobody waits any more.
                 loop.call_soon_threadsafe(event.set)
 
+        self._tasks.ends.listen(self._hear)
         with self._looks.told_of(task_id, tell):
+            self._looks.hurry()  # Its end may have been told before.
             try:
                 async with asyncio.timeout(timeout_s):
                     await event.wait()
@@ -43,24 +48,38 @@ class Waiting:
             except TimeoutError:
                 return False
 
-    def _finished(self, task_ids: list[str]) -> dict[str, None]:
-        # Better an unfinished record than an answer cut in two.
-        ended = task_ids if self._stopping() else self._tasks.finished(task_ids)
-        return dict.fromkeys(ended)
+    def _hear(self, task_ids: Collection[str]) -> None:
+        self._looks.tell(dict.fromkeys(task_ids))
+
+    def _finished(self, task_ids: list[str], new: list[str]) -> dict[str, None]:
+        if self._stopping():  # Better an unfinished record than an answer cut in two.
+            return dict.fromkeys(task_ids)
+        now = time.monotonic()
+        if now >= self._look_at or not self._tasks.ends.hears:
+            self._look_at = now + _LOOK_S
+            new = task_ids
+        return dict.fromkeys(self._tasks.finished(new) if new else ())
 
 
 class Watching:
-    """Tells those who watch tasks how far these are, a few times a second."""
+    """Tells those who watch tasks how far these are, a few times a second, and at their ends."""
 
     def __init__(self, tasks: Tasks) -> None:
-        self._looks = _Looks(Progresses(tasks.sessions).look, _PROGRESS_S)
+        self._ends = tasks.ends
+        look = Progresses(tasks.sessions).look
+        self._looks = _Looks(lambda task_ids, _: look(task_ids), _PROGRESS_S)
 
     @contextlib.contextmanager
     def watch(self, task_id: str) -> Iterator["Watch"]:
         """What becomes of a task from now on."""
         watch = Watch()
+        self._ends.listen(self._hear)
         with self._looks.told_of(task_id, watch.tell):
             yield watch
+
+    def _hear(self, task_ids: Collection[str]) -> None:
+        if self._looks.awaits(task_ids):
+            self._looks.hurry()
 
 
 class Watch:
@@ -90,23 +109,29 @@ class Watch:
 class _Looks(Generic[Seen]):
     """Looks at the rows of all tasks that are waited for, and tells whoever waits what it saw.
 
-    Workers are other processes, perhaps on other machines, so the row is looked at: one
-    statement for all that wait, and none while nobody does. It is a thread that looks, for as
-    long as there is anything to look for: to hand every look to one would cost more than looking.
+    Workers are other processes, perhaps on other machines, so rows are looked at: one statement
+    for all that wait, and none while nobody does. It is a thread that looks, for as long as there
+    is anything to look for: to hand every look to one would cost more than looking.
     """
 
-    def __init__(self, look: Callable[[list[str]], Mapping[str, Seen]], every_s: float) -> None:
+    def __init__(
+        self, look: Callable[[list[str], list[str]], Mapping[str, Seen]], every_s: float
+    ) -> None:
+        """``look`` is given all ids that are waited for, and those of them that are new."""
         self._look_at = look
         self._every_s = every_s
         self._lock = threading.Lock()
         self._awaited: dict[str, set[Callable[[Seen], None]]] = {}
+        self._new: set[str] = set()
         self._looking = False
+        self._hurry = threading.Event()
 
     @contextlib.contextmanager
     def told_of(self, task_id: str, tell: Callable[[Seen], None]) -> Iterator[None]:
         """Have ``tell`` called with what is seen of the task, by the thread that looks."""
         with self._lock:
             self._awaited.setdefault(task_id, set()).add(tell)
+            self._new.add(task_id)
             if not self._looking:
                 self._looking = self._start_looking()
         try:
@@ -118,6 +143,23 @@ class _Looks(Generic[Seen]):
                 if not waiting:
                     del self._awaited[task_id]
 
+    def awaits(self, task_ids: Collection[str]) -> bool:
+        """Whether one of these is waited for."""
+        with self._lock:
+            return not self._awaited.keys().isdisjoint(task_ids)
+
+    def hurry(self) -> None:
+        """Look soon."""
+        self._hurry.set()
+
+    def tell(self, seen: Mapping[str, Seen]) -> None:
+        """Tell whoever waits for one of these what was seen of it."""
+        for task_id, news in seen.items():
+            with self._lock:
+                waiting = [*self._awaited.get(task_id, ())]
+            for tell in waiting:
+                tell(news)
+
     def _start_looking(self) -> bool:
         try:
             threading.Thread(target=self._look, name="waiting", daemon=True).start()
@@ -127,17 +169,17 @@ class _Looks(Generic[Seen]):
         return True
 
     def _look(self) -> None:
-        while awaited := self._all_or_end():
+        while (awaited := self._all_or_end()) is not None:
             # The database may be away; the wait has its end.
             with contextlib.suppress(Exception):
-                for task_id, seen in self._look_at(awaited).items():
-                    with self._lock:
-                        waiting = [*self._awaited.get(task_id, ())]
-                    for tell in waiting:
-                        tell(seen)
-            time.sleep(self._every_s)
+                self.tell(self._look_at(*awaited))
+            time.sleep(_TOGETHER_S)
+            self._hurry.wait(self._every_s - _TOGETHER_S)
+            self._hurry.clear()
 
-    def _all_or_end(self) -> list[str]:
+    def _all_or_end(self) -> tuple[list[str], list[str]] | None:
         with self._lock:
             self._looking = bool(self._awaited)
-            return [*self._awaited]
+            new = [task_id for task_id in self._new if task_id in self._awaited]
+            self._new.clear()
+            return ([*self._awaited], new) if self._looking else None

@@ -98,6 +98,7 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
         server.run([listener])
     finally:
         supervisor.stop()
+        tasks.ends.close()
 
 
 def _serve_stub(settings: Settings) -> None:

@@ -132,8 +132,9 @@ class Workshop:
         threading.Thread(target=self._read, name="work", daemon=True).start()
 
     def stop(self) -> None:
-        """Begin nothing new."""
+        """Begin nothing new, and listen to nobody."""
         self._stopping.set()
+        self._tasks.ends.close()
 
     def _download(self, unit: str, script: Script) -> None:
         self.scripts[unit] = script
