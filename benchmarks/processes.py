@@ -34,6 +34,16 @@ def cpu_seconds(root: int) -> float:
     return ticks / _TICKS
 
 
+def own_cpu_seconds(pid: int) -> float:
+    """Seconds that one process has worked, without those below it."""
+    return sum(map(int, _stat(pid)[11:13])) / _TICKS
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that one has started, and the names of their programs."""
+    return {child: _name(child) for child, parent in _parents() if parent == pid}
+
+
 def resident_bytes(pid: int) -> int:
     """The memory that a process holds now, what it shares with others included."""
     return _kilobytes(pid, "status", "VmRSS:") * 1024

@@ -24,10 +24,12 @@ def redis(port: int = 0) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def postgresql(port: int = 0, folder: str | None = None) -> Iterator[str]:
+def postgresql(
+    port: int = 0, folder: str | None = None, options: tuple[str, ...] = ("fsync=off",)
+) -> Iterator[str]:
     """The address of a PostgreSQL database that lives as long as the context.
 
-    With a ``folder`` its data stay there, for another one.
+    With a ``folder`` its data stay there, for another one. ``options`` are settings of the server.
     """
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
     port = port or free_port()
@@ -44,7 +46,9 @@ def postgresql(port: int = 0, folder: str | None = None) -> Iterator[str]:
         if not Path(data).exists():
             subprocess.run([*user, programs / made[0], *made[1:]], check=True, capture_output=True)
         command = [*user, str(programs / "postgres"), "-D", data, "-p", str(port), "-k", folder]
-        with _running([*command, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"], port):
+        for option in (*options, "listen_addresses=127.0.0.1"):
+            command += ["-c", option]
+        with _running(command, port):
             address = f"postgresql://ocr@127.0.0.1:{port}/postgres"
             _until(lambda: _answers(programs, port))
             yield address

@@ -1,0 +1,72 @@
+"""A server on each kind of database, queue and storage, and what its processes cost.
+
+All are real: PostgreSQL waits for its disk as it does by default, and so does SQLite.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import processes
+from tests import services
+from tests.server import Server
+
+NAMES = ("SQLite", "PostgreSQL+Redis")
+
+_PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where rows, queue and files are: the settings that say so."""
+
+    name: str
+    folder: Path
+    settings: dict[str, str]
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy's address of the database."""
+        return self.settings.get("OCR_DATABASE_URL", f"sqlite:///{self.folder / 'data' / 'ocr.db'}")
+
+
+@contextmanager
+def stack(name: str) -> Iterator[Stack]:
+    """The services of one of ``NAMES``, as long as the context lasts."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="ocr-bench-")))
+        settings = {"OCR_ENGINE": "stub"}
+        if "PostgreSQL" in name:
+            database = opened.enter_context(services.postgresql(options=("max_wal_size=4GB",)))
+            settings["OCR_DATABASE_URL"] = database.replace("postgresql:", "postgresql+psycopg:")
+        if "Redis" in name:
+            settings["OCR_QUEUE_URL"] = opened.enter_context(services.redis())
+        yield Stack(name, folder, settings)
+
+
+@contextmanager
+def serving(stack: Stack, **settings: str) -> Iterator[Server]:
+    """A server with its workers on the stack; ``settings`` are more of them."""
+    server = Server(stack.folder / "data", stack.settings | settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def cpu_seconds() -> dict[str, float]:
+    """Processor seconds that each kind of process has used that this one has started."""
+    used: dict[str, float] = {}
+    for pid, program in processes.children(os.getpid()).items():
+        if program in _PROGRAMS:
+            kind = _PROGRAMS[program]
+            used[kind] = used.get(kind, 0.0) + processes.cpu_seconds(pid)
+        else:
+            workers = sum(processes.cpu_seconds(child) for child in processes.children(pid))
+            used["API"] = used.get("API", 0.0) + processes.own_cpu_seconds(pid)
+            used["workers"] = used.get("workers", 0.0) + workers
+    return used
