@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     engine: Literal["auto", "ppocr", "tesseract", "stub"] = Field(
         "auto", description="Engine for every page; `auto` picks by language."
     )
+    stub_page_s: float = Field(
+        0, ge=0, description="How long the engine `stub` takes for a page, in seconds."
+    )
     tesseract_binding: Literal["tesserocr", "pytesseract"] = Field(
         "tesserocr", description="How Tesseract is called: in the process, or as a program."
     )

@@ -194,7 +194,7 @@ def engines(settings: Settings) -> dict[str, Engine]:
         "auto": AutoEngine(ppocr, tesseract),
         "ppocr": ppocr,
         "tesseract": tesseract,
-        "stub": StubEngine(),
+        "stub": StubEngine(settings.stub_page_s),
     }
 
 

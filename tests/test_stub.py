@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,15 @@ def test_another_image_gives_other_lines(noise: Image) -> None:
     texts = [engine.recognize(image, parse(""), 300)[0].text for image in (noise, 255 - noise)]
 
     assert texts[0] != texts[1]
+
+
+def test_a_page_takes_its_time(noise: Image) -> None:
+    """What workers do together can be measured without an engine."""
+    began = time.monotonic()
+
+    StubEngine(0.05).recognize(noise, parse(""), 300)
+
+    assert time.monotonic() - began >= 0.05
 
 
 def test_every_word_lies_on_the_image(noise: Image) -> None:

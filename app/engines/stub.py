@@ -7,6 +7,7 @@ page of one colour, and one with a side of less than 3 pixels, has no text.
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,14 @@ from app.languages import Language, digits_only
 
 
 class StubEngine:
-    """Invents the same lines for the same image."""
+    """Invents the same lines for the same image.
+
+    Each takes it ``page_s`` seconds, in which it needs no processor: so many workers can be
+    measured on few cores.
+    """
+
+    def __init__(self, page_s: float = 0) -> None:
+        self._page_s = page_s
 
     def turns(self, image: Image, languages: Sequence[Language]) -> int:
         """0: noise has no upside."""
@@ -25,6 +33,7 @@ class StubEngine:
 
     def recognize(self, image: Image, languages: Sequence[Language], dpi: float) -> list[Line]:
         """One to three lines, or none for an image without content."""
+        time.sleep(self._page_s)
         height, width = image.shape[:2]
         if min(height, width) < 3 or (image == image[0, 0]).all():
             return []
