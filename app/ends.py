@@ -6,6 +6,7 @@ hold the truth: those who wait look at these now and then.
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import threading
@@ -125,9 +126,9 @@ class PostgresEnds(_Ends):
     @contextlib.contextmanager
     def _line(self) -> Iterator[tuple[int, Callable[[], list[str]]]]:
         pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
         pooled.detach()  # It lasts, and others have theirs.
         with contextlib.closing(pooled):
-            connection = pooled.driver_connection
             assert connection is not None
             connection.autocommit = True
             connection.execute(f"LISTEN {_CHANNEL}")
@@ -145,7 +146,7 @@ _CHANNEL = "ocr_ends"
 class PipeEnds(_Ends):
     """Tells processes on this machine: each that listens has a named pipe in ``folder``.
 
-    Unlike a socket, a pipe has a path of any length, and room for some thousand ids.
+    Unlike a socket, a pipe has a path of any length, and room for thousands of ids.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -179,6 +180,8 @@ class PipeEnds(_Ends):
             # would be a dead one's.
             pipe = os.open(made, os.O_RDWR | os.O_NONBLOCK)
             stack.callback(os.close, pipe)
+            with contextlib.suppress(OSError):  # It keeps the size it has.
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             made.rename(path)
 
             def receive() -> list[str]:
@@ -190,4 +193,4 @@ class PipeEnds(_Ends):
             yield pipe, receive
 
 
-_PIPE_BYTES = 2**16  # All that it holds: no id comes in two pieces.
+_PIPE_BYTES = 2**20  # All that it holds: no id comes in two pieces.

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -169,14 +170,17 @@ def test_a_folder_for_no_pipes(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_postgresql_is_restarted(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_postgresql_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who listened listens again; who has something to tell meanwhile is not held up."""
     if services.missing("postgres") and not os.environ.get("CI"):
         pytest.skip("PostgreSQL is not installed")
     monkeypatch.setattr(ends, "_AGAIN_S", 0.05)
-    port, folder = services.free_port(), str(tmp_path_factory.mktemp("pg"))
+    port = services.free_port()
+    with tempfile.TemporaryDirectory(prefix="ocr-pg-") as folder:
+        _restart(port, folder)
+
+
+def _restart(port: int, folder: str) -> None:
     with services.postgresql(port, folder) as address:
         engine = database.connect(address.replace(":", "+psycopg:", 1)).kw["bind"]
         listener, worker = PostgresEnds(engine), PostgresEnds(engine)
@@ -231,7 +235,7 @@ def test_thousands_wait(
     asked: list[int] = []
 
     async def wait() -> list[bool]:
-        all_of_them = [asyncio.create_task(requests.until_final(n, 60)) for n in IDS[:3000]]
+        all_of_them = [asyncio.create_task(requests.until_final(n, 20)) for n in IDS[:3000]]
         await _began(requests._looks, 3000)
         while not tasks.ends.hears:
             await asyncio.sleep(0.005)
