@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, case, func, select, update
@@ -75,7 +76,7 @@ def enter(session: Session, owner: str, allowance: Allowance) -> None:
     # Not all that is later than ``now`` is odd: others may have waited less for the row.
     over = (Usage.minute_from <= now - _MINUTE_S) | (Usage.minute_from > now + _MINUTE_S)
     pages, minute_from, tasks = session.execute(
-        insert(session, Usage)
+        insert(session.get_bind().dialect.name, Usage)
         .values(owner=owner, pages=0, minute_from=now, minute_tasks=1)
         .on_conflict_do_update(
             index_elements=[Usage.owner],
@@ -91,11 +92,15 @@ def enter(session: Session, owner: str, allowance: Allowance) -> None:
 
 def count_pages(session: Session, owner: str, pages: int) -> None:
     """Add the pages of a task, in the transaction that completes it."""
-    session.execute(
-        insert(session, Usage)
-        .values(owner=owner, pages=pages, minute_from=0.0, minute_tasks=0)
-        .on_conflict_do_update(index_elements=[Usage.owner], set_={"pages": Usage.pages + pages})
-    )
+    used = {"owner": owner, "pages": pages, "minute_from": 0.0, "minute_tasks": 0}
+    session.connection().execute(_counting(session.get_bind().dialect.name), used)
+
+
+@cache
+def _counting(dialect: str) -> Any:
+    counting = insert(dialect, Usage)
+    more = {"pages": Usage.pages + counting.excluded.pages}
+    return counting.on_conflict_do_update(index_elements=[Usage.owner], set_=more)
 
 
 def pages_used(session: Session) -> dict[str, int]:

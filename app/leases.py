@@ -123,7 +123,9 @@ class Leases:
                 task = db.claim(session, task_id, worker, self.lease_s, download)
             if task is None:
                 return None
-            hold = Hold(worker, task, part, tuple(parts.of(session, task_id)))
+            # Of a task that was never divided, nothing is known of its document yet.
+            divided = task.input_media_type is not None
+            hold = Hold(worker, task, part, tuple(parts.of(session, task_id)) if divided else ())
             following = parts.first_waiting(session, task_id) if hold.parts else None
             if following is not None:
                 place = self._places.of_part(session, task.owner)
@@ -275,7 +277,7 @@ class Leases:
             "source_since": time.time() if self.keeps(hold.task) else None,
         }
         with self._sessions.begin() as session:
-            ended = db.finish(session, hold.task.id, hold.worker, **values)
+            ended = db.finish(session, hold.task.id, hold.worker, bool(hold.parts), **values)
             if ended is not None and pages:
                 access.count_pages(session, ended.owner, pages)
         self._tidy(hold.task, ended)

@@ -10,8 +10,10 @@ quickly as if there were no order.
 from __future__ import annotations
 
 import time
+from functools import cache
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from app.db import DIVIDED, LINKED, SENT, Task, is_download
@@ -79,5 +81,9 @@ class Places:
 
 def _last(session: Session, waiting: str, owner: str) -> float | None:
     """The last place that an owner has among those that wait so."""
-    last = select(func.max(Task.queued_at)).where(text(waiting), Task.owner == owner)
-    return session.execute(last).scalar_one()
+    return session.connection().execute(_last_of(waiting), {"owner": owner}).scalar_one()
+
+
+@cache
+def _last_of(waiting: str) -> Any:
+    return select(func.max(Task.queued_at)).where(Task.owner == bindparam("owner"), text(waiting))

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import threading
 import time
 import uuid
 from collections.abc import Collection
@@ -98,7 +99,7 @@ class Tasks:
         self._maker = maker
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
-        self._max_queued = max_queued
+        self._room = _Room(sessions, max_queued)
         self._max_pages = max_pages
 
     @property
@@ -116,9 +117,8 @@ class Tasks:
         """Raise Unavailable if the queue is full, or the disk has no room for ``size`` bytes."""
         if not self._disk.has_room(size):
             raise Unavailable("The server's disk is full; try again later.")
-        with self.sessions() as session:
-            if db.is_full(session, self._max_queued):
-                raise Unavailable("Too many documents wait; try again later.")
+        if not self._room.take():
+            raise Unavailable("Too many documents wait; try again later.")
 
     def look(self, access: Access, key: str | None = None) -> None:
         """Raise QuotaUsedUp, TooManyTasks or RateLimited if a task would be refused now.
@@ -410,6 +410,27 @@ class Tasks:
         return True
 
 
+class _Room:
+    """How many tasks may be added to those that wait; safe to share between threads."""
+
+    def __init__(self, sessions: sessionmaker[Session], most: int) -> None:
+        self._sessions = sessions
+        self._most = most
+        self._left = 0  # As of the last count, less those taken since.
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there is room for one more. Raises Unavailable."""
+        with self._lock:
+            self._left -= 1
+            if self._left < 0 or time.monotonic() >= self._until:
+                with self._sessions() as session:
+                    self._left = self._most - db.count_waiting(session, self._most) - 1
+                self._until = time.monotonic() + _COUNTED_S
+            return self._left >= 0
+
+
 def _is_spent(derived: Task) -> bool:
     """Whether it is to be made anew: its result was kept for its time, or it failed a while ago."""
     if not State(derived.state).final or derived.result_since is not None:
@@ -419,6 +440,7 @@ def _is_spent(derived: Task) -> bool:
 
 
 _MOST_DERIVED = 16  # Unfinished ones of a token; none of them counts for its other limits.
+_COUNTED_S = 0.2  # Others may add some meanwhile.
 _AGAIN_S = 600.0  # What failed is not tried again before.
 _NOT_KEPT = "The document is not kept any more, so no other format can be made; send it again."
 _SAME_RESULT = (

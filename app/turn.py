@@ -70,7 +70,7 @@ class Turn:
         self._hold = hold
         self._folder = folder
         self._beat = beat
-        self._said = 0.0
+        self._said = time.monotonic()
         self._held = time.monotonic()  # When it was still ours.
         self._began = time.monotonic() - hold.worked_s
 
@@ -126,8 +126,8 @@ class Turn:
         limits = self._limits
         due_s = limits.page_timeout_s if done < pages else limits.step_timeout_s
         self._beat(due_s + GRACE_S)
-        if now < self._said + _PROGRESS_S and 0 < done < pages:
-            return  # A page may take less time than to say so.
+        if now < self._said + _PROGRESS_S and (done > 0 or pages == 1):
+            return  # A page, and a short document, may take less time than to say so.
         self._said = now
         # The database may be away for a while; the end waits for it.
         with contextlib.suppress(Unavailable):

@@ -1,5 +1,6 @@
 """The command line."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -35,13 +36,13 @@ def test_a_tokens_life(folder: Path) -> None:
     tokens = Tokens(sessions, ())
 
     assert secret.startswith("sk-")
-    assert tokens.access(secret) == Access(digest(secret), NONE)
+    assert asyncio.run(tokens.access(secret)) == Access(digest(secret), NONE)
     assert "office\tvalid" in run("token", "list").output
     assert run("token", "create", "office").exit_code == 1
     assert run("token", "revoke", "office").exit_code == 0
     assert run("token", "revoke", "office").exit_code == 1
     assert "office\trevoked" in run("token", "list").output
-    assert tokens.access(secret) is None
+    assert asyncio.run(tokens.access(secret)) is None
     sessions.kw["bind"].dispose()
     assert secret.encode() not in (folder / "ocr.db").read_bytes()
 
@@ -53,7 +54,7 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(database.connect(f"sqlite:///{folder / 'ocr.db'}"), (), Allowance(30, 0, 0))
 
     def allowed() -> Allowance:
-        found = tokens.access(secret.strip().splitlines()[-1])
+        found = asyncio.run(tokens.access(secret.strip().splitlines()[-1]))
         assert found is not None
         return found.allowance
 

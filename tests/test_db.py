@@ -240,10 +240,10 @@ def test_a_full_queue(sessions: sessionmaker[Session]) -> None:
     add(sessions, "one", state=State.QUEUED)
 
     with sessions.begin() as session:
-        assert not db.is_full(session, 2)
+        assert db.count_waiting(session, 2) == 1
     add(sessions, "two", state=State.WAITING)
     with sessions.begin() as session:
-        assert db.is_full(session, 2)
+        assert db.count_waiting(session, 2) == 2
 
 
 def _divided(sessions: sessionmaker[Session], count: int) -> None:

@@ -146,7 +146,8 @@ async def _read_multipart(
             if len(parts.pending) >= _WRITE_BYTES:
                 await run_in_threadpool(parts.flush)
         parser.finalize()
-        await run_in_threadpool(parts.flush)
+        if parts.pending:
+            await run_in_threadpool(parts.flush)
     except FormParserError as error:
         raise BadRequest("The multipart/form-data body is malformed.") from error
     finally:

@@ -19,6 +19,7 @@ from app.api import schema
 from app.api.answers import Answers
 from app.api.forms import Bounds, Form, announced_bytes, read_form
 from app.api.proxies import base_url
+from app.db import Task
 from app.errors import (
     BadRequest,
     BodyTooLarge,
@@ -120,18 +121,22 @@ class TaskRoutes:
             digested = key is not None or self._tasks.reuses
             form = await read_form(request, staged, self._bounds, digested)
             base = self._public_url or base_url(request)
-            submission = await run_in_threadpool(self._checked, form, base)
-            if key is not None:
-                submission = replace(submission, known_by=_known_by(key, submission, access.seal))
-            wait = form.flag("sync", default=True)
-            task = await run_in_threadpool(
-                self._tasks.submit, access.owner, submission, form.file, access.allowance
-            )
+            task, wait = await run_in_threadpool(self._submit, form, base, access, key)
         finally:
-            await run_in_threadpool(staged.unlink, missing_ok=True)
+            if staged.exists():
+                await run_in_threadpool(staged.unlink, missing_ok=True)
         if not wait:
             return await self._answers.now(task, base)
         return await self._answers.when_final(request, task, base)
+
+    def _submit(self, form: Form, base: str, access: Access, key: str | None) -> tuple[Task, bool]:
+        """The new task, and whether its end is waited for."""
+        submission = self._checked(form, base)
+        if key is not None:
+            submission = replace(submission, known_by=_known_by(key, submission, access.seal))
+        wait = form.flag("sync", default=True)
+        task = self._tasks.submit(access.owner, submission, form.file, access.allowance)
+        return task, wait
 
     async def poll(self, request: Request, task_id: str) -> Response:
         """The record of a task."""
