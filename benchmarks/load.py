@@ -72,7 +72,8 @@ class _Client:
 def _request(token: str, file: Path, fields: dict[str, str]) -> bytes:
     """All bytes of a POST of the file."""
     parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        f"--{_BOUNDARY}\r\n"
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
     head = f'name="image_file"; filename="{file.name}"\r\nContent-Type: application/octet-stream'
