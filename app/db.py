@@ -201,9 +201,12 @@ class Usage(Base):
     minute_tasks: Mapped[int] = mapped_column(default=0)  # and tasks that were created in it.
 
 
+_TASKS = Base.metadata.tables[Task.__tablename__]
+
+
 def add(session: Session, task: Task) -> bool:
     """Insert a row; False if its owner's idempotency key is another task's already."""
-    known = {column.key: getattr(task, column.key) for column in Task.__table__.columns}
+    known = {column.key: getattr(task, column.key) for column in _TASKS.columns}
     values = {name: value for name, value in known.items() if value is not None}
     inserting = _inserting(session.get_bind().dialect.name)
     return session.connection().execute(inserting, values).one_or_none() is not None
@@ -211,7 +214,7 @@ def add(session: Session, task: Task) -> bool:
 
 @cache
 def _inserting(dialect: str) -> Any:
-    return insert(dialect, Task).on_conflict_do_nothing().returning(Task.__table__.c.id)
+    return insert(dialect, Task).on_conflict_do_nothing().returning(_TASKS.c.id)
 
 
 def keyed(session: Session, owner: str, key: str) -> Task | None:
@@ -243,7 +246,7 @@ def task(session: Session, task_id: str) -> Task | None:
     return _task_of(session, _ONE, {"task_id": task_id})
 
 
-_ONE = select(Task.__table__).where(Task.id == bindparam("task_id"))
+_ONE = select(_TASKS).where(Task.id == bindparam("task_id"))
 
 
 _GOING = select(Task.id).where(
@@ -294,7 +297,7 @@ def claim(
 def _claiming(dialect: str, download: bool) -> Any:
     waits = Task.state.in_(TO_BE_HAD)
     return (
-        update(Task.__table__)
+        update(_TASKS)
         .where(
             Task.id == bindparam("task_id"),
             waits | IS_READ,
@@ -308,7 +311,7 @@ def _claiming(dialect: str, download: bool) -> Any:
             leased_until=_clock(dialect) + bindparam("lease_s", type_=Float),
             processed_at=func.coalesce(Task.processed_at, bindparam("now", type_=Float)),
         )
-        .returning(*Task.__table__.c)
+        .returning(*_TASKS.c)
     )
 
 
@@ -350,11 +353,11 @@ def finish(
 
 @cache
 def _ending(names: tuple[str, ...]) -> Any:
-    columns = Task.__table__.c
+    columns = _TASKS.c
     values = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
     due = case((Task.callback_url.is_not(None), bindparam("now", type_=Float)))
     return (
-        update(Task.__table__)
+        update(_TASKS)
         .where(
             Task.id == bindparam("task_id"),
             Task.leased_by == bindparam("worker"),
@@ -368,7 +371,9 @@ def _ending(names: tuple[str, ...]) -> Any:
 def _task_of(session: Session, statement: Any, values: dict[str, Any]) -> Task | None:
     # The connection answers in a third of the session's time.
     row = session.connection().execute(statement, values).one_or_none()
-    return None if row is None else Task(**row._mapping)
+    if row is None:
+        return None
+    return Task(**{name: value for name, value in row._mapping.items() if value is not None})
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
@@ -506,13 +511,14 @@ def ended(values: dict[str, Any]) -> dict[str, Any]:
 
 def insert(dialect: str, row: type[Base]) -> Any:
     """An INSERT that may say what is done on a conflict, which each database has its own for."""
+    table = Base.metadata.tables[row.__tablename__]
     if dialect == "sqlite":
         from sqlalchemy.dialects import sqlite
 
-        return sqlite.insert(row.__table__)
+        return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # With all its drivers.
 
-    return postgresql.insert(row.__table__)
+    return postgresql.insert(table)
 
 
 def changed(session: Session, statement: Any) -> bool:

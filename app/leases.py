@@ -168,7 +168,11 @@ class Leases:
 
     def fail(self, hold: Hold, error: AppError) -> None:
         """End the task; nothing but what is told of the error is kept."""
-        values = {"state": error.state, "state_detail": str(error), "error_code": error.code}
+        values: dict[str, Any] = {
+            "state": error.state,
+            "state_detail": str(error),
+            "error_code": error.code,
+        }
         with self._sessions.begin() as session:
             if hold.part is not None:
                 ended = parts.fail(session, hold.part, hold.worker, **values)

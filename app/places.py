@@ -81,7 +81,9 @@ class Places:
 
 def _last(session: Session, waiting: str, owner: str) -> float | None:
     """The last place that an owner has among those that wait so."""
-    return session.connection().execute(_last_of(waiting), {"owner": owner}).scalar_one()
+    found = session.connection().execute(_last_of(waiting), {"owner": owner})
+    last: float | None = found.scalar_one()
+    return last
 
 
 @cache
