@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.bucket import Bucket
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list."""
@@ -67,7 +69,11 @@ class Settings(BaseSettings):
     )
 
     # Where it keeps things.
-    data_dir: Path = Field(Path("data"), description="Folder for the database, queue and files.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder for the database, queue and files; if these are elsewhere, for what "
+        "each machine has of its own.",
+    )
     database_url: str = Field(
         "", description="SQLAlchemy address of the database; empty: SQLite in `OCR_DATA_DIR`."
     )
@@ -75,6 +81,23 @@ class Settings(BaseSettings):
         "",
         description="`redis://` or `postgresql://` address of the queue; "
         "empty: SQLite in `OCR_DATA_DIR`.",
+    )
+
+    storage_url: str = Field(
+        "",
+        description="Where documents and results are kept: `s3://bucket/prefix?endpoint=…`, or "
+        "`file:///folder`; empty: `files` in `OCR_DATA_DIR`.",
+    )
+    cache_bytes: int = Field(
+        2 * 2**30,
+        ge=0,
+        description="Most bytes of files from S3 that are kept on the machine's own disk, in "
+        "`OCR_DATA_DIR`.",
+    )
+    result_links: Literal["served", "presigned"] = Field(
+        "served",
+        description="Who serves results: `served`: this server; `presigned`: S3, at addresses "
+        "that are good for `OCR_RESULT_URL_S`, a week at most.",
     )
 
     keep_sources_s: float = Field(
@@ -299,6 +322,22 @@ class Settings(BaseSettings):
             raise ValueError("it must begin with redis:// or postgresql://")
         return value
 
+    @field_validator("storage_url")
+    @classmethod
+    def _check_storage(cls, value: str) -> str:
+        if value.startswith("s3://"):
+            Bucket.at(value)
+        elif value and not re.match("file:///[^/]", value):
+            raise ValueError("it must begin with s3:// or file:///")
+        return value
+
+    @field_validator("result_links")
+    @classmethod
+    def _check_links(cls, value: str, info: ValidationInfo) -> str:
+        if value == "presigned" and not info.data.get("storage_url", "").startswith("s3://"):
+            raise ValueError("presigned needs an OCR_STORAGE_URL that begins with s3://")
+        return value
+
     @property
     def database(self) -> str:
         """The database's address: SQLite in the data folder, if no other is named."""
@@ -315,6 +354,17 @@ class Settings(BaseSettings):
         count = cores()
         wanted = count // 2 + 1 if count > 1 else 1
         return max(1, min(wanted, memory_bytes() // _MEMORY_OF_WORKER))
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """The bucket that files are kept in; None if that is a folder."""
+        return Bucket.at(self.storage_url) if self.storage_url.startswith("s3://") else None
+
+    @property
+    def files(self) -> Path:
+        """The folder that files are kept in, unless that is a bucket."""
+        path = unquote(urlsplit(self.storage_url).path)
+        return Path(path) if self.storage_url else self.data_dir / "files"
 
     @property
     def worker_threads(self) -> int:

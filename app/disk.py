@@ -2,24 +2,31 @@
 
 import errno
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 
 class Disk:
-    """The file system of a folder, of which ``reserve_bytes`` are to stay free.
+    """The file systems of folders, of each of which ``reserve_bytes`` are to stay free.
 
     Half of them are for the work that was accepted: it is done, and makes room by that, when
     nothing new is taken any more.
     """
 
-    def __init__(self, folder: Path, reserve_bytes: int) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        reserve_bytes: int,
+        make_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``make_room`` removes what can be done without, if there is too little room."""
+        self._folders = folders
         self._reserve_bytes = reserve_bytes
+        self._make_room = make_room
 
     def free_bytes(self) -> int:
-        """What may be written to it still."""
-        now = os.statvfs(self._folder)
-        return now.f_bavail * now.f_frsize
+        """What may be written to the fullest of them still."""
+        return min(now.f_bavail * now.f_frsize for now in self._now())
 
     def has_room(self, size: int = 0) -> bool:
         """Whether it can be written to, and has the reserve beside ``size`` bytes."""
@@ -30,8 +37,10 @@ class Disk:
         return self._has(self._reserve_bytes // 2)
 
     def _has(self, size: int) -> bool:
-        now = os.statvfs(self._folder)
-        return not now.f_flag & os.ST_RDONLY and now.f_bavail * now.f_frsize >= size
+        if self.free_bytes() < size:
+            self._make_room()
+        read_only = any(now.f_flag & os.ST_RDONLY for now in self._now())
+        return not read_only and self.free_bytes() >= size
 
     def is_cause(self, error: BaseException) -> bool:
         """Whether ``error`` came of a disk that is full, fails or cannot be written to.
@@ -39,8 +48,7 @@ class Disk:
         Programs and libraries have their own words for it, so a disk that is full at this moment
         is the cause of any.
         """
-        now = os.statvfs(self._folder)
-        if now.f_bavail * now.f_frsize < _FULL_BYTES:
+        if self.free_bytes() < _FULL_BYTES:
             return True
         cause: BaseException | None = error
         while cause is not None:
@@ -48,6 +56,9 @@ class Disk:
                 return True
             cause = cause.__cause__ or cause.__context__
         return False
+
+    def _now(self) -> Iterator[os.statvfs_result]:
+        return map(os.statvfs, self._folders)
 
 
 _FULL_BYTES = 2**20

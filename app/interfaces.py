@@ -183,22 +183,41 @@ class Keeper(Protocol):
 
 
 class Storage(Protocol):
-    """Keeps sources and results under keys like ``results/<task>.pdf``."""
+    """Keeps sources and results under keys like ``results/<task>.pdf``.
+
+    All methods raise Unavailable while the files are elsewhere and cannot be reached, and
+    ValueError for a key with an empty part or one of dots.
+    """
 
     def put(self, path: Path, key: str) -> None:
         """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored."""
 
     def fetch(self, key: str, target: Path) -> None:
-        """Make the file available at the local path ``target``. Raises FileNotFoundError."""
+        """Make the file available at the local path ``target``. Raises FileNotFoundError.
+
+        It may share its bytes with others: it is read, moved or removed, never changed.
+        """
+
+    def copy(self, key: str, new: str) -> None:
+        """Have the file under another key, too. Raises FileNotFoundError, NotStored."""
 
     def locate(self, key: str) -> Path | None:
-        """A local path to serve the file from, or None if there is no such file."""
+        """A local path, good for some minutes, or None if there is no such file."""
+
+    def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
+        """An address at which anybody gets the file for so long; None if nobody else serves it.
+
+        It is given as a file of this name and type, if that can be had.
+        """
 
     def delete(self, key: str) -> None:
-        """Remove the file, or all files below a folder; it is no error if there is none."""
+        """Remove the file, or all below ``key/``; it is no error if there is none."""
 
     def settled(self, folder: str, age_s: float) -> Iterator[str]:
-        """The keys in a folder, also of folders, that nothing was put under for ``age_s``."""
+        """The keys in a folder, also of folders, that nothing was put under for ``age_s``.
+
+        The name of a folder ends in a slash.
+        """
 
 
 class Queue(Protocol):

@@ -1,17 +1,32 @@
 """Under which keys the files of a task are stored, and how long they are wanted."""
 
+import logging
+
 from app.db import Task
-from app.errors import State
+from app.errors import State, Unavailable
 from app.interfaces import Storage
+
+log = logging.getLogger(__name__)
 
 FOLDERS = ("sources", "readings", "parts", "results", "texts")
 """What the keys begin with; a name that begins with the id of its task follows."""
 
 
 def forget_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
-    """Remove what is not wanted of the files of ``task``; ``now`` is its row, if there is one."""
+    """Remove what is not wanted of the files of ``task``; ``now`` is its row, if there is one.
+
+    What cannot be removed now is found later, by the walk through all files.
+    """
+    try:
+        remove_unwanted(storage, task, now)
+    except (OSError, Unavailable) as error:
+        log.warning("files of task %s are removed later: %s", task.id, error)
+
+
+def remove_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
+    """The same, but raises Unavailable, OSError."""
     keys = (
-        *(source_key(task), readings_key(task.id), f"parts/{task.id}"),
+        *(source_key(task), readings_key(task.id), f"parts/{task.id}/"),
         *(result_key(task), text_key(task)),
     )
     for key in keys:

@@ -329,10 +329,7 @@ class Leases:
         else:
             with self._sessions() as session:
                 ended = db.task(session, task.id)
-        try:
-            forget_unwanted(self._storage, task, ended)
-        except OSError:
-            log.exception("files of task %s could not be removed; they are found later", task.id)
+        forget_unwanted(self._storage, task, ended)
 
 
 def surely(step: Callable[[], None], beat: Beat) -> None:

@@ -4,11 +4,16 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import time
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePosixPath
 
 from app.db import Task
+
+LONGEST_S = 7 * 86400.0
+"""For how long others serve a result at an address, if nothing is said of it, in seconds."""
 
 _SECRET_BYTES = 32
 
@@ -18,21 +23,21 @@ class Links:
 
     def __init__(self, lifetime_s: float, secret: bytes) -> None:
         """``lifetime_s`` of 0 makes static addresses, which need no ``secret``."""
-        self._lifetime_s = lifetime_s
+        self.lifetime_s = lifetime_s
         self._secret = secret
 
     def address(self, base: str, task: Task) -> str:
         """Where the result of ``task`` is to be had; its path ends in the format."""
         name = f"{task.id}.{task.format}"
         address = f"{base}/tasks/output/ocr/{name}"
-        if not self._lifetime_s:
+        if not self.lifetime_s:
             return address
-        expires = str(int(time.time() + self._lifetime_s))
+        expires = str(int(time.time() + self.lifetime_s))
         return f"{address}?expires={expires}&signature={self._signature(name, expires)}"
 
     def opens(self, name: str, expires: str, signature: str) -> bool:
         """Whether an address with these parameters is ours and still good."""
-        if not self._lifetime_s:
+        if not self.lifetime_s:
             return True
         # Forged or late, it takes the same time to say no.
         ours = hmac.compare_digest(
@@ -43,6 +48,22 @@ class Links:
     def _signature(self, name: str, expires: str) -> str:
         signed = f"{name}?{expires}".encode("utf-8", "surrogateescape")
         return hmac.new(self._secret, signed, hashlib.sha256).hexdigest()
+
+
+def download_name(task: Task) -> str:
+    """A harmless file name: the one asked for, without folders, controls or its extension."""
+    last = re.split(r"[/\\]", task.filename or "")[-1]
+    # Categories C: controls, formats such as right-to-left overrides, surrogates.
+    shown = "".join(c for c in last if not unicodedata.category(c).startswith("C"))
+    stem = PurePosixPath(shown).stem if shown.strip(". ") else ""
+    stem = re.sub(r'[<>:"|?*]|\.\.+', "_", stem).strip(". ")
+    return f"{stem or task.id}.{task.format}"
+
+
+def shown_type(task: Task) -> str:
+    """The media type that a result is served with."""
+    kind = task.output_media_type or "application/octet-stream"
+    return "text/plain; charset=utf-8" if kind == "text/plain" else kind
 
 
 def kept_secret(path: Path) -> bytes:

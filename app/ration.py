@@ -77,7 +77,10 @@ _SECRETS = {
     for name, field in Settings.model_fields.items()
     if field.annotation is SecretStr
 }
-_NAMES = ("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "TESSDATA_PREFIX")
+_NAMES = (
+    *("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "TESSDATA_PREFIX"),
+    *("SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),  # On the way to a store.
+)
 # Settings, locale, Python's own, how many threads libraries start, how memory is managed, where
-# a database is.
-_PREFIXES = ("OCR_", "LC_", "PYTHON", "OMP_", "OPENBLAS_", "OV_", "GLIBC_", "MALLOC_", "PG")
+# a database is, how to get into a store of files.
+_PREFIXES = ("OCR_", "LC_", "PYTHON", "OMP_", "OPENBLAS_", "OV_", "GLIBC_", "MALLOC_", "PG", "AWS_")

@@ -8,7 +8,7 @@ stored its pages, a worker or server that was killed), a walk through the files 
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,9 +23,9 @@ from app.db import Task
 from app.interfaces import Ends, Storage
 from app.keys import (
     FOLDERS,
-    forget_unwanted,
     is_wanted,
     readings_key,
+    remove_unwanted,
     result_key,
     source_key,
     task_of,
@@ -53,7 +53,10 @@ class Keeping:
 
 
 class Sweeper:
-    """Removes what is kept long enough, a little at a time."""
+    """Removes what is kept long enough, a little at a time.
+
+    While the store of files is away, it stops with Unavailable; the rows stay, for the next time.
+    """
 
     def __init__(
         self,
@@ -62,13 +65,15 @@ class Sweeper:
         ends: Ends,
         keeping: Keeping,
         staging: Path,
+        tidy: Callable[[], None],
     ) -> None:
-        """``staging`` is the folder for uploads that are coming in."""
+        """``staging`` is the folder for uploads that are coming in; ``tidy`` does the rest."""
         self._sessions = sessions
         self._storage = storage
         self._ends = ends
         self._keeping = keeping
         self._staging = staging
+        self._tidy = tidy
         self._files: Iterator[str] | None = None
         self._next_round = 0.0
         # Found by the first look, and when (monotonic seconds).
@@ -77,9 +82,10 @@ class Sweeper:
 
     def step(self) -> bool:
         """Remove a batch of each; whether there is more to be done at once."""
+        self._tidy()
+        self._sweep_staging()
         more = [self._end_sources(), self._end_results(), self._end_tasks()]
         self._walk()
-        self._sweep_staging()
         return any(more)
 
     def _end_sources(self) -> bool:
@@ -182,7 +188,7 @@ class Sweeper:
 
     def _forget(self, task: Task) -> None:
         with self._told():
-            forget_unwanted(self._storage, task, None)
+            remove_unwanted(self._storage, task, None)
 
     def _delete(self, key: str) -> None:
         with self._told():

@@ -47,7 +47,7 @@ class Runner:
     """Does what the queues announce: documents in one thread, downloads in any number of them.
 
     A database that is away while a task is done is waited for; a task that the disk has no room
-    for is queued again.
+    for, or whose files cannot be reached, is queued again.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class Runner:
         if isinstance(error, Unavailable):
             log.warning("task %s is left for later: %s", hold.task.id, error)
             surely(lambda: self._leases.take_back(hold, Blame.NOBODY), beat)
+            time.sleep(AWAY_S)  # Or it would come at once, as often as there is time.
         elif self._disk.is_cause(error):
             log.warning("task %s found no room on the disk", hold.task.id, exc_info=error)
             shutil.rmtree(folder, ignore_errors=True)

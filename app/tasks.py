@@ -33,7 +33,7 @@ from app.errors import (
 from app.fetch import Fetcher
 from app.interfaces import Ends, Storage
 from app.keys import forget_unwanted, readings_key, result_key, source_key, text_key
-from app.links import Links
+from app.links import LONGEST_S, Links, download_name, shown_type
 from app.places import Places
 from app.reading import Mode
 from app.record import record
@@ -71,7 +71,7 @@ class Tasks:
     """Every use case of a client; safe to share between threads.
 
     ``fetcher`` sends the reports. ``maker`` names all that results depend on beside the request;
-    without it none is reused.
+    without it none is reused. ``presigns``: the storage itself is to serve results.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Tasks:
         places: Places,
         maker: str,
         disk: Disk,
+        presigns: bool,
         max_queued: int,
         max_pages: int,
     ) -> None:
@@ -100,6 +101,7 @@ class Tasks:
         self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
         self._disk = disk
         self._room = _Room(sessions, max_queued)
+        self.presigns = presigns
         self._max_pages = max_pages
 
     @property
@@ -150,7 +152,7 @@ class Tasks:
         try:
             if source:
                 task.input_size = source.stat().st_size
-                if not self._reuse(task, source):
+                if not self._reuse(task):
                     self.storage.put(source, source_key(task))
             with self.sessions.begin() as session:
                 if not State(task.state).final:
@@ -176,7 +178,6 @@ class Tasks:
         owner: str,
         task_id: str,
         form: str,
-        staged: Path,
         base_url: str,
         *,
         pdfa: bool = False,
@@ -184,9 +185,9 @@ class Tasks:
     ) -> Task:
         """The task that makes another format of a complete task's document; asked again, the same.
 
-        What was read is not read again. ``pages`` are the first and the last that are wanted;
-        ``staged`` is a path for a file on its way. Raises TaskNotFound, PageNotFound, NotComplete,
-        SourceExpired, TooManyTasks, NotStored, Unavailable.
+        What was read is not read again. ``pages`` are the first and the last that are wanted.
+        Raises TaskNotFound, PageNotFound, NotComplete, SourceExpired, TooManyTasks, NotStored,
+        Unavailable.
         """
         root = self.get(owner, task_id)
         if root.parent_id is not None:
@@ -211,9 +212,7 @@ class Tasks:
         if not self._disk.has_room(root.input_size or 0):
             raise Unavailable("The server's disk is full; try again later.")
         try:
-            staged.parent.mkdir(parents=True, exist_ok=True)
-            self.storage.fetch(source_key(root), staged)
-            self.storage.put(staged, source_key(task))
+            self.storage.copy(source_key(root), source_key(task))
             with self.sessions.begin() as session:
                 inserted = db.add(session, task)
                 if inserted and not db.is_kept(session, root.id):
@@ -300,14 +299,36 @@ class Tasks:
 
     def result(self, task_id: str, suffix: str) -> tuple[Task, Path]:
         """A complete task and its result file. Raises TaskNotFound, ResultExpired."""
+        task = self._complete(task_id, suffix)
+        path = self.storage.locate(result_key(task))
+        if path is None:
+            raise ResultExpired(_EXPIRED)
+        return task, path
+
+    def result_link(self, task_id: str, suffix: str) -> str | None:
+        """Where the storage itself serves a result; None if it is served here.
+
+        Raises TaskNotFound, ResultExpired.
+        """
+        if not self.presigns:
+            return None
+        task = self._complete(task_id, suffix)
+        if task.result_since is None:
+            raise ResultExpired(_EXPIRED)
+        return self._link(task)
+
+    def _complete(self, task_id: str, suffix: str) -> Task:
         with self.sessions() as session:
             task = db.task(session, task_id)
-        if task and task.state == State.COMPLETE and task.format == suffix:
-            path = self.storage.locate(result_key(task))
-            if path is None:
-                raise ResultExpired("The result was kept for its time and is deleted.")
-            return task, path
-        raise TaskNotFound("There is no such result.")
+        if task is None or task.state != State.COMPLETE or task.format != suffix:
+            raise TaskNotFound("There is no such result.")
+        return task
+
+    def _link(self, task: Task) -> str | None:
+        kind = shown_type(task)
+        return self.storage.link(
+            result_key(task), download_name(task), kind, self.links.lifetime_s or LONGEST_S
+        )
 
     def text(self, task: Task) -> str | None:
         """The plain text of a complete task that was asked to keep it."""
@@ -323,10 +344,11 @@ class Tasks:
 
     def record(self, task: Task, base: str) -> dict[str, Any]:
         """What a client is told of a task; ``base`` begins the result's address."""
-        return {
-            "status": 200,
-            "data": record(task, self.links.address(base, task), self.text(task)),
-        }
+        address = None
+        if self.presigns and task.state == State.COMPLETE and task.result_since is not None:
+            address = self._link(task)
+        address = address or self.links.address(base, task)
+        return {"status": 200, "data": record(task, address, self.text(task))}
 
     def _task(self, owner: str, submission: Submission) -> Task:
         now = time.time()
@@ -373,7 +395,7 @@ class Tasks:
         )
         return hashlib.sha256(json.dumps([self._maker, same]).encode()).hexdigest()
 
-    def _reuse(self, task: Task, source: Path) -> bool:
+    def _reuse(self, task: Task) -> bool:
         """Complete a new task with the result of an equal one; False if there is none."""
         if task.reuse_key is None:
             return False
@@ -381,7 +403,6 @@ class Tasks:
             done = db.reusable(session, task.owner, task.reuse_key)
         if done is None or (done.source_since is None and self.runner.keeps_sources):
             return False
-        linked = source.with_name(f"{source.name}.result")
         wanted = [(result_key(done), result_key(task))]
         if task.return_text and task.format != "txt":
             wanted.append((text_key(done), text_key(task)))
@@ -389,17 +410,13 @@ class Tasks:
             wanted.append((source_key(done), source_key(task)))
         try:
             for old, new in wanted:
-                self.storage.fetch(old, linked)
-                self.storage.put(linked, new)
+                self.storage.copy(old, new)
             if done.source_since is not None:
                 with contextlib.suppress(FileNotFoundError):  # Nothing had to be read.
-                    self.storage.fetch(readings_key(done.id), linked)
-                    self.storage.put(linked, readings_key(task.id))
+                    self.storage.copy(readings_key(done.id), readings_key(task.id))
         except FileNotFoundError:  # Deleted in this moment.
             forget_unwanted(self.storage, task, None)
             return False
-        finally:
-            linked.unlink(missing_ok=True)
         for name in _SAME_RESULT:
             setattr(task, name, getattr(done, name))
         now = time.time()
@@ -439,6 +456,7 @@ def _is_spent(derived: Task) -> bool:
     return not failed or time.time() - (derived.completed_at or 0.0) >= _AGAIN_S
 
 
+_EXPIRED = "The result was kept for its time and is deleted."
 _MOST_DERIVED = 16  # Unfinished ones of a token; none of them counts for its other limits.
 _COUNTED_S = 0.2  # Others may add some meanwhile.
 _AGAIN_S = 600.0  # What failed is not tried again before.

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.disk import Disk
 from app.ends import PipeEnds, PostgresEnds
 from app.fetch import Fetcher
-from app.interfaces import Ends, Engine, Queue
+from app.interfaces import Ends, Engine, Queue, Storage
 from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
@@ -23,7 +23,8 @@ from app.places import Places
 from app.ration import Ration
 from app.retention import Keeping, Sweeper
 from app.runner import Runner
-from app.storage import FolderStorage
+from app.storage.cache import Cache
+from app.storage.folder import FolderStorage
 from app.tasks import Tasks
 from app.turn import Limits
 
@@ -55,8 +56,10 @@ def build(
     """
     kinds = kinds or Kinds()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    for folder in _files_elsewhere(settings):
+        folder.mkdir(parents=True, exist_ok=True)
     sessions = database.connect(settings.database)
-    storage = FolderStorage(settings.data_dir / "files")
+    storage, room = store(settings), disk(settings)
     ends = _ends(settings, sessions)
     fetch = fetcher(settings, kind=kinds.fetcher)
     queue = queue or work_queue(settings)
@@ -80,7 +83,7 @@ def build(
         fetcher=fetch,
         pipeline=partial(kinds.pipeline or pipeline, settings),
         work=settings.data_dir / "work",
-        disk=disk(settings),
+        disk=room,
         limits=Limits(
             settings.task_timeout_s,
             settings.page_timeout_s,
@@ -96,7 +99,7 @@ def build(
     maker = (
         f"{__version__} {settings.engine} {settings.pdf_writer}" if settings.reuse_results else ""
     )
-    sweeper = Sweeper(sessions, storage, ends, keeping, staging(settings))
+    sweeper = Sweeper(sessions, storage, ends, keeping, staging(settings), _tidy(settings))
     return kinds.tasks(
         sessions,
         storage,
@@ -107,7 +110,8 @@ def build(
         links,
         places,
         maker,
-        disk(settings),
+        room,
+        settings.result_links == "presigned",
         settings.max_queued,
         settings.max_pages,
     )
@@ -259,9 +263,20 @@ def allowance(settings: Settings) -> Allowance:
     return Allowance(settings.rate_per_minute, settings.tasks_at_once, settings.page_quota)
 
 
+def store(settings: Settings) -> Storage:
+    """Where files are kept."""
+    if settings.bucket is not None:
+        from app.storage.s3 import S3Storage
+
+        return S3Storage(settings.bucket, _cache(settings))
+    return FolderStorage(settings.files)
+
+
 def disk(settings: Settings) -> Disk:
-    """The disk that everything is kept on."""
-    return Disk(settings.data_dir, settings.min_free_bytes)
+    """The disks that everything is kept on."""
+    if settings.bucket is not None:
+        return Disk([settings.data_dir], settings.min_free_bytes, _cache(settings).make_room)
+    return Disk([settings.data_dir, *_files_elsewhere(settings)], settings.min_free_bytes)
 
 
 def staging(settings: Settings) -> Path:
@@ -291,7 +306,8 @@ def ration(settings: Settings) -> Ration:
 
 def is_local(settings: Settings) -> bool:
     """Whether workers find all that they need on this machine, without a network."""
-    return settings.database.startswith("sqlite:") and not settings.queue_url
+    is_sqlite = settings.database.startswith("sqlite:")
+    return is_sqlite and not settings.queue_url and settings.bucket is None
 
 
 def _queue(settings: Settings, name: str) -> Queue:
@@ -304,6 +320,20 @@ def _ends(settings: Settings, sessions: sessionmaker[Session]) -> Ends:
     if settings.database.startswith("sqlite:"):
         return PipeEnds(settings.data_dir / "ends")
     return PostgresEnds(sessions.kw["bind"])
+
+
+def _files_elsewhere(settings: Settings) -> list[Path]:
+    """The folder of files, if it may be on another file system."""
+    return [settings.files] if settings.storage_url and settings.bucket is None else []
+
+
+def _cache(settings: Settings) -> Cache:
+    """What is kept on this machine of files in a bucket."""
+    return Cache(settings.data_dir / "cache", settings.cache_bytes, settings.min_free_bytes)
+
+
+def _tidy(settings: Settings) -> Callable[[], None]:
+    return _cache(settings).tidy if settings.bucket is not None else lambda: None
 
 
 def _secret(settings: Settings) -> bytes:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from app import proc, sandbox
 from app.downloads import Downloader
+from app.errors import Unavailable
 from app.leases import Blame
 from app.locks import is_held
 from app.operations import WorkerState
@@ -315,6 +316,8 @@ class Supervisor:
             try:
                 self.tasks.runner.sweep(tasks_only=True)
                 more = self.tasks.sweeper.step()
+            except Unavailable as error:
+                log.warning("the sweeper goes on later: %s", error)
             except Exception:
                 log.exception("the sweeper stumbled; it goes on")
             self._stopping.wait(_BETWEEN_BATCHES_S if more else _HOUSEKEEPING_S)

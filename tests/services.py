@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL and Redis from Debian's packages, on free ports."""
+"""Real servers for the tests, on free ports: PostgreSQL and Redis of Debian, S3 by rclone."""
 
 import contextlib
 import os
@@ -7,9 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -52,6 +54,31 @@ def postgresql(
             address = f"postgresql://ocr@127.0.0.1:{port}/postgres"
             _until(lambda: _answers(programs, port))
             yield address
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """A store with an empty bucket, and what must be in the environment to get into it."""
+
+    url: str  # For OCR_STORAGE_URL.
+    environment: dict[str, str]
+    folder: Path  # Where the bucket's files lie.
+
+
+@contextlib.contextmanager
+def s3(port: int = 0, folder: str | None = None) -> Iterator[S3]:
+    """An S3 store that lives as long as the context; with a ``folder`` its files stay there."""
+    port = port or free_port()
+    with contextlib.ExitStack() as stack:
+        folder = folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="ocr-s3-"))
+        bucket = Path(folder, "files")
+        bucket.mkdir(exist_ok=True)
+        program = str(Path(sys.executable).with_name("rclone"))
+        command = [program, "serve", "s3", folder, "--addr", f"127.0.0.1:{port}"]
+        command += ["--auth-key", "ocr,ocr-secret", "--config", "/dev/null"]
+        with _running(command, port):
+            keys = {"AWS_ACCESS_KEY_ID": "ocr", "AWS_SECRET_ACCESS_KEY": "ocr-secret"}
+            yield S3(f"s3://files/ocr?endpoint=http://127.0.0.1:{port}", keys, bucket / "ocr")
 
 
 def free_port() -> int:

@@ -214,7 +214,7 @@ def test_a_task_that_fills_the_disk_is_failed(
 
 def test_what_a_full_disk_is_the_cause_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error says so at the end of its chain; or the disk is full at this moment."""
-    disk = Disk(tmp_path, 0)
+    disk = Disk([tmp_path], 0)
     wrapped = NotStored("Not stored.")
     wrapped.__cause__ = OSError(errno.ENOSPC, "full")
 
@@ -223,7 +223,7 @@ def test_what_a_full_disk_is_the_cause_of(tmp_path: Path, monkeypatch: pytest.Mo
     assert disk.has_room()
     assert not disk.has_room(2**62)
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
-    scarce = Disk(tmp_path, free * 3 // 2)
+    scarce = Disk([tmp_path], free * 3 // 2)
     assert (scarce.has_room(), scarce.has_room_for_work()) == (False, True)
     full = os.statvfs_result((4096, 4096, 1000, 10, 10, 99, 9, 9, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: full)

@@ -14,7 +14,6 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from app.api import schema
 from app.api.answers import Answers
-from app.api.files import download_name
 from app.api.forms import Bounds, read_form
 from app.api.proxies import base_url
 from app.api.tasks import FORMATS
@@ -33,6 +32,7 @@ from app.errors import (
     TooManyTasks,
     Unavailable,
 )
+from app.links import download_name
 from app.page_model import (
     DocumentModel,
     LineModel,
@@ -116,7 +116,7 @@ class DerivedRoutes:
         `multipart/form-data`.
         """
         await run_in_threadpool(self._tasks.get, request.state.access.owner, task_id)
-        staged = self._staged()
+        staged = self._staging / uuid.uuid4().hex
         try:
             form = await read_form(request, staged, self._bounds, wanted=_WANTED)
             base = self._public_url or base_url(request)
@@ -179,18 +179,9 @@ class DerivedRoutes:
     async def _derive(
         self, request: Request, task_id: str, form: str, base: str, **options: Any
     ) -> Task:
-        staged = self._staged()
-        try:
-            return await run_in_threadpool(
-                lambda: self._tasks.derive(
-                    request.state.access.owner, task_id, form, staged, base, **options
-                )
-            )
-        finally:
-            await run_in_threadpool(staged.unlink, missing_ok=True)
-
-    def _staged(self) -> Path:
-        return self._staging / uuid.uuid4().hex
+        return await run_in_threadpool(
+            lambda: self._tasks.derive(request.state.access.owner, task_id, form, base, **options)
+        )
 
 
 def _number(text: str) -> int:

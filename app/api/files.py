@@ -1,17 +1,15 @@
 """Result files, at addresses that cannot be guessed."""
 
 import re
-import unicodedata
-from pathlib import PurePosixPath
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from app import media
 from app.api import schema
-from app.db import Task
 from app.errors import InternalError, ResultExpired, TaskNotFound, Unavailable
+from app.links import download_name, shown_type
 from app.tasks import Tasks
 
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([a-z]{3,4})")
@@ -39,7 +37,7 @@ class FileRoutes:
             )
         return router
 
-    async def result(self, name: str, expires: str = "", signature: str = "") -> FileResponse:
+    async def result(self, name: str, expires: str = "", signature: str = "") -> Response:
         """The file of a complete task: `{task_id}.{format}`."""
         parts = _NAME.fullmatch(name)
         if parts is None:
@@ -48,18 +46,22 @@ class FileRoutes:
             raise TaskNotFound(
                 "The address is not valid any more; the task's record has a new one."
             )
+        link = await run_in_threadpool(self._tasks.result_link, *parts.groups())
+        if link is not None:
+            return RedirectResponse(link, headers={**_HEADERS, "Cache-Control": "no-store"})
         task, path = await run_in_threadpool(self._tasks.result, *parts.groups())
-        kind = task.output_media_type or "application/octet-stream"
         return FileResponse(
             path,
-            media_type="text/plain; charset=utf-8" if kind == "text/plain" else kind,
+            media_type=shown_type(task),
             filename=download_name(task),
-            headers={
-                "X-Content-Type-Options": "nosniff",
-                "Content-Security-Policy": "default-src 'none'; sandbox",
-                "Cache-Control": "private, max-age=3600",
-            },
+            headers={**_HEADERS, "Cache-Control": "private, max-age=3600"},
         )
+
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
@@ -75,17 +77,8 @@ _PLAIN = {"text/plain": {"schema": {"type": "string"}}}
 _RESPONSES: schema.Responses = {
     200: {"description": "The file", "content": _CONTENT},
     206: {"description": "The parts that the header Range asks for", "content": _CONTENT},
+    307: {"description": "The storage serves the file, at the address in Location"},
     400: {"description": "The header Range cannot be understood", "content": _PLAIN},
     416: {"description": "The file has no such part", "content": _PLAIN},
     **schema.failures(TaskNotFound, ResultExpired, Unavailable, InternalError),
 }
-
-
-def download_name(task: Task) -> str:
-    """A harmless file name: the one asked for, without folders, controls or its extension."""
-    last = re.split(r"[/\\]", task.filename or "")[-1]
-    # Categories C: controls, formats such as right-to-left overrides, surrogates.
-    shown = "".join(c for c in last if not unicodedata.category(c).startswith("C"))
-    stem = PurePosixPath(shown).stem if shown.strip(". ") else ""
-    stem = re.sub(r'[<>:"|?*]|\.\.+', "_", stem).strip(". ")
-    return f"{stem or task.id}.{task.format}"

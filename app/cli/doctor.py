@@ -54,6 +54,7 @@ def doctor(quick: bool, as_json: bool) -> None:
         "address": service.address,
         "database": service.database,
         "queue": service.queue,
+        "storage": service.storage,
         "tokens": service.tokens,
         "fonts": machine.fonts,
         "sandbox": machine.walls,

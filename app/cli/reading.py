@@ -110,7 +110,7 @@ class _Reading:
 
 
 def _told(error: Exception) -> AppError:
-    if Disk(Path(tempfile.gettempdir()), 0).is_cause(error):
+    if Disk([Path(tempfile.gettempdir())], 0).is_cause(error):
         return OutOfResources(FULL)
     if (over := over_a_limit(error)) is not None:
         return over

@@ -1,20 +1,24 @@
-"""What ``doctor`` looks at of a server: database, queue, address, proxies, tokens."""
+"""What ``doctor`` looks at of a server: database, queue, storage, address, proxies, tokens."""
 
 import errno
 import ipaddress
 import json
 import os
 import socket
+import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from contextlib import closing
+from pathlib import Path
 
 from app import access, wiring
 from app.cli.finding import Finding, fault, ok, warning
 from app.config import Settings, unknown
 from app.database import connect
 from app.db import Token
+from app.errors import AppError
 
 
 def database(settings: Settings) -> Finding:
@@ -56,6 +60,40 @@ def queue(settings: Settings) -> Finding:
             return ok(f"it answers; {waiting.size()} units wait")
     except Exception as error:
         return fault(str(error).rstrip("."), "Start it, or mend OCR_QUEUE_URL.")
+
+
+def storage(settings: Settings) -> Finding:
+    """Whether files can be put, read and removed where they are kept."""
+    bucket = settings.bucket
+    if bucket is None and not settings.storage_url:
+        return ok("files are kept in the data folder")
+    where = f"the bucket {bucket.name}" if bucket else str(settings.files)
+    mend = "Let the server write there, or mend OCR_STORAGE_URL."
+    if bucket is not None:
+        mend = (
+            "OCR_STORAGE_URL names bucket, endpoint and region; AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY are its keys; docs/operations.md tells what these must allow."
+        )
+    key = f"trials/{uuid.uuid4()}"
+    try:
+        with tempfile.TemporaryDirectory(prefix="ocr-doctor-") as name:
+            folder = Path(name)
+            trial = settings.model_copy(update={"data_dir": folder})
+            files, content = wiring.store(trial), os.urandom(1000)
+            (folder / "put").write_bytes(content)
+            files.put(folder / "put", key)
+            files.fetch(key, folder / "read")
+            listed = key in files.settled("trials", 0)
+            files.delete(key)
+            if not listed or (folder / "read").read_bytes() != content:
+                return fault(f"{where} does not give back what is put there", mend)
+            if files.locate(key) is not None:
+                return fault(f"{where} does not remove what is deleted", mend)
+    except (AppError, OSError) as error:
+        cause = error.__cause__ or error
+        told = " ".join(str(cause).partition("\n\nDebug source")[0].split())
+        return fault(f"{where} cannot be used: {told.rstrip('.')}", mend)
+    return ok(f"{where} takes files, gives them back and removes them")
 
 
 def address(settings: Settings) -> Finding:
