@@ -47,7 +47,8 @@ class Answers:
         return StreamingResponse(self._slowly(task, base), media_type="application/json")
 
     async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
-        if task.return_text and task.state == State.COMPLETE:  # A file is read.
+        asks = task.return_text or self._tasks.presigns  # The storage.
+        if asks and task.state == State.COMPLETE:
             return await run_in_threadpool(self._tasks.record, task, base)
         return self._tasks.record(task, base)
 
@@ -61,8 +62,8 @@ class Answers:
             final = await self._waiting.until_final(task.id, step)
             waited += step
         try:
-            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
-            envelope = await self._envelope(task, base)
+            ended = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+            envelope = await self._envelope(ended, base)
         except TaskNotFound:  # The status line is gone, so the record has to say it.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
             gone.state_detail, gone.format = "The task was deleted.", task.format

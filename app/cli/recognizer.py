@@ -121,7 +121,11 @@ class _Running:
         from app import sandbox
         from app.ration import environment
 
-        ours = {name: value for name, value in os.environ.items() if name != PASSWORD}
+        ours = {
+            name: value
+            for name, value in os.environ.items()
+            if name != PASSWORD and not name.startswith("AWS_")  # It needs no store of files.
+        }
         ours["OCR_DATA_DIR"] = str(settings.data_dir.absolute())
         ours["OCR_THREADS"] = str(settings.threads)
         ours["OCR_LOG_LEVEL"] = settings.log_level

@@ -130,6 +130,11 @@ def links(settings: Settings) -> Finding:
     ):
         if any(ipaddress.ip_network(each, strict=False).prefixlen == 0 for each in networks):
             return warning(f"{name} holds everybody", "Name the addresses alone that are meant.")
+    if settings.bucket and settings.result_url_s and not settings.secret.get_secret_value():
+        return warning(
+            "addresses of results are signed with a secret of this machine alone",
+            "OCR_SECRET, the same on all machines.",
+        )
     if settings.public_url:
         return ok(f"results have addresses below {settings.public_url}")
     if settings.trusted_proxies:

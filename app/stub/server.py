@@ -100,6 +100,8 @@ def _without_programs(settings: Settings, folder: Path) -> Settings:
             "data_dir": folder,
             "database_url": "",
             "queue_url": "",
+            "storage_url": "",
+            "result_links": "served",
             "engine": "stub",
             "min_free_bytes": 0,
             "turn_s": _WHOLE_S,
