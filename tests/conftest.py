@@ -1,4 +1,4 @@
-"""Fixtures: an application on SQLite in a temporary folder whose tasks run as they are put."""
+"""Fixtures: an application in a folder, or on services, whose tasks run as they are put."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from app.config import Settings
 from app.db import Task, Token, Usage
 from app.main import create_app
 from app.tasks import Tasks
-from tests import services
+from tests import stack
 
 TOKEN = "sk-test"
 
@@ -60,9 +60,49 @@ class InlineQueue:
     def close(self) -> None: ...
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are about the other stack."""
+    apart = [item for item in items if not _is_ours(item)]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if _is_ours(item)]
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return all(marker.args[0] == stack.STACK for marker in item.iter_markers("only_on"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _services() -> Iterator[None]:
+    os.environ.pop("OCR_TEST_STACK", None)  # To a server it would be a setting that is none.
+    yield
+    stack.SERVICES.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _places_of_the_module(_services: None) -> Iterator[None]:
+    with stack.tidied():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _places_of_the_test(_places_of_the_module: None) -> Iterator[None]:
+    with stack.tidied():
+        yield
+
+
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("OCR_DATA_DIR", str(tmp_path / "data"))
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of the server in this process."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("OCR_DATA_DIR", str(folder))
+    for name, value in stack.settings(folder).items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+@pytest.fixture
+def settings(data: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("OCR_TOKENS", TOKEN)
     monkeypatch.setenv("OCR_ENGINE", "stub")
     return Settings()
@@ -95,11 +135,9 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The address of an empty database, of either kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('db') / 'ocr.db'}"
-    elif services.missing("postgres") and not os.environ.get("CI"):
-        pytest.skip("PostgreSQL is not installed")
     else:
-        with services.postgresql() as address:
-            yield address.replace("postgresql://", "postgresql+psycopg://")
+        with stack.SERVICES.database() as address:
+            yield address
 
 
 @pytest.fixture

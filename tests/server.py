@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from sqlalchemy import text
 
+from app import database
+from tests import stack
 from tests.services import free_port
 
 TOKEN = "sk-e2e"
@@ -42,6 +45,7 @@ class Server:
             "OCR_DATA_DIR": str(self.folder),
             "OCR_PORT": str(self.port),
             "OCR_TOKENS": TOKEN,
+            **stack.settings(self.folder),
             **self.settings,
         }
         with (self.log or self.folder.parent / "server.log").open("ab") as log:
@@ -90,6 +94,14 @@ class Server:
         response = httpx2.get(record["file"])
         assert response.status_code == 200
         return response.content
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the server's database answers."""
+        sessions = database.connect(stack.database_url(self.folder))
+        with sessions() as session:
+            found = [tuple(row) for row in session.execute(text(query))]
+        sessions.kw["bind"].dispose()
+        return found
 
     def until(self, condition: Any, seconds: float = 120) -> Any:
         """What ``condition`` gives once it is true."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ def redis(port: int = 0) -> Iterator[str]:
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="ocr-redis-") as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
-        with _running([*command, "--save", ""], port):
+        with _running([*command, "--save", "", "--databases", "1000"], port):
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -97,6 +98,10 @@ def missing(*programs: str) -> bool:
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int) -> Iterator[None]:
+    if threading.current_thread() is threading.main_thread():  # Whose end is that of the tests.
+        if command[0] != "setpriv":
+            command = ["setpriv", *command]
+        command = [command[0], "--pdeathsig=INT", *command[1:]]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _until(lambda: _is_open(port))

@@ -20,6 +20,7 @@ from app.errors import QuotaUsedUp, RateLimited
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture
+from tests.stack import kept
 from tests.test_api_tasks import refused, send
 
 OWNER = digest(TOKEN)
@@ -67,8 +68,7 @@ def test_exactly_as_many_as_allowed(
             assert answer.json()["error"]["code"] == code
             assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert _rows(tasks) == 5
-    kept = [path for path in (settings.data_dir / "files").rglob("*") if path.is_file()]
-    assert len(kept) == 5
+    assert len(kept(settings.data_dir)) == 5
 
 
 def test_a_minute_later_is_another_minute(start: Start, queue: InlineQueue) -> None:

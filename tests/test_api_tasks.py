@@ -27,6 +27,7 @@ from app.pipeline import Job, Outcome
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture
+from tests.stack import kept
 
 KEYS = [
     *("file", "type", "state", "task_id", "progress", "ocr_pages", "created_at", "file_pages"),
@@ -286,7 +287,7 @@ def test_deleting_leaves_nothing(client: TestClient, settings: Settings) -> None
 
     refused(client.get(f"/task/{data['task_id']}"), 404)
     refused(client.get(data["file"]), 404)
-    assert not [p for p in (settings.data_dir / "files").rglob("*") if p.is_file()]
+    assert not kept(settings.data_dir)
 
 
 def test_the_public_url_begins_results(settings: Settings, tasks: Tasks) -> None:

@@ -16,11 +16,13 @@ from app import database, db, languages, wiring
 from app.access import NONE, Access, Allowance
 from app.api.auth import Tokens, digest
 from app.cli import main
+from tests import stack
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OCR_DATA_DIR", str(tmp_path))
+    for name, value in {"OCR_DATA_DIR": str(tmp_path), **stack.settings(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
     return tmp_path
 
 
@@ -32,7 +34,7 @@ def test_a_tokens_life(folder: Path) -> None:
     """Created, listed, revoked; the database never holds the token itself."""
     made = run("token", "create", "office", "--days", "1")
     secret = made.output.strip().splitlines()[-1]
-    sessions = database.connect(f"sqlite:///{folder / 'ocr.db'}")
+    sessions = database.connect(stack.database_url(folder))
     tokens = Tokens(sessions, ())
 
     assert secret.startswith("sk-")
@@ -44,14 +46,14 @@ def test_a_tokens_life(folder: Path) -> None:
     assert "office\trevoked" in run("token", "list").output
     assert asyncio.run(tokens.access(secret)) is None
     sessions.kw["bind"].dispose()
-    assert secret.encode() not in (folder / "ocr.db").read_bytes()
+    assert not stack.holds(folder, secret)
 
 
 def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own, or those of the settings; changed one by one."""
     monkeypatch.setenv("OCR_RATE_PER_MINUTE", "30")
     secret = run("token", "create", "a", "--tasks", "4", "--pages", "100", "--days", "1").output
-    tokens = Tokens(database.connect(f"sqlite:///{folder / 'ocr.db'}"), (), Allowance(30, 0, 0))
+    tokens = Tokens(database.connect(stack.database_url(folder)), (), Allowance(30, 0, 0))
 
     def allowed() -> Allowance:
         found = asyncio.run(tokens.access(secret.strip().splitlines()[-1]))
@@ -102,7 +104,7 @@ def test_a_task_is_shown(folder: Path) -> None:
         id="t", owner="secret", state=1, state_detail="Complete", format="txt", languages="English"
     )
     row.base_url, row.created_at, row.callback_result, row.password = "", 0.0, "204", "hidden"
-    with database.connect(f"sqlite:///{folder / 'ocr.db'}").begin() as session:
+    with database.connect(stack.database_url(folder)).begin() as session:
         db.add(session, row)
 
     shown = run("task", "show", "t").output
@@ -172,7 +174,7 @@ def test_errors_are_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("OCR_PORT")
     monkeypatch.setenv("OCR_DATABASE_URL", "sqlite:////proc/nowhere/ocr.db")
     database = run("token", "list")
-    monkeypatch.delenv("OCR_DATABASE_URL")
+    monkeypatch.setenv("OCR_DATABASE_URL", "")
     monkeypatch.setenv("OCR_DATA_DIR", "/proc/nowhere")
     disk = run("token", "list")
 
@@ -184,10 +186,11 @@ def test_errors_are_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         assert result.output.count("\n") == 1
 
 
-def test_migrate(folder: Path) -> None:
+def test_migrate(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Says from where to where; a database of a newer version is left alone."""
+    monkeypatch.setenv("OCR_DATABASE_URL", url)
     first, second = run("migrate"), run("migrate")
-    sessions = database.connect(f"sqlite:///{folder / 'ocr.db'}")
+    sessions = database.connect(url)
     with sessions.begin() as session:
         session.execute(text("UPDATE alembic_version SET version_num = 'future'"))
     newer, other = run("migrate"), run("token", "list")

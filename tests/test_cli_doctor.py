@@ -14,11 +14,13 @@ from click.testing import CliRunner
 from app import wiring
 from app.cli import machine, main, service, trials
 from app.cli.finding import fault, ok
+from tests import stack
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OCR_DATA_DIR", str(tmp_path))
+    for name, value in {"OCR_DATA_DIR": str(tmp_path), **stack.settings(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("OCR_PORT", str(free.getsockname()[1]))
     return tmp_path
@@ -105,8 +107,9 @@ def test_a_folder_that_is_not_there_yet(folder: Path, monkeypatch: pytest.Monkey
     assert "chown" not in fixed["mend"]
 
 
-def test_what_is_no_database(folder: Path) -> None:
-    """Its file cannot be started."""
+def test_what_is_no_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of SQLite cannot be started."""
+    monkeypatch.setenv("OCR_DATABASE_URL", "")
     (folder / "ocr.db").write_bytes(b"no database" * 1000)
 
     found = examined("--quick")[1]["database"]

@@ -25,6 +25,7 @@ from app.tasks import Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import frames, picture
 from tests.protection import protect_standard
+from tests.stack import kept
 from tests.test_api_tasks import refused, send
 
 MAGIC = {
@@ -197,7 +198,7 @@ def test_one_that_failed_is_made_again(client: TestClient, monkeypatch: pytest.M
     assert done(derive(client, task_id, format="docx"))["task_id"] != data["task_id"]
 
 
-def test_a_deletion_takes_all_formats_along(client: TestClient, tasks: Tasks) -> None:
+def test_a_deletion_takes_all_formats_along(client: TestClient, settings: Settings) -> None:
     """And leaves no file."""
     task_id = done(send(client, frames(["ONE", "TWO"])))["task_id"]
     addresses = [done(derive(client, task_id, format=form))["file"] for form in ("pdf", "json")]
@@ -206,8 +207,7 @@ def test_a_deletion_takes_all_formats_along(client: TestClient, tasks: Tasks) ->
     assert client.delete(f"/task/{task_id}").status_code == 200
 
     assert [client.get(address).status_code for address in addresses] == [404, 404]
-    root = tasks.storage.root  # type: ignore[attr-defined]
-    assert not [path for path in root.rglob("*") if path.is_file()]
+    assert not kept(settings.data_dir)
 
 
 def test_it_is_made_while_others_wait(client: TestClient, queue: InlineQueue) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
@@ -28,7 +28,8 @@ from app.tasks import Submission, Tasks
 from tests import services
 from tests.conftest import InlineQueue
 from tests.pictures import picture
-from tests.test_tasks import OWNER, _files
+from tests.stack import kept
+from tests.test_tasks import OWNER
 
 TEXT = Submission(format="txt", languages="English", base_url="http://x")
 
@@ -49,17 +50,18 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_LOCKED_S", 0.1)
+    monkeypatch.setitem(database._PATIENCE, "options", "-c lock_timeout=100ms")
 
 
 @contextlib.contextmanager
-def _locked(tmp_path: Path) -> Iterator[None]:
+def _locked(tasks: Tasks) -> Iterator[None]:
     """Somebody else writes to the database, and does not end."""
-    path = tmp_path / "data/ocr.db"
-    with contextlib.closing(sqlite3.connect(path, check_same_thread=False)) as other:
-        other.isolation_level = None
-        other.execute("BEGIN EXCLUSIVE")
+    engine: Engine = tasks.sessions.kw["bind"]
+    is_file = engine.dialect.name == "sqlite"
+    with engine.connect() as other:
+        other.execute(text("BEGIN EXCLUSIVE" if is_file else "LOCK TABLE tasks, tokens, usage"))
         yield
-        other.execute("ROLLBACK")
+        other.rollback()
 
 
 def _send(client: TestClient) -> Any:
@@ -76,12 +78,12 @@ def _refused(response: Any, word: str) -> None:
 # Requests
 
 
-def test_a_locked_database_takes_no_task(client: TestClient, tasks: Tasks, tmp_path: Path) -> None:
+def test_a_locked_database_takes_no_task(client: TestClient, tasks: Tasks, data: Path) -> None:
     """The client hears that later is better; nothing is left of it."""
-    before = _files(tasks, tmp_path)
-    with _locked(tmp_path):
+    before = kept(data)
+    with _locked(tasks):
         _refused(_send(client), "database")
-    assert _files(tasks, tmp_path) == before
+    assert kept(data) == before
 
     assert _send(client).status_code == 200
 
@@ -136,7 +138,11 @@ def test_a_queue_that_is_away_loses_nothing(
 
 
 def test_the_end_of_a_task_waits_for_the_database(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks,
+    queue: InlineQueue,
+    source: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was done is not done again, and progress that cannot be told does not matter."""
     queue.held = True
@@ -144,7 +150,7 @@ def test_the_end_of_a_task_waits_for_the_database(
     release, beats = threading.Event(), []
 
     def hold() -> None:
-        with _locked(tmp_path):
+        with _locked(tasks):
             locked.set()
             release.wait(30)
 
@@ -165,7 +171,7 @@ def test_the_end_of_a_task_waits_for_the_database(
 
     done = tasks.get(OWNER, task.id)
     assert (done.state, done.attempts) == (State.COMPLETE, 1)
-    assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+    assert kept(data) == {f"files/results/{task.id}.txt"}
 
 
 def _breaking_disk(monkeypatch: pytest.MonkeyPatch, room: Callable[[], bool]) -> None:
@@ -177,7 +183,7 @@ def _breaking_disk(monkeypatch: pytest.MonkeyPatch, room: Callable[[], bool]) ->
 
 
 def test_a_disk_that_others_filled_costs_no_attempt(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task waits, as often as it takes."""
     queue.held = True
@@ -188,7 +194,7 @@ def test_a_disk_that_others_filled_costs_no_attempt(
             tasks.runner.run(queue.ids.pop(0), "worker")
             waiting = tasks.get(OWNER, task.id)
             assert (waiting.state, waiting.attempts, waiting.leased_by) == (0, 0, None)
-            assert _files(tasks, tmp_path) == {f"files/sources/{task.id}"}
+            assert kept(data) == {f"files/sources/{task.id}"}
 
     tasks.runner.run(queue.ids.pop(0), "worker")
 
@@ -196,7 +202,7 @@ def test_a_disk_that_others_filled_costs_no_attempt(
 
 
 def test_a_task_that_fills_the_disk_is_failed(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is room as soon as its own files are gone."""
     queue.held = True
@@ -209,7 +215,7 @@ def test_a_task_that_fills_the_disk_is_failed(
     done = tasks.get(OWNER, task.id)
     assert done.state == State.OUT_OF_RESOURCES
     assert "disk" in done.state_detail
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_what_a_full_disk_is_the_cause_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import pytest
 from app.callbacks import signature
 from handbook import tables
 from pytest_ocr_server import OcrServer
+from tests import stack
 from tests.handbook import PAGES, ROOT, Reader, blocks
 from tests.pictures import CJK, drawn
 from tests.server import TOKEN, Server
@@ -89,6 +90,7 @@ def test_every_block_can_be_run(
             "PATH": f"{tmp_path / 'programs'}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "HOME": str(folder),
             "OCR_DATA_DIR": str(server.folder),
+            **stack.settings(server.folder),
             "OCR_ENGINE": "stub",
             "OCR_PORT": "0",
             "OCR_URL": server.base,

@@ -21,6 +21,7 @@ from app.tasks import Submission, Tasks
 from app.workers import Supervisor
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import picture
+from tests.stack import kept
 from tests.test_api_tasks import refused, send
 
 OWNER = "a" * 64
@@ -66,15 +67,6 @@ def pages(tmp_path: Path) -> Path:
     return path
 
 
-def _files(tasks: Tasks, tmp_path: Path) -> set[str]:
-    """Everything below the data folder, but for the databases, and folders of the store itself."""
-    root = tmp_path / "data"
-    found = {str(p.relative_to(root)) for p in root.rglob("*")}
-    known = {"files", "work", "staging", *(f"files/{name}" for name in ("sources", "parts"))}
-    known |= {"files/results", "files/texts", "files/readings", "migrate.lock"}
-    return {name for name in found - known if ".db" not in name}
-
-
 def _set(tasks: Tasks, task: Task, **values: Any) -> None:
     with tasks.sessions.begin() as session:
         session.execute(update(Task).where(Task.id == task.id).values(**values))
@@ -87,7 +79,7 @@ def _rows(tasks: Tasks) -> int:
 
 
 def test_a_result_is_kept_for_its_time(
-    tasks: Tasks, upload: Callable[[], Path], tmp_path: Path
+    tasks: Tasks, upload: Callable[[], Path], data: Path
 ) -> None:
     """Then it is gone, and its text too; the task stays, and says so."""
     task, other = tasks.submit(OWNER, PDF, upload()), tasks.submit(OWNER, PDF, upload())
@@ -102,7 +94,7 @@ def test_a_result_is_kept_for_its_time(
     with pytest.raises(ResultExpired):
         tasks.result(task.id, "pdf")
     assert tasks.result(other.id, "pdf")
-    assert _files(tasks, tmp_path) == {
+    assert kept(data) == {
         f"files/results/{other.id}.pdf",
         f"files/texts/{other.id}.txt",
     }
@@ -125,7 +117,7 @@ def test_what_a_client_sees(client: TestClient, tasks: Tasks) -> None:
 
 
 def test_a_task_is_known_for_its_time(
-    tasks: Tasks, queue: InlineQueue, upload: Callable[[], Path], tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, upload: Callable[[], Path], data: Path
 ) -> None:
     """Then nothing is; one that waits is never too old."""
     task = tasks.submit(OWNER, PDF, upload())
@@ -139,7 +131,7 @@ def test_a_task_is_known_for_its_time(
     with pytest.raises(TaskNotFound):
         tasks.get(OWNER, task.id)
     assert tasks.get(OWNER, waiting.id).state == State.QUEUED
-    assert _files(tasks, tmp_path) == {f"files/sources/{waiting.id}"}
+    assert kept(data) == {f"files/sources/{waiting.id}"}
 
 
 def test_nothing_is_swept_for_ever(
@@ -163,6 +155,7 @@ def test_sources_are_kept_when_asked(
     queue: InlineQueue,
     upload: Callable[[], Path],
     tmp_path: Path,
+    data: Path,
     no_waiting: None,
 ) -> None:
     """For their time, with what was read in them; those of tasks that failed are of no use."""
@@ -174,14 +167,14 @@ def test_sources_are_kept_when_asked(
     failed = keeping.submit(OWNER, PDF, bad)
     keeping.sweeper.step()
     names = {f"files/{folder}/{good.id}" for folder in ("sources", "readings")}
-    assert names < _files(keeping, tmp_path)
-    assert f"files/sources/{failed.id}" not in _files(keeping, tmp_path)
+    assert names < kept(data)
+    assert f"files/sources/{failed.id}" not in kept(data)
 
     with keeping.sessions.begin() as session:
         session.execute(update(Task).values(source_since=time.time() - 3601))
     keeping.sweeper.step()
 
-    assert not names & _files(keeping, tmp_path)
+    assert not names & kept(data)
     assert keeping.get(OWNER, good.id).source_since is None
     keeping.close()
 
@@ -224,7 +217,7 @@ def test_a_crash_between_file_and_row(
 def test_a_file_that_cannot_be_removed_holds_up_nothing(
     tasks: Tasks,
     upload: Callable[[], Path],
-    tmp_path: Path,
+    data: Path,
     no_waiting: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -243,56 +236,54 @@ def test_a_file_that_cannot_be_removed_holds_up_nothing(
         patch.setattr(tasks.storage, "delete", refuse)
         tasks.sweeper.step()
     assert tasks.get(OWNER, other.id).result_since is None
-    assert _files(tasks, tmp_path)
+    assert kept(data)
 
     for _ in range(2):
         tasks.sweeper.step()
 
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_files_that_no_task_wants(
-    tasks: Tasks, queue: InlineQueue, upload: Callable[[], Path], tmp_path: Path, no_waiting: None
+    tasks: Tasks, queue: InlineQueue, upload: Callable[[], Path], data: Path, no_waiting: None
 ) -> None:
     """Of tasks that are gone or have ended; those of the others stay, and so does what is new."""
     done = tasks.submit(OWNER, PDF, upload())
     queue.held = True
     waiting = tasks.submit(OWNER, PDF, upload())
-    wanted = _files(tasks, tmp_path)
+    wanted = kept(data)
     for key in (
         *("sources/gone", "parts/gone/1", "parts/gone/original", "results/gone.pdf"),
         *("texts/gone.txt", f"sources/{done.id}", f"parts/{done.id}/1"),
     ):
         tasks.storage.put(upload(), key)
-    staged = tmp_path / "data/staging/left"
+    staged = data / "staging/left"
     staged.parent.mkdir(exist_ok=True)
     staged.write_bytes(b"half")
 
     for _ in range(2):
         tasks.sweeper.step()
 
-    assert _files(tasks, tmp_path) == wanted
+    assert kept(data) == wanted
     assert f"files/sources/{waiting.id}" in wanted
 
 
-def test_what_is_new_is_left_alone(
-    tasks: Tasks, upload: Callable[[], Path], tmp_path: Path
-) -> None:
+def test_what_is_new_is_left_alone(tasks: Tasks, upload: Callable[[], Path], data: Path) -> None:
     """Its row may be about to be inserted: also of a link to a file that is old."""
     old = upload()
     os.utime(old, (0, 0))
     tasks.storage.put(old, "results/new.pdf")
-    staged = tmp_path / "data/staging/new"
+    staged = data / "staging/new"
     staged.parent.mkdir(exist_ok=True)
     staged.write_bytes(b"half")
 
     tasks.sweeper.step()
 
-    assert _files(tasks, tmp_path) == {"files/results/new.pdf", "staging/new"}
+    assert kept(data) == {"files/results/new.pdf", "staging/new"}
 
 
 def test_a_clock_that_is_set_forward(
-    tasks: Tasks, upload: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, upload: Callable[[], Path], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All files seem old, and one has no row yet: it gets the time to have one."""
     monkeypatch.setattr(retention, "_SAFE_AGE_S", 0.0)
@@ -302,7 +293,7 @@ def test_a_clock_that_is_set_forward(
     for _ in range(3):
         tasks.sweeper.step()
 
-    assert _files(tasks, tmp_path) == {"files/results/new.pdf"}
+    assert kept(data) == {"files/results/new.pdf"}
 
 
 def test_a_long_walk_is_made_in_steps(
@@ -321,11 +312,13 @@ def test_a_long_walk_is_made_in_steps(
     assert left == [7, 4, 1, 0]
 
 
-def test_the_supervisor_sweeps(tasks: Tasks, upload: Callable[[], Path], tmp_path: Path) -> None:
+def test_the_supervisor_sweeps(
+    tasks: Tasks, upload: Callable[[], Path], tmp_path: Path, data: Path
+) -> None:
     """By itself, also the work folders of tasks that nobody is at."""
     task = tasks.submit(OWNER, PDF, upload())
     _set(tasks, task, completed_at=LONG_AGO, callback_due=None)
-    left = tmp_path / "data/work" / f"{task.id}.3"
+    left = data / "work" / f"{task.id}.3"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
     supervisor = Supervisor(tasks, 0, tmp_path / "locks", tmp_path / "rooms", 5, 1, 30)
@@ -403,21 +396,21 @@ def test_a_deletion_leaves_nothing(
     short_turns: Tasks,
     queue: InlineQueue,
     pages: Path,
-    tmp_path: Path,
+    data: Path,
     reach: Callable[[Tasks, InlineQueue, Path], Task],
 ) -> None:
     """Neither row nor file, whatever had become of the task; what is in the queue is harmless."""
     tasks = short_turns
-    before = _files(tasks, tmp_path)
+    before = kept(data)
     task = reach(tasks, queue, pages)
 
     tasks.delete(OWNER, task.id)
-    left = _files(tasks, tmp_path)
+    left = kept(data)
     while queue.ids:
         tasks.runner.run(queue.ids.pop(0), "late")
 
     assert left == before
-    assert _files(tasks, tmp_path) == before
+    assert kept(data) == before
     assert _rows(tasks) == 0
     assert tasks.reporter.take() is None
 
@@ -427,13 +420,13 @@ def test_deleted_under_a_worker(
     short_turns: Tasks,
     queue: InlineQueue,
     pages: Path,
-    tmp_path: Path,
+    data: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
     """It notices, and takes its folder and all that it made away."""
     tasks = short_turns
-    before = _files(tasks, tmp_path)
+    before = kept(data)
     task = tasks.submit(OWNER, PDF, pages)
     inner = getattr(Job, step)
 
@@ -447,18 +440,18 @@ def test_deleted_under_a_worker(
     while queue.ids:
         tasks.runner.run(queue.ids.pop(0), "worker")
 
-    assert _files(tasks, tmp_path) == before
+    assert kept(data) == before
     assert _rows(tasks) == 0
 
 
 def test_deleted_with_a_token_of_the_server(
-    settings: Settings, short_turns: Tasks, tmp_path: Path
+    settings: Settings, short_turns: Tasks, data: Path
 ) -> None:
     """Over HTTP, too."""
-    before = _files(short_turns, tmp_path)
+    before = kept(data)
     app = create_app(settings, short_turns)
     with TestClient(app, headers={"Authorization": TOKEN}) as client:
-        data = send(client, picture(), sync="0").json()["data"]
-        assert client.delete(f"/task/{data['task_id']}").status_code == 200
+        task_id = send(client, picture(), sync="0").json()["data"]["task_id"]
+        assert client.delete(f"/task/{task_id}").status_code == 200
 
-    assert _files(short_turns, tmp_path) == before
+    assert kept(data) == before

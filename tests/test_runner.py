@@ -21,7 +21,8 @@ from app.tasks import Submission, Tasks
 from app.turn import Limits
 from tests.conftest import InlineQueue
 from tests.pictures import frames
-from tests.test_tasks import OWNER, _files
+from tests.stack import kept
+from tests.test_tasks import OWNER
 
 PAGES = 7
 TEXT = Submission(format="txt", languages="English", base_url="http://x")
@@ -82,7 +83,7 @@ def test_the_time_of_a_task_is_that_of_its_pages() -> None:
 
 
 def test_every_page_may_be_anothers(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path
 ) -> None:
     """With turns that are over at once each page is a part; the order stays, and nothing else."""
     task = tasks.submit(OWNER, TEXT, source)
@@ -99,7 +100,7 @@ def test_every_page_may_be_anothers(
     assert (done.file_pages, done.ocr_pages, done.attempts) == (PAGES, 0, 1)
     assert done.input_media_type == "application/pdf"
     assert _lines(tasks, task) == ALL
-    assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+    assert kept(data) == {f"files/results/{task.id}.txt"}
 
 
 def test_as_many_workers_as_are_free(
@@ -125,7 +126,7 @@ def test_as_many_workers_as_are_free(
 
 
 def test_a_pdf_of_divided_pictures_has_them_all(
-    tasks: Tasks, queue: InlineQueue, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, tmp_path: Path, data: Path
 ) -> None:
     """Their pictures are taken from the source when the result is made."""
     upload = tmp_path / "pictures"
@@ -141,7 +142,7 @@ def test_a_pdf_of_divided_pictures_has_them_all(
     assert text.count("stub 1") == 3
     with pikepdf.open(tasks.result(task.id, "pdf")[1]) as pdf:
         assert [len(page.get_images()) for page in pdf.pages] == [1, 1, 1]
-    assert _files(tasks, tmp_path) == {
+    assert kept(data) == {
         f"files/results/{task.id}.pdf",
         f"files/texts/{task.id}.txt",
     }
@@ -192,7 +193,7 @@ def test_a_dead_workers_part_is_done_by_another(
 
 
 def test_a_part_that_ends_two_workers_ends_the_task(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path
 ) -> None:
     """It is not tried for ever, and nothing is left of it."""
     task = tasks.submit(OWNER, TEXT, source)
@@ -207,7 +208,7 @@ def test_a_part_that_ends_two_workers_ends_the_task(
     done = tasks.get(OWNER, task.id)
     assert done.state == State.INTERNAL_ERROR
     assert "2 times" in done.state_detail
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_a_lost_part_is_found_again(
@@ -246,7 +247,7 @@ def test_the_end_may_be_made_twice(tasks: Tasks, queue: InlineQueue, source: Pat
 
 
 def test_a_deleted_task_has_no_parts(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does the worker leave any that is at one."""
     task = tasks.submit(OWNER, TEXT, source)
@@ -267,11 +268,11 @@ def test_a_deleted_task_has_no_parts(
         tasks.get(OWNER, task.id)
     with tasks.sessions() as session:
         assert parts.of(session, task.id) == []
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_a_part_that_fails_fails_the_task(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its reason."""
     task = tasks.submit(OWNER, TEXT, source)
@@ -285,7 +286,7 @@ def test_a_part_that_fails_fails_the_task(
 
     done = tasks.get(OWNER, task.id)
     assert (done.state, done.state_detail) == (State.INVALID_FILE, "The document is damaged.")
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 @pytest.mark.parametrize(
@@ -344,12 +345,12 @@ def test_time_is_counted_over_all_parts(tasks: Tasks, queue: InlineQueue, source
 
 
 def test_work_folders_of_parts_are_swept(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path
 ) -> None:
     """Unless the task is under way."""
     task = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue, units=1)
-    running, gone = (tmp_path / "data/work" / name for name in (f"{task.id}.3", "gone.3"))
+    running, gone = (data / "work" / name for name in (f"{task.id}.3", "gone.3"))
     for folder in (running, gone):
         folder.mkdir(parents=True)
         os.utime(folder, (0, 0))

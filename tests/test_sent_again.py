@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from app.db import Task, Token
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture
+from tests.stack import kept
 from tests.test_api_tasks import refused
 
 OTHER = "sk-other"
@@ -49,8 +51,7 @@ def _count(tasks: Tasks) -> int:
 
 def _files(settings: Settings) -> Counter[str]:
     """How many files there are in each folder of the store, and of uploads."""
-    found = [p for name in ("files", "staging") for p in (settings.data_dir / name).rglob("*")]
-    return Counter(p.parent.name for p in found if p.is_file())
+    return Counter(Path(name).parent.name for name in kept(settings.data_dir))
 
 
 @pytest.fixture

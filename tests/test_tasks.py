@@ -18,6 +18,7 @@ from app.pipeline import Job, Outcome, Pipeline
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import picture
+from tests.stack import kept
 
 OWNER = "a" * 64
 TEXT = Submission(format="txt", languages="English", base_url="http://x")
@@ -36,19 +37,12 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def _files(tasks: Tasks, tmp_path: Path) -> set[str]:
-    """Every file that is kept, below the data folder, but for the database."""
-    root = tmp_path / "data"
-    kept = {p.relative_to(root) for p in root.rglob("*") if p.is_file()}
-    return {str(p) for p in kept if p.parts[0] in ("files", "work", "staging")}
-
-
 def _set(tasks: Tasks, task: Task, **values: Any) -> None:
     with tasks.sessions.begin() as session:
         session.execute(update(Task).where(Task.id == task.id).values(**values))
 
 
-def test_a_task_runs_to_its_result(tasks: Tasks, source: Path, tmp_path: Path) -> None:
+def test_a_task_runs_to_its_result(tasks: Tasks, source: Path, data: Path) -> None:
     """Afterwards only the result is kept."""
     task = tasks.submit(OWNER, TEXT, source)
 
@@ -59,7 +53,7 @@ def test_a_task_runs_to_its_result(tasks: Tasks, source: Path, tmp_path: Path) -
     assert done.output_size == path.stat().st_size
     assert (done.input_media_type, done.output_media_type) == ("image/png", "text/plain")
     assert done.leased_by is None
-    assert _files(tasks, tmp_path) == {f"files/results/{task.id}.txt"}
+    assert kept(data) == {f"files/results/{task.id}.txt"}
 
 
 def test_pages_that_could_not_be_read_are_named(
@@ -101,7 +95,7 @@ def test_another_token_sees_nothing(tasks: Tasks, source: Path) -> None:
         tasks.delete("b" * 64, task.id)
 
 
-def test_a_failed_task_says_why(tasks: Tasks, tmp_path: Path) -> None:
+def test_a_failed_task_says_why(tasks: Tasks, tmp_path: Path, data: Path) -> None:
     """The state and the detail come from the error; nothing is left on the disk."""
     bad = tmp_path / "bad"
     bad.write_bytes(b"no document")
@@ -113,7 +107,7 @@ def test_a_failed_task_says_why(tasks: Tasks, tmp_path: Path) -> None:
     assert done.error_code == InvalidFile.code
     assert "Accepted" in done.state_detail
     assert done.output_size is None
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_the_password_goes_with_the_end(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
@@ -227,7 +221,7 @@ def test_the_clock_may_be_set(tasks: Tasks, queue: InlineQueue, source: Path) ->
 
 
 def test_a_document_that_ends_its_workers_is_failed(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path
 ) -> None:
     """It is not tried for ever."""
     queue.held = True
@@ -241,7 +235,7 @@ def test_a_document_that_ends_its_workers_is_failed(
     done = tasks.get(OWNER, task.id)
     assert done.state == State.INTERNAL_ERROR
     assert "2 times" in done.state_detail
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_who_is_killed_from_outside_is_tried_longer(
@@ -273,14 +267,14 @@ def test_a_hang_is_a_time_out(tasks: Tasks, queue: InlineQueue, source: Path) ->
 
 
 def test_what_a_killed_worker_left_is_cleared(
-    tasks: Tasks, queue: InlineQueue, source: Path, tmp_path: Path
+    tasks: Tasks, queue: InlineQueue, source: Path, data: Path
 ) -> None:
     """Its work folder goes as soon as its task is taken back; the second attempt has its own."""
     queue.held = True
     task = tasks.submit(OWNER, TEXT, source)
     with tasks.sessions.begin() as session:
         assert db.claim(session, task.id, "dead", lease_s=1000)
-    left = tmp_path / "data/work" / f"{task.id}.dead"
+    left = data / "work" / f"{task.id}.dead"
     left.mkdir(parents=True)
     (left / "result").write_bytes(b"half")
 
@@ -306,7 +300,7 @@ def test_deleting_stops_the_work(
     tasks: Tasks,
     queue: InlineQueue,
     source: Path,
-    tmp_path: Path,
+    data: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A task that is deleted while it runs leaves nothing."""
@@ -318,7 +312,7 @@ def test_deleting_stops_the_work(
 
     with pytest.raises(TaskNotFound):
         tasks.get(OWNER, task.id)
-    assert _files(tasks, tmp_path) == set()
+    assert kept(data) == set()
 
 
 def test_a_result_that_cannot_be_stored(
@@ -366,9 +360,9 @@ def test_a_worker_that_cannot_prepare_works_all_the_same(tasks: Tasks) -> None:
     assert not tasks.runner.prepare()
 
 
-def test_sweeping_keeps_what_is_in_use(tasks: Tasks, tmp_path: Path) -> None:
+def test_sweeping_keeps_what_is_in_use(tasks: Tasks, data: Path) -> None:
     """Only old work folders without a running task go."""
-    folders = tmp_path / "data" / "work"
+    folders = data / "work"
     old, new = folders / "old", folders / "new"
     for folder in (old, new):
         folder.mkdir(parents=True)
