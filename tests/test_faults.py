@@ -59,7 +59,7 @@ def _locked(tasks: Tasks) -> Iterator[None]:
     engine: Engine = tasks.sessions.kw["bind"]
     is_file = engine.dialect.name == "sqlite"
     with engine.connect() as other:
-        other.execute(text("BEGIN EXCLUSIVE" if is_file else "LOCK TABLE tasks, tokens, usage"))
+        other.execute(text("BEGIN EXCLUSIVE" if is_file else "LOCK TABLE tasks, tokens, usages"))
         yield
         other.rollback()
 
