@@ -21,12 +21,13 @@ TOKEN = "sk-e2e"
 
 @dataclass
 class Server:
-    """``ocr-server serve`` on a data folder; started and killed as a test likes."""
+    """``ocr-server serve`` or ``worker`` on a data folder; started and killed as a test likes."""
 
     folder: Path
     settings: dict[str, str]
     log: Path | None = None
     port: int = 0
+    command: str = "serve"  # Or "worker", which has no address.
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,7 +36,7 @@ class Server:
 
     def start(self) -> None:
         self.process = self.launch()
-        self.until(self._ready)
+        self.until(self.is_ready)
 
     def launch(self) -> "subprocess.Popen[bytes]":
         """A process that is to become the server."""
@@ -50,7 +51,7 @@ class Server:
         }
         with (self.log or self.folder.parent / "server.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve"], env=environment, stderr=log
+                [sys.executable, "-m", "app.cli", self.command], env=environment, stderr=log
             )
 
     def stop(self) -> None:
@@ -111,9 +112,11 @@ class Server:
             time.sleep(0.05)
         return found
 
-    def _ready(self) -> bool:
+    def is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, "the server ended at its start"
+        if self.command == "worker":
+            return bool(self.workers())
         try:
             return httpx2.get(self.base + "/readyz").status_code == 200
         except httpx2.TransportError:

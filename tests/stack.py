@@ -1,15 +1,17 @@
 """Where the servers of tests keep what they keep: in their folders, or on services.
 
-``OCR_TEST_STACK=embedded``, the default, is SQLite and folders; ``scale`` is PostgreSQL and Redis,
-one of each for a process of tests, started when it is first needed. Every data folder has a place
-of its own there, which is empty again for the next one when its test, or its module, is over.
+``OCR_TEST_STACK=embedded``, the default, is SQLite and folders; ``scale`` is PostgreSQL, Redis and
+S3, one of each for a process of tests, started when it is first needed. Every data folder has a
+place of its own there, which is empty again for the next when its test, or its module, is over.
 """
 
 import contextlib
 import functools
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ STACK = os.environ.get("OCR_TEST_STACK", "embedded")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database and a queue that nobody else uses."""
+    """A database, a queue and a prefix of keys that nobody else uses."""
 
     database: str  # The address, for psycopg.
     queue: str
+    storage: services.S3
 
     @property
     def settings(self) -> dict[str, str]:
@@ -35,6 +38,8 @@ class Place:
         return {
             "OCR_DATABASE_URL": _for_sqlalchemy(self.database),
             "OCR_QUEUE_URL": self.queue,
+            "OCR_STORAGE_URL": self.storage.url,
+            **self.storage.environment,
         }
 
     def rows(self) -> Iterator[str]:
@@ -55,6 +60,7 @@ class Place:
             connection.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY".encode())
         with contextlib.closing(redis.Redis.from_url(self.queue)) as queue:
             queue.flushdb()
+        shutil.rmtree(self.storage.folder, ignore_errors=True)
 
 
 class Services:
@@ -68,9 +74,6 @@ class Services:
     def close(self) -> None:
         """Stop what was started."""
         self._running.close()
-        self.__dict__.pop("_postgresql", None)
-        self.__dict__.pop("_redis", None)
-        self._free.clear()
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
@@ -89,7 +92,8 @@ class Services:
     def give_back(self, place: Place) -> None:
         """Let others have it, cleared."""
         place.clear()
-        self._free.append(place)
+        # The store may remember for a while what was below the old prefix.
+        self._free.append(replace(place, storage=self._prefix()))
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
@@ -107,7 +111,13 @@ class Services:
             connection.execute(f"CREATE DATABASE {name}".encode())
         address = _named(self._postgresql, name)
         database.migrate(_for_sqlalchemy(address), Path())
-        return Place(address, _named(self._redis, str(self._count)))
+        return Place(address, _named(self._redis, str(self._count)), self._prefix())
+
+    def _prefix(self) -> services.S3:
+        name, store = uuid.uuid4().hex, self._s3
+        return replace(
+            store, url=store.url.replace("/ocr?", f"/{name}?"), folder=store.folder.with_name(name)
+        )
 
     @functools.cached_property
     def _postgresql(self) -> str:
@@ -116,6 +126,10 @@ class Services:
     @functools.cached_property
     def _redis(self) -> str:
         return self._running.enter_context(services.redis())
+
+    @functools.cached_property
+    def _s3(self) -> services.S3:
+        return self._running.enter_context(services.s3())
 
 
 _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
@@ -142,20 +156,17 @@ def kept(folder: Path) -> set[str]:
 
     What is stored has its key behind ``files/``; the others are uploads and work.
     """
-    found = set()
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        own = 3 if name.parts[0] == "files" else 2  # Less deep are the folders of the store itself.
-        is_kept = path.is_file() or (len(name.parts) >= own and not [*path.iterdir()])
-        if name.parts[0] in ("files", "staging", "work") and is_kept:
-            found.add(str(name))
+    found = {f"files/{name}" for name in _below(_files(folder), 2)}
+    for room in ("staging", "work"):
+        found |= {f"{room}/{name}" for name in _below(folder / room, 1)}
     return found
 
 
 def holds(folder: Path, word: str) -> bool:
     """Whether a word is anywhere in what the server with this data folder keeps."""
     # The log of SQLite has what was overwritten, until it is written over itself.
-    files = (p for p in folder.rglob("*") if p.is_file() and p.suffix != ".db-wal")
+    paths = {*folder.rglob("*"), *_files(folder).rglob("*")}
+    files = (p for p in paths if p.is_file() and p.suffix != ".db-wal")
     rows = _taken[folder].rows() if folder in _taken else ()
     return any(word.encode() in p.read_bytes() for p in files) or any(word in row for row in rows)
 
@@ -167,6 +178,21 @@ def tidied() -> Iterator[None]:
     yield
     for folder in set(_taken) - before:
         SERVICES.give_back(_taken.pop(folder))
+
+
+def _files(folder: Path) -> Path:
+    """Where what is stored lies, each file under its key."""
+    return _taken[folder].storage.folder if folder in _taken else folder / "files"
+
+
+def _below(root: Path, depth: int) -> set[str]:
+    """The files below a folder, and empty folders that are as deep, or deeper."""
+    found = set()
+    for path in root.rglob("*"):
+        name = path.relative_to(root)
+        if path.is_file() or (len(name.parts) >= depth and not [*path.iterdir()]):
+            found.add(str(name))
+    return found
 
 
 def _tables(connection: "psycopg.Connection[Any]") -> list[str]:

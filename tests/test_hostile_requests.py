@@ -302,6 +302,6 @@ def test_nothing_was_written_elsewhere(server: Server) -> None:
 
 
 _OTHERS = {
-    *("files", "staging", "work", "workers", "models", "tmp", "migrate.lock"),
+    *("files", "staging", "work", "workers", "models", "tmp", "migrate.lock", "cache"),
     *("queue.db", "queue.db-shm", "queue.db-wal"),
 }
