@@ -45,6 +45,17 @@ class _Sessions(sessionmaker[Session]):
             yield session
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Session]:
+    """One transaction there, with a connection that ends with it."""
+    sessions = connect(url)
+    try:
+        with sessions.begin() as session:
+            yield session
+    finally:
+        sessions.kw["bind"].dispose()
+
+
 def create(url: str) -> None:
     """Make the tables in an empty database, as the models say: for one that nobody keeps."""
     engine = _engine(url)

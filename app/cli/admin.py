@@ -95,7 +95,7 @@ def token_create(
         operator=operator,
         **_changes(rate, tasks, pages),
     )
-    with database.connect(settings.database).begin() as session:
+    with database.opened(settings.database) as session:
         if not access.add_token(session, row):
             raise click.ClickException(f"There is a token called {name} already.")
     click.echo(secret)
@@ -130,7 +130,7 @@ def token_set(
         values["operator"] = operator
     if not values:
         raise click.UsageError("Name what is to be changed.")
-    with database.connect(settings.database).begin() as session:
+    with database.opened(settings.database) as session:
         if not access.change_token(session, name, **values):
             raise click.ClickException(f"There is no valid token called {name}.")
 
@@ -142,7 +142,7 @@ def token_list(settings: Settings) -> None:
     wiring.migrate(settings)
     default = wiring.allowance(settings)
     click.echo("name\tstate\tcreated\texpires\ttasks/minute\tunfinished\tpages\toperator")
-    with database.connect(settings.database)() as session:
+    with database.opened(settings.database) as session:
         used = access.pages_used(session)
         for row in access.tokens(session):
             expired = row.expires_at is not None and row.expires_at <= time.time()
@@ -166,7 +166,7 @@ def token_list(settings: Settings) -> None:
 def token_revoke(settings: Settings, name: str) -> None:
     """End the right of the token called NAME; its tasks stay."""
     wiring.migrate(settings)
-    with database.connect(settings.database).begin() as session:
+    with database.opened(settings.database) as session:
         if not access.change_token(session, name, revoked_at=time.time()):
             raise click.ClickException(f"There is no valid token called {name}.")
 
@@ -198,7 +198,7 @@ def task() -> None:
 def task_show(settings: Settings, task_id: str) -> None:
     """Show what is known of a task; of its token and password nothing."""
     wiring.migrate(settings)
-    with database.connect(settings.database)() as session:
+    with database.opened(settings.database) as session:
         row = db.task(session, task_id)
     if row is None:
         raise click.ClickException("There is no such task.")

@@ -16,7 +16,7 @@ from pathlib import Path
 from app import access, wiring
 from app.cli.finding import Finding, fault, ok, warning
 from app.config import Settings, unknown
-from app.database import connect
+from app.database import opened
 from app.db import Token
 from app.errors import AppError
 
@@ -161,7 +161,7 @@ def valid_tokens(settings: Settings) -> tuple[int, int]:
     given = sum(bool(each.strip()) for held in both for each in held.get_secret_value().split(","))
     if not settings.database_url and not (settings.data_dir / "ocr.db").exists():
         return 0, given
-    with connect(settings.database)() as session:
+    with opened(settings.database) as session:
         return sum(_is_valid(row) for row in access.tokens(session)), given
 
 
