@@ -53,7 +53,8 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own, or those of the settings; changed one by one."""
     monkeypatch.setenv("OCR_RATE_PER_MINUTE", "30")
     secret = run("token", "create", "a", "--tasks", "4", "--pages", "100", "--days", "1").output
-    tokens = Tokens(database.connect(stack.database_url(folder)), (), Allowance(30, 0, 0))
+    sessions = database.connect(stack.database_url(folder))
+    tokens = Tokens(sessions, (), Allowance(30, 0, 0))
 
     def allowed() -> Allowance:
         found = asyncio.run(tokens.access(secret.strip().splitlines()[-1]))
@@ -79,6 +80,7 @@ def test_a_tokens_limits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["b", "--rate", "1"],
     ):
         assert run("token", "set", *wrong).exit_code != 0
+    sessions.kw["bind"].dispose()
 
 
 def test_an_operators_token(folder: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_task_is_shown(folder: Path) -> None:
         id="t", owner="secret", state=1, state_detail="Complete", format="txt", languages="English"
     )
     row.base_url, row.created_at, row.callback_result, row.password = "", 0.0, "204", "hidden"
-    with database.connect(stack.database_url(folder)).begin() as session:
+    with database.opened(stack.database_url(folder)) as session:
         db.add(session, row)
 
     shown = run("task", "show", "t").output
@@ -190,8 +192,7 @@ def test_migrate(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     """Says from where to where; a database of a newer version is left alone."""
     monkeypatch.setenv("OCR_DATABASE_URL", url)
     first, second = run("migrate"), run("migrate")
-    sessions = database.connect(url)
-    with sessions.begin() as session:
+    with database.opened(url) as session:
         session.execute(text("UPDATE alembic_version SET version_num = 'future'"))
     newer, other = run("migrate"), run("token", "list")
 
