@@ -12,10 +12,10 @@ CLIENTS := .venv-clients
 FUZZ_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit fmt chaos fuzz bench docs pictures lock system system-test system-bench
+.PHONY: help run test test-scale lint audit fmt chaos fuzz bench docs pictures lock system system-test system-bench
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: $(VENV)/.run ## Set up and start the server; prints its address, a token and a curl line
 	@$(BIN)/ocr-server serve --local-token
@@ -23,6 +23,9 @@ run: $(VENV)/.run ## Set up and start the server; prints its address, a token an
 # A file's tests stay together: they share servers and databases.
 test: lint $(CLIENTS)/.clients ## Run every check and test
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-scale: export OCR_TEST_STACK := scale
+test-scale: test ## Run them with PostgreSQL, Redis and S3 in the place of SQLite and folders
 
 lint: $(VENV)/.dev ## Check format, style, types and import rules
 	@$(BIN)/ruff format --check .
