@@ -154,7 +154,7 @@ class Supervisor:
             self._guarded(self._release_the_dead)
             if time.monotonic() > housekeeping:
                 self._guarded(self._recover)
-                housekeeping = time.monotonic() + _HOUSEKEEPING_S
+                housekeeping = time.monotonic() + min(_HOUSEKEEPING_S, self.lease_s / 3)
             self._stopping.wait(_LOOK_S)
         try:
             self._end_workers()
