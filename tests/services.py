@@ -15,20 +15,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+LOCAL = "127.0.0.1"
+
 
 @contextlib.contextmanager
-def redis(port: int = 0) -> Iterator[str]:
+def redis(port: int = 0, host: str = LOCAL) -> Iterator[str]:
     """The address of a Redis that lives as long as the context."""
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="ocr-redis-") as folder:
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
-        with _running([*command, "--save", "", "--databases", "1000"], port):
-            yield f"redis://127.0.0.1:{port}/0"
+        command = ["redis-server", "--port", str(port), "--bind", host, "--dir", folder]
+        options = ["--save", "", "--databases", "1000", "--protected-mode", "no"]
+        with _running([*command, *options], port, host):
+            yield f"redis://{host}:{port}/0"
 
 
 @contextlib.contextmanager
 def postgresql(
-    port: int = 0, folder: str | None = None, options: tuple[str, ...] = ("fsync=off",)
+    port: int = 0,
+    folder: str | None = None,
+    options: tuple[str, ...] = ("fsync=off",),
+    host: str = LOCAL,
 ) -> Iterator[str]:
     """The address of a PostgreSQL database that lives as long as the context.
 
@@ -48,12 +54,14 @@ def postgresql(
         made = ["initdb", "-D", data, "-U", "ocr", "--auth=trust", "--no-sync", "-E", "UTF8"]
         if not Path(data).exists():
             subprocess.run([*user, programs / made[0], *made[1:]], check=True, capture_output=True)
+            with Path(data, "pg_hba.conf").open("a") as known:
+                known.write("host all all samenet trust\n")
         command = [*user, str(programs / "postgres"), "-D", data, "-p", str(port), "-k", folder]
-        for option in (*options, "listen_addresses=127.0.0.1"):
+        for option in (*options, f"listen_addresses={host}"):
             command += ["-c", option]
-        with _running(command, port):
-            address = f"postgresql://ocr@127.0.0.1:{port}/postgres"
-            _until(lambda: _answers(programs, port))
+        with _running(command, port, host):
+            address = f"postgresql://ocr@{host}:{port}/postgres"
+            _until(lambda: _answers(programs, port, host))
             yield address
 
 
@@ -97,14 +105,14 @@ def missing(*programs: str) -> bool:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
+def _running(command: list[str], port: int, host: str = LOCAL) -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():  # Whose end is that of the tests.
         if command[0] != "setpriv":
             command = ["setpriv", *command]
         command = [command[0], "--pdeathsig=INT", *command[1:]]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _until(lambda: _is_open(port))
+            _until(lambda: _is_open(port, host))
             yield
         finally:
             # PostgreSQL takes SIGTERM as a wish to wait for its clients.
@@ -115,13 +123,13 @@ def _running(command: list[str], port: int) -> Iterator[None]:
                 server.kill()
 
 
-def _is_open(port: int) -> bool:
+def _is_open(port: int, host: str) -> bool:
     with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == 0
+        return line.connect_ex((host, port)) == 0
 
 
-def _answers(programs: Path, port: int) -> bool:
-    command = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+def _answers(programs: Path, port: int, host: str) -> bool:
+    command = [str(programs / "pg_isready"), "-h", host, "-p", str(port)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
