@@ -123,8 +123,20 @@ def _engine(url: str, timed: bool = True) -> Engine:
 
 
 _LOCKED_S = 15.0  # Longest wait for a SQLite that others write to.
-_PATIENCE = patience.POSTGRESQL | {  # Of a statement, too: workers must hear of it.
-    "options": "-c statement_timeout=20s -c lock_timeout=15s",
+# And how long PostgreSQL waits: workers must hear of it; whoever is stopped or vanishes in the
+# middle of a transaction is not to keep rows locked, nor connections for ever.
+_PATIENCE = patience.POSTGRESQL | {
+    "options": " ".join(
+        f"-c {option}"
+        for option in (
+            "statement_timeout=20s",
+            "lock_timeout=15s",
+            "idle_in_transaction_session_timeout=10s",
+            "tcp_keepalives_idle=60",
+            "tcp_keepalives_interval=10",
+            "tcp_keepalives_count=3",
+        )
+    )
 }
 # A standby is asked, or it ended a transaction that took too long; to psycopg these are internal.
 _AWAY_STATES = ("25006", "25P03", "25P04")

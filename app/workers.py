@@ -175,6 +175,9 @@ class Supervisor:
         """Supervision outlives a database that is away for a while."""
         try:
             step()
+        except Unavailable as error:
+            log.warning("supervision waits: %s", error)
+            time.sleep(0.5)
         except Exception:
             log.exception("supervision stumbled; it goes on")
             time.sleep(0.5)

@@ -418,6 +418,26 @@ def test_a_connection_that_ends_in_a_transaction() -> None:
             maker.kw["bind"].dispose()
 
 
+def test_whoever_stops_in_a_transaction_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PostgreSQL ends it, and what it has locked is free."""
+    options = database._PATIENCE["options"]
+    assert "idle_in_transaction_session_timeout=10s" in str(options)
+    monkeypatch.setitem(database._PATIENCE, "options", str(options).replace("=10s", "=100ms"))
+    with services.postgresql() as address:
+        url = address.replace("postgresql://", "postgresql+psycopg://")
+        database.migrate(url, tmp_path)
+        sessions = database.connect(url)
+        with sessions(bind=sessions.kw["bind"]) as stopped:
+            stopped.execute(text("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE"))
+            with sessions() as session:
+                assert db.task(session, "t") is None
+            with pytest.raises(Unavailable):
+                db.ping(stopped)
+        sessions.kw["bind"].dispose()
+
+
 def test_a_standby_takes_nothing(tmp_path: Path) -> None:
     """A PostgreSQL that can only be read is away, too, until there is a better one."""
     with services.postgresql() as address:
