@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from app.config import Settings
 from benchmarks import processes
 from tests import services
 from tests.server import Server
@@ -27,10 +29,10 @@ class Stack:
     folder: Path
     settings: dict[str, str]
 
-    @property
-    def database(self) -> str:
-        """SQLAlchemy's address of the database."""
-        return self.settings.get("OCR_DATABASE_URL", f"sqlite:///{self.folder / 'data' / 'ocr.db'}")
+    def parsed(self, **values: Any) -> Settings:
+        """The settings as a program has them; ``values`` are more."""
+        ours = {name.removeprefix("OCR_").lower(): each for name, each in self.settings.items()}
+        return Settings(data_dir=self.folder / "data", **ours, **values)
 
 
 @contextmanager
