@@ -71,14 +71,12 @@ class _Client:
 
 def _request(token: str, file: Path, fields: dict[str, str]) -> bytes:
     """All bytes of a POST of the file."""
-    parts = [
-        f"--{_BOUNDARY}\r\n"
-        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
-    ]
-    head = f'name="image_file"; filename="{file.name}"\r\nContent-Type: application/octet-stream'
-    parts.append(f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode())
-    body = b"".join([*parts, file.read_bytes(), f"\r\n--{_BOUNDARY}--\r\n".encode()])
+    start = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name="
+    parts = [f'{start}"{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    kind = "Content-Type: application/octet-stream"
+    parts.append(f'{start}"image_file"; filename="{file.name}"\r\n{kind}\r\n\r\n')
+    end = f"\r\n--{_BOUNDARY}--\r\n"
+    body = "".join(parts).encode() + file.read_bytes() + end.encode()
     lines = (
         "POST /task/pic/ocr HTTP/1.1",
         "Host: 127.0.0.1",

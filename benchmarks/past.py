@@ -89,11 +89,10 @@ def _insert(connection: Any, columns: list[str], rows: list[dict[str, Any]]) -> 
 
 
 def _tidy(engine: Engine) -> None:
-    """What both databases do by and by."""
+    """What PostgreSQL does by and by; SQLite has no statistics unless somebody asks for them."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("VACUUM ANALYZE"))
             connection.execute(text("CHECKPOINT"))
         else:
-            connection.execute(text("ANALYZE"))
             connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))

@@ -1,6 +1,6 @@
 """What queue, rows and storage cost, and how far they carry: with an engine that invents its text.
 
-Usage: python -m benchmarks.scale [--quick] [throughput | rows ...]
+Usage: python -m benchmarks.scale [--quick] [throughput | added | rows | workers ...]
 
 Everything is on TMPDIR; where that is memory (TMPDIR=/dev/shm), nothing waits for a disk.
 """
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from benchmarks import stacks
 from benchmarks.clients import HEAD, send, told
 from benchmarks.load import Load
+from benchmarks.scale_added import added
 from benchmarks.scale_rows import rows
+from benchmarks.scale_workers import workers
 
 _CLIENTS = (1, 4, 16, 64)
 
@@ -50,7 +52,11 @@ def _costs(found: Load, used: dict[str, float]) -> str:
     return ", ".join(f"{kind} {1000 * seconds / done:.2f}" for kind, seconds in costs.items())
 
 
-_PARTS: dict[str, Callable[[bool], None]] = {"throughput": throughput, "rows": rows}
+_PARTS: dict[str, Callable[[bool], None]] = {
+    "throughput": throughput,
+    "rows": rows,
+    "workers": workers,
+}
 
 
 if __name__ == "__main__":

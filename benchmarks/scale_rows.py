@@ -27,6 +27,7 @@ _ROUNDS = 100
 OWNER = hashlib.sha256(TOKEN.encode()).hexdigest()
 # Whoever asks the database is named after the outermost of these.
 _ASKING = {f"{name}.py" for name in ("tasks", "leases", "retention", "history", "operations")}
+_PASSING = ("surely", "<lambda>")
 
 
 def rows(quick: bool) -> None:
@@ -134,7 +135,8 @@ def _asking(frame: FrameType | None) -> str:
     found = "other"
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.name in _ASKING and path.parent.name == "app":
-            found = f"{path.stem}.{frame.f_code.co_name.lstrip('_')}"
+        name = frame.f_code.co_name
+        if path.name in _ASKING and path.parent.name == "app" and name not in _PASSING:
+            found = f"{path.stem}.{name.lstrip('_')}"
         frame = frame.f_back
     return found

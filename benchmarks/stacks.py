@@ -16,7 +16,8 @@ from benchmarks import processes
 from tests import services
 from tests.server import Server
 
-NAMES = ("SQLite", "PostgreSQL+Redis")
+SCALED = ("PostgreSQL+Redis",)
+NAMES = ("SQLite", *SCALED)
 
 _PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis"}
 
@@ -33,6 +34,11 @@ class Stack:
         """The settings as a program has them; ``values`` are more."""
         ours = {name.removeprefix("OCR_").lower(): each for name, each in self.settings.items()}
         return Settings(data_dir=self.folder / "data", **ours, **values)
+
+    def machine(self, number: int) -> Path:
+        """The data folder of one of several machines: where files are in a folder, that of all."""
+        own = "OCR_STORAGE_URL" in self.settings
+        return self.folder / (f"machine{number}" if own else "data")
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""What workers do together: one long document, and many short ones, with a fixed page time.
+
+Each worker is a machine of its own: ``ocr-server worker`` with one process that reads.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from benchmarks.clients import document, send
+from benchmarks.stacks import SCALED, Stack, serving, stack
+from tests.server import Server
+
+_PAGE_S = 0.25
+_PAGES = 80  # For each worker.
+_CLIENTS = 3  # Of short documents, for each worker.
+
+
+def workers(quick: bool) -> None:
+    """Pages a second of several workers."""
+    counts = (1, 4) if quick else (1, 2, 4, 8)
+    pages, seconds = (20, 5) if quick else (_PAGES, 20)
+    for name in SCALED:
+        print(f"\n{name}: {_PAGE_S} s a page; pages/s, and times those of one worker")
+        print("  workers   one long document   many short ones")
+        first = (0.0, 0.0)
+        for count in counts:
+            with stack(name) as opened, _machines(opened, count) as server:
+                long = _long(server, pages * count)
+                short = send(server, _CLIENTS * count, seconds)
+            speeds = (long, short.per_s)
+            first = first if first[0] else speeds
+            pairs = zip(speeds, first, strict=True)
+            columns = (f"{each:8.2f}  {each / one:5.2f}x" for each, one in pairs)
+            print(f"  {count:7}  " + "  ".join(columns) + f"  {short.failed} failed", flush=True)
+
+
+def _long(server: Server, pages: int) -> float:
+    content = document(pages)
+    began = time.monotonic()
+    record = server.post(content, sync="0")
+    while record["state"] >= 0 and record["state"] != 1:
+        time.sleep(0.05)
+        record = server.poll(record["task_id"])
+    assert record["ocr_pages"] == pages, record
+    return pages / (time.monotonic() - began)
+
+
+@contextmanager
+def _machines(opened: Stack, count: int) -> Iterator[Server]:
+    """An API with one worker, and machines with one each; all are ready."""
+    settings = {"OCR_WORKERS": "1", "OCR_STUB_PAGE_S": str(_PAGE_S)}
+    with ExitStack() as ended:
+        server = ended.enter_context(serving(opened, **settings))
+        others = [_machine(opened, n, settings) for n in range(1, count)]
+        for other in others:
+            ended.callback(_end, other)
+        _warm(server, count)
+        yield server
+
+
+def _machine(opened: Stack, number: int, settings: dict[str, str]) -> "subprocess.Popen[bytes]":
+    own = {"OCR_DATA_DIR": str(opened.machine(number))}
+    environment = {**os.environ, **opened.settings, **settings, **own}
+    with (opened.folder / f"worker{number}.log").open("ab") as log:
+        command = [sys.executable, "-m", "app.cli", "worker"]
+        return subprocess.Popen(command, env=environment, stderr=log)
+
+
+def _warm(server: Server, count: int) -> None:
+    """Send pages until as many workers as that take part, or none comes any more."""
+    for _ in range(30):
+        if send(server, 2 * count, 2).per_s > 0.75 * count / _PAGE_S:
+            return
+
+
+def _end(machine: "subprocess.Popen[bytes]") -> None:
+    machine.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        machine.wait(60)
