@@ -54,6 +54,7 @@ def _costs(found: Load, used: dict[str, float]) -> str:
 
 _PARTS: dict[str, Callable[[bool], None]] = {
     "throughput": throughput,
+    "added": added,
     "rows": rows,
     "workers": workers,
 }
