@@ -1,6 +1,6 @@
 """What queue, rows and storage cost, and how far they carry: with an engine that invents its text.
 
-Usage: python -m benchmarks.scale [--quick] [throughput | added | rows | workers ...]
+Usage: python -m benchmarks.scale [--quick] [throughput | added | rows | workers | model ...]
 
 Everything is on TMPDIR; where that is memory (TMPDIR=/dev/shm), nothing waits for a disk.
 """
@@ -12,6 +12,7 @@ from benchmarks import stacks
 from benchmarks.clients import HEAD, send, told
 from benchmarks.load import Load
 from benchmarks.scale_added import added
+from benchmarks.scale_model import model
 from benchmarks.scale_rows import rows
 from benchmarks.scale_workers import workers
 
@@ -57,6 +58,7 @@ _PARTS: dict[str, Callable[[bool], None]] = {
     "added": added,
     "rows": rows,
     "workers": workers,
+    "model": model,
 }
 
 

@@ -19,6 +19,7 @@ from tests.server import Server
 SCALED = ("PostgreSQL+Redis",)
 NAMES = ("SQLite", *SCALED)
 
+_WAL = "max_wal_size=4GB"  # No checkpoint because of what is filled in.
 _PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis"}
 
 
@@ -35,6 +36,11 @@ class Stack:
         ours = {name.removeprefix("OCR_").lower(): each for name, each in self.settings.items()}
         return Settings(data_dir=self.folder / "data", **ours, **values)
 
+    @property
+    def database(self) -> str:
+        """PostgreSQL's own address of the database."""
+        return self.settings["OCR_DATABASE_URL"].replace("+psycopg", "")
+
     def machine(self, number: int) -> Path:
         """The data folder of one of several machines: where files are in a folder, that of all."""
         own = "OCR_STORAGE_URL" in self.settings
@@ -42,13 +48,16 @@ class Stack:
 
 
 @contextmanager
-def stack(name: str) -> Iterator[Stack]:
-    """The services of one of ``NAMES``, as long as the context lasts."""
+def stack(name: str, options: tuple[str, ...] = ()) -> Iterator[Stack]:
+    """The services of one of ``NAMES``, as long as the context lasts.
+
+    ``options`` are settings of PostgreSQL.
+    """
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="ocr-bench-")))
         settings = {"OCR_ENGINE": "stub"}
         if "PostgreSQL" in name:
-            database = opened.enter_context(services.postgresql(options=("max_wal_size=4GB",)))
+            database = opened.enter_context(services.postgresql(options=(_WAL, *options)))
             settings["OCR_DATABASE_URL"] = database.replace("postgresql:", "postgresql+psycopg:")
         if "Redis" in name:
             settings["OCR_QUEUE_URL"] = opened.enter_context(services.redis())
