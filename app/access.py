@@ -55,6 +55,7 @@ class Access:
     # database.
     seal: bytes = field(default=b"", repr=False, compare=False)
     operator: bool = False  # May see how the server does, and what fails of all tokens.
+    name: str = ""  # What operators call it; those of the settings have none.
 
 
 def look(session: Session, owner: str, allowance: Allowance) -> None:

@@ -4,6 +4,7 @@ Several are under way at once, few of them to one host, so that a host which is 
 up no reports but its own.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -11,13 +12,14 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import db
+from app.context import Blind, Context, Place, Watch, current, span, working_for
 from app.db import Task
 from app.errors import AppError
 from app.fetch import Fetcher
@@ -48,8 +50,10 @@ class Reporter:
         sessions: sessionmaker[Session],
         fetcher: Fetcher,
         envelope: Callable[[Task], dict[str, Any]],
+        watch: Watch | None = None,
     ) -> None:
         """``envelope`` gives what is told of a task."""
+        self._watch = watch or Blind()
         self._sessions = sessions
         self._fetcher = fetcher
         self._envelope = envelope
@@ -95,13 +99,24 @@ class Reporter:
     def send(self, task: Task) -> None:
         """Send the report of a task that was taken, and note what came of it."""
         try:
-            due, result = self._try(task)
+            with self._trail(task):
+                due, result = self._try(task)
             with self._sessions.begin() as session:
                 db.settle_callback(session, task.id, due, result)
         except Exception:
             log.exception("the report of task %s is sent again", task.id)
         finally:
             self._ends(task)
+
+    @contextlib.contextmanager
+    def _trail(self, task: Task) -> Iterator[None]:
+        place = Place.parse(task.traceparent) if self._watch.traces else None
+        with working_for(Context(task.request_id, task.id, place, self._watch)):
+            if place is None or not place.sampled:
+                yield
+                return
+            with span("callback", "client", place, {"ocr.task_id": task.id}):
+                yield
 
     def _ends(self, task: Task) -> None:
         with self._lock:
@@ -117,8 +132,10 @@ class Reporter:
             status = deliver(self._fetcher, task.callback_url, body, task.owner)
         except AppError as error:
             log.info("the report of task %s could not be delivered: %s", task.id, error)
+            self._watch.note("ocr_callbacks_total", 1, "failed")
             return retry_at(task.callback_attempts), str(error)
         done = 200 <= status < 300 or status == _GONE
+        self._watch.note("ocr_callbacks_total", 1, "delivered" if done else "refused")
         return None if done else retry_at(task.callback_attempts), str(status)
 
 
@@ -130,6 +147,9 @@ def deliver(fetcher: Fetcher, url: str, body: str, key: str) -> int:
         "X-OCR-Timestamp": now,
         "X-OCR-Signature": "sha256=" + signature(key, now, body),
     }
+    context = current()
+    if context.is_traced:
+        headers["traceparent"] = str(context.place)
     return fetcher.post(url, body.encode(), headers)
 
 

@@ -68,6 +68,17 @@ class Settings(BaseSettings):
         "info", description="Least severe messages that are logged."
     )
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How they are: lines for people, or a JSON object in each line."
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Another port, of `OCR_HOST`, for `/metrics`, `/healthz` and `/readyz` "
+        "without a token; 0: none.",
+    )
+
     # Where it keeps things.
     data_dir: Path = Field(
         Path("data"),

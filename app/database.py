@@ -4,8 +4,9 @@ import fcntl
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from app.db import Base
 from app.errors import Unavailable
 
 
-def connect(url: str) -> sessionmaker[Session]:
+def connect(url: str, failed: Callable[[], None] = lambda: None) -> sessionmaker[Session]:
     """Sessions on the database at ``url``, which ``migrate`` has been run on.
 
     One that is got by ``begin`` is a transaction; of any other, each statement is one of its own.
+    ``failed`` is called whenever the database does not answer.
     """
-    return _Sessions(_engine(url), expire_on_commit=False)
+    return _Sessions(_engine(url, failed=failed), expire_on_commit=False)
 
 
 class _Sessions(sessionmaker[Session]):
@@ -109,7 +111,7 @@ def revisions(url: str) -> tuple[str | None, tuple[str, ...]]:
     return now, _known(_alembic())
 
 
-def _engine(url: str, timed: bool = True) -> Engine:
+def _engine(url: str, timed: bool = True, failed: Callable[[], None] = lambda: None) -> Engine:
     if url.startswith("sqlite"):
         # Threads are bounded, so their connections are: none waits for another's.
         engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
@@ -118,7 +120,7 @@ def _engine(url: str, timed: bool = True) -> Engine:
         engine = create_engine(url, max_overflow=-1, connect_args=_PATIENCE if timed else {})
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _try_if_idle)
-    event.listen(engine, "handle_error", _translate)
+    event.listen(engine, "handle_error", partial(_translate, failed))
     return engine
 
 
@@ -159,12 +161,13 @@ def _try_if_idle(connection: Any, record: Any, _: object) -> None:
             raise DisconnectionError from error
 
 
-def _translate(context: ExceptionContext) -> None:
+def _translate(failed: Callable[[], None], context: ExceptionContext) -> None:
     """Raise Unavailable for a database that is away, locked, full or read-only."""
     error = context.original_exception
     is_wrong = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
     is_away = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
     if (is_away and not is_wrong) or getattr(error, "sqlstate", None) in _AWAY_STATES:
+        failed()
         raise Unavailable("The database does not answer; try again later.") from error
 
 

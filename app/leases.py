@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, db, parts
+from app.context import Blind, Watch
 from app.db import SKEW_S, Part, Task
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Ends, Queue, Storage
@@ -96,6 +97,7 @@ class Leases:
         lease_s: float,
         max_attempts: int,
         keeps_sources: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         self._sessions = sessions
         self._storage = storage
@@ -107,6 +109,7 @@ class Leases:
         self._max_attempts = max_attempts
         self.keeps_sources = keeps_sources
         self._suspects: dict[tuple[str, str, float], float] = {}  # Since when they are missing.
+        self._watch = watch or Blind()
 
     def claim(self, unit: str, worker: str, download: bool = False) -> Hold | None:
         """What has this name in the queue, for ``worker``; None if it is not to be had.
@@ -178,6 +181,7 @@ class Leases:
                 ended = parts.fail(session, hold.part, hold.worker, **values)
             else:
                 ended = db.finish(session, hold.task.id, hold.worker, **values)
+        self._count(ended)
         self._tidy(hold.task, ended)
 
     def workers(self) -> set[str]:
@@ -193,6 +197,7 @@ class Leases:
     def announce(self, task: Task) -> None:
         """Queue a task whose row is new."""
         assert task.queued_at is not None
+        self._watch.note("ocr_tasks_accepted_total", 1)
         self._put(self._downloads if task.source_url else self._queue, task.id, task.queued_at)
 
     def announce_lost(self) -> None:
@@ -284,6 +289,7 @@ class Leases:
             ended = db.finish(session, hold.task.id, hold.worker, bool(hold.parts), **values)
             if ended is not None and pages:
                 access.count_pages(session, ended.owner, pages)
+        self._count(ended)
         self._tidy(hold.task, ended)
 
     def take_back(self, hold: Hold, blame: Blame, cause: AppError | None = None) -> None:
@@ -309,8 +315,19 @@ class Leases:
             else:
                 ours = db.let_go(session, hold.task, **values, queued_at=place, **_waits(hold))
         if ours:
+            self._watch.note("ocr_taken_back_total", 1, blame.value)
             log.warning("task %s is queued again", hold.task.id)
             self._put(self._downloads if hold.is_download else self._queue, hold.unit, place)
+
+    def _count(self, ended: Task | None) -> None:
+        """Note the end of a task, if it is one."""
+        if ended is not None:
+            state, code = State(ended.state), ended.error_code or ""
+            self._watch.note("ocr_tasks_finished_total", 1, state.name.lower(), code)
+            outcome = "complete" if state is State.COMPLETE else "failed"
+            log.info("task %s ended as %s", ended.id, outcome)
+            seconds = max(0.0, time.time() - ended.created_at)
+            self._watch.note("ocr_task_seconds", seconds, outcome)
 
     def _put(self, queue: Queue, unit: str, place: float) -> None:
         try:

@@ -6,6 +6,7 @@ from functools import cache, partial
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__, wiring
 from app.api import derived as derived_api
@@ -18,7 +19,7 @@ from app.api.answers import Answers
 from app.api.auth import BearerToken, Tokens
 from app.api.derived import DerivedRoutes
 from app.api.docs import DocsRoutes
-from app.api.errors import Cors, ErrorResponses, http_exception
+from app.api.errors import ErrorResponses, http_exception
 from app.api.events import EventRoutes
 from app.api.files import FileRoutes
 from app.api.forms import Bounds
@@ -28,10 +29,12 @@ from app.api.page import PageRoutes
 from app.api.proxies import TrustedProxies
 from app.api.tasks import TaskRoutes
 from app.api.waiting import Waiting
+from app.api.watching import Watched
 from app.config import Settings
 from app.fetch import Fetcher
 from app.operations import WorkerState
 from app.tasks import Tasks
+from app.wiring import Observer
 
 
 def create_app(
@@ -41,12 +44,16 @@ def create_app(
     stopping: Callable[[], bool] = lambda: False,
     workers: Callable[[], Sequence[WorkerState]] = lambda: (),
     fetcher: Fetcher | None = None,
+    observer: Observer | None = None,
 ) -> FastAPI:
     """The application.
 
     ``warm`` says whether workers are ready for work, ``stopping`` whether waiting requests are to
     be answered now, with what there is, and ``workers`` what operators are told of them.
+    ``observer`` is the one that ``tasks`` were built with.
     """
+    observer = observer or wiring.observer(settings)
+    observer.metrics.watch(wiring.gauges(settings, tasks, workers, queue=True))
     app = FastAPI(
         title="OCR server",
         version=__version__,
@@ -79,7 +86,13 @@ def create_app(
     app.include_router(EventRoutes(tasks, stopping, settings.public_url, most_streams).router())
     app.include_router(HistoryRoutes(tasks, settings.public_url).router())
     app.include_router(
-        OperationRoutes(tasks.sessions, warm, workers, wiring.disk(settings)).router()
+        OperationRoutes(
+            tasks.sessions,
+            wiring.readiness(tasks, warm),
+            workers,
+            wiring.disk(settings),
+            observer.metrics.text,
+        ).router()
     )
     app.include_router(PageRoutes().router())
     app.include_router(DocsRoutes().router())
@@ -97,7 +110,7 @@ def create_app(
     app.add_middleware(TrustedProxies, networks=settings.trusted_proxies)
     app.add_middleware(ErrorResponses, token_error_type=settings.error_type)
     app.add_middleware(
-        Cors,
+        CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "DELETE", "HEAD"],
         allow_headers=["*"],
@@ -106,6 +119,8 @@ def create_app(
             *("Content-Disposition", "Content-Range", "Accept-Ranges"),
         ],
     )
+    begin = observer.exporter.begin if observer.exporter is not None else None
+    app.add_middleware(Watched, watch=observer, begin=begin)
     surfaces = (tasks_api, derived_api, events_api, history_api, operations_api)
     schemas = {name: kind for surface in surfaces for name, kind in surface.SCHEMAS.items()}
     app.openapi = cache(partial(schema.describe, app, schemas))  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, literal_column, select
+from sqlalchemy import case, false, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.db import IS_DOWNLOAD, RUNNING, TO_BE_HAD, Part, Task
@@ -33,12 +33,7 @@ def queue(session: Session) -> dict[str, Any]:
 
     In seconds; None: none waits.
     """
-    fetched = case((IS_DOWNLOAD, 1), else_=0)
-    rows = session.execute(
-        select(Task.state, fetched, func.count(), func.min(Task.created_at))
-        .where(Task.state.in_((*TO_BE_HAD, *RUNNING)))
-        .group_by(Task.state, fetched)
-    ).all()
+    rows = _unfinished(session)
     oldest = min((row[3] for row in rows if row[0] in TO_BE_HAD), default=None)
     return {
         "queued": sum(row[2] for row in rows if row[0] in TO_BE_HAD),
@@ -46,6 +41,25 @@ def queue(session: Session) -> dict[str, Any]:
         "processing": sum(row[2] for row in rows if row[0] in RUNNING and not row[1]),
         "oldest_s": None if oldest is None else _since(oldest),
     }
+
+
+def queues(session: Session) -> dict[str, Any]:
+    """What waits and is under way to be recognized, and what to be downloaded before.
+
+    Names of queues: "recognition" and "downloads". Of parts, those that nobody is at.
+    """
+    rows = _unfinished(session)
+    parts = session.execute(
+        select(func.count()).where(Part.finished.is_(false()), Part.leased_by.is_(None))
+    ).scalar_one()
+    found: dict[str, Any] = {"waiting": {}, "under_way": {}, "oldest_s": {}, "parts": parts}
+    for name, download in (("recognition", 0), ("downloads", 1)):
+        of_it = [row for row in rows if row[1] == download]
+        waiting = [row for row in of_it if row[0] in TO_BE_HAD]
+        found["waiting"][name] = sum(row[2] for row in waiting)
+        found["under_way"][name] = sum(row[2] for row in of_it if row[0] in RUNNING)
+        found["oldest_s"][name] = max((_since(row[3]) for row in waiting), default=0.0)
+    return found
 
 
 def workers(session: Session, ours: Sequence[WorkerState]) -> list[dict[str, Any]]:
@@ -104,6 +118,16 @@ def failures(session: Session) -> list[dict[str, Any]]:
         }
         for task_id, state, code, detail, ended in rows
     ]
+
+
+def _unfinished(session: Session) -> Sequence[Any]:
+    """Rows of a state, whether it is that of a download (1, 0), how many, and since when."""
+    fetched = case((IS_DOWNLOAD, 1), else_=0)
+    return session.execute(
+        select(Task.state, fetched, func.count(), func.min(Task.created_at))
+        .where(Task.state.in_((*TO_BE_HAD, *RUNNING)))
+        .group_by(Task.state, fetched)
+    ).all()
 
 
 def _held(session: Session) -> list[tuple[str, str, float | None]]:

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from app.context import step
 from app.document import Block, Box, Line, Page, Paragraph, Picture, with_lines
 from app.errors import AppError, InternalError, InvalidFile, TimedOut
 from app.interfaces import Image, SourcePage, Writer
@@ -59,20 +60,23 @@ class PageMaker:
         lines, turns, image = read.lines, read.turns, read.image
         if not (read.recognized or self._retells):
             lines = ()
-        load = page.load if image is None else partial(np.asarray, image)
-        if self._looks and image is not None:
-            new = iter(styled([line for line in lines if not line.given], image))
-            lines = tuple(line if line.given else next(new) for line in lines)
-        width, height = page.width, page.height
-        if turns % 2:
-            width, height = height, width
-        drawn = page.rules if turns == 0 else None
-        try:
-            found = blocks(lines, load, width, height, self._looks, drawn)
-        except InvalidFile:  # It cannot be shown, but has a text.
-            found = blocks(lines, None, width, height)
-        if self._exact and image is not None:
-            found = tuple(with_lines(block, partial(_tightened, image=image)) for block in found)
+        with step("layout", page=page.number):
+            load = page.load if image is None else partial(np.asarray, image)
+            if self._looks and image is not None:
+                new = iter(styled([line for line in lines if not line.given], image))
+                lines = tuple(line if line.given else next(new) for line in lines)
+            width, height = page.width, page.height
+            if turns % 2:
+                width, height = height, width
+            drawn = page.rules if turns == 0 else None
+            try:
+                found = blocks(lines, load, width, height, self._looks, drawn)
+            except InvalidFile:  # It cannot be shown, but has a text.
+                found = blocks(lines, None, width, height)
+            if self._exact and image is not None:
+                found = tuple(
+                    with_lines(block, partial(_tightened, image=image)) for block in found
+                )
         laid_out = Page(
             number=page.number,
             width=width,

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.context import step
 from app.document import Document, Page
 from app.errors import AppError, InvalidFile, TooLarge
-from app.interfaces import Converter, Engine, Keeper, Keepsake, Source, Writer
+from app.interfaces import (
+    Converter,
+    Engine,
+    Image,
+    Keeper,
+    Keepsake,
+    Source,
+    SourcePage,
+    Writer,
+)
 from app.languages import Language
 from app.media import detect
 from app.portion import Portion, slim
@@ -129,7 +140,9 @@ class Pipeline:
         engine = self._engines[self._engine]
         # Where all is to be recognized, it does not matter what the file knows.
         form = "pdf" if order.mode is Mode.FORCE else order.format
-        with converter.open(source, work, order.password, form) as opened:
+        with ExitStack() as stack:
+            with step("convert"):
+                opened = stack.enter_context(converter.open(source, work, order.password, form))
             yield Job(
                 order,
                 kind,
@@ -248,7 +261,8 @@ class Job:
         self._write(map(self._opened.shown, pages()), target)
         if text is not None:
             read = (page for portion in portions() for page in portion.pages)
-            self._text_writer.write(Document(self._bounded(_joined(read), text)), text)
+            with step("write"):
+                self._text_writer.write(Document(self._bounded(_joined(read), text)), text)
         return self._outcome(
             done, Portion((), recognized, tuple(failed), fault, tuple(dict.fromkeys(left_out)))
         )
@@ -267,15 +281,23 @@ class Job:
             progress(done, total, maker.recognized)
 
         tell()
-        for page in source.pages(first):
-            yield maker.make(page, tell)
+        pages = source.pages(first)
+        while True:
+            with step("convert"):
+                page = next(pages, None)
+            if page is None:
+                return
+            with step("page", page=page.number):
+                made = maker.make(replace(page, load=partial(_loaded, page)), tell)
+            yield made
             done += 1
             tell()
 
     def _write(self, pages: Iterator[Page], target: Path) -> None:
         tags = tuple(language.tag for language in self._order.languages if language.tag)
         bounded = self._bounded(_joined(pages), target)
-        self._writer.write(Document(bounded, self.original, tags), target)
+        with step("write"):
+            self._writer.write(Document(bounded, self.original, tags), target)
         self._check_size(target)
 
     def _bounded(self, pages: Iterator[Page], target: Path) -> Iterator[Page]:
@@ -319,9 +341,15 @@ class Job:
                 pages |= inlay.pages
                 recognized = min(len(pages), document.page_count)
             progress(0, document.page_count, recognized)
-        keeper.write(document.package, texts, target)
+        with step("write"):
+            keeper.write(document.package, texts, target)
         self._check_size(target)
         return Outcome(self.media_type, keeper.media_type, document.page_count, recognized)
+
+
+def _loaded(page: SourcePage) -> Image:
+    with step("convert", page=page.number):
+        return page.load()
 
 
 def _joined(pages: Iterator[Page]) -> Iterator[Page]:

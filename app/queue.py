@@ -25,7 +25,15 @@ class HueyQueue:
     All methods raise Unavailable while the storage does not answer; the next call tries again.
     """
 
-    def __init__(self, url: str, folder: Path, name: str = "ocr") -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        name: str = "ocr",
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``failed`` is called whenever the storage does not answer."""
+        self._failed = failed
         self._blocks = bool(url)
         self._open: Callable[[], Any]
         if url.startswith(("redis://", "rediss://", "unix://")):
@@ -86,6 +94,7 @@ class HueyQueue:
             yield self._storage
         except Exception as error:  # Each storage has its own.
             broken, self._storage = self._storage, None
+            self._failed()
             with contextlib.suppress(Exception):
                 broken.close()
             raise Unavailable("The queue does not answer; try again later.") from error

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from pathlib import Path
 
-from app import languages
+from app import languages, trail
+from app.context import Blind, Watch, step
 from app.db import Task
 from app.disk import Disk
 from app.errors import (
@@ -61,6 +62,7 @@ class Runner:
         work: Path,
         disk: Disk,
         limits: Limits,
+        watch: Watch | None = None,
     ) -> None:
         self._leases = leases
         self._storage = storage
@@ -71,6 +73,7 @@ class Runner:
         self._work = work
         self._disk = disk
         self._limits = limits
+        self._watch = watch or Blind()
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -121,6 +124,7 @@ class Runner:
         ``beat`` is called at every sign of progress. Raises Unavailable, with nothing begun.
         """
         beat(ANSWER_S)
+        asked_ns = time.time_ns()
         hold = self._leases.claim(unit, worker)
         if hold is not None:
 
@@ -129,7 +133,8 @@ class Runner:
                     self._leases, self._storage, self.pipeline, self._limits, hold, folder, beat
                 ).take()
 
-            self._attempt(hold, work, beat)
+            with trail.on(hold, self._watch, asked_ns):
+                self._attempt(hold, work, beat)
 
     def download(self, unit: str, worker: str, beat: Beat = lambda _: None) -> None:
         """Fetch the document of a task, if that is still to be done, and let workers have it.
@@ -137,9 +142,11 @@ class Runner:
         ``beat`` is called at every sign of progress. Raises Unavailable, with nothing begun.
         """
         beat(ANSWER_S)
+        asked_ns = time.time_ns()
         hold = self._leases.claim(unit, worker, download=True)
         if hold is not None:
-            self._attempt(hold, partial(self._download, hold, beat), beat)
+            with trail.on(hold, self._watch, asked_ns):
+                self._attempt(hold, partial(self._download, hold, beat), beat)
 
     def _attempt(self, hold: Hold, work: Callable[[Path], None], beat: Beat) -> None:
         """Do ``work`` in a folder of its own, and deal with all that can go wrong."""
@@ -182,7 +189,8 @@ class Runner:
         task, source = hold.task, folder / "source"
         assert task.source_url is not None
         beat(self._limits.fetch_timeout_s + GRACE_S)
-        self._fetcher.fetch(task.source_url, source, task.base_url)
+        with step("fetch"):
+            self._fetcher.fetch(task.source_url, source, task.base_url)
         beat(self._limits.step_timeout_s + GRACE_S)
         size = source.stat().st_size
         self._storage.put(source, source_key(task))

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app import access, db, media
 from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
+from app.context import Watch, origin, stepped
 from app.db import Task
 from app.disk import Disk
 from app.errors import (
@@ -89,6 +90,7 @@ class Tasks:
         presigns: bool,
         max_queued: int,
         max_pages: int,
+        watch: Watch | None = None,
     ) -> None:
         self.sessions = sessions
         self.storage = storage
@@ -98,7 +100,9 @@ class Tasks:
         self.links = links
         self._places = places
         self._maker = maker
-        self.reporter = Reporter(sessions, fetcher, lambda task: self.record(task, task.base_url))
+        self.reporter = Reporter(
+            sessions, fetcher, lambda task: self.record(task, task.base_url), watch
+        )
         self._disk = disk
         self._room = _Room(sessions, max_queued)
         self.presigns = presigns
@@ -137,6 +141,7 @@ class Tasks:
                 if key is None or db.keyed(session, access.owner, key) is None:
                     raise
 
+    @stepped("submit")
     def submit(
         self, owner: str, submission: Submission, source: Path | None, allowance: Allowance = NONE
     ) -> Task:
@@ -173,6 +178,7 @@ class Tasks:
             self.runner.announce(task)  # After the commit: a worker must find the row.
         return task
 
+    @stepped("submit")
     def derive(
         self,
         owner: str,
@@ -268,6 +274,7 @@ class Tasks:
             idempotency_key=f"\x1f{root.id} {form} {pdfa:d} {chunk or ''}",
             input_size=root.input_size,
             created_at=now,
+            **origin(),
         )
 
     def _in_spite(self, task: Task) -> Task | None:
@@ -374,6 +381,7 @@ class Tasks:
             fingerprint=known.fingerprint if known else None,
             reuse_key=self._reuse_key(submission),
             created_at=now,
+            **origin(),
         )
 
     def _known(self, task: Task) -> Task | None:

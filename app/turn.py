@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from app import languages
+from app.context import current
 from app.db import Part
 from app.errors import State, TimedOut, Unavailable
 from app.interfaces import Storage
@@ -153,6 +154,11 @@ class Turn:
             surely(lambda: self._leases.renew(self._hold), self._beat)
             self._held = time.monotonic()
 
+    def _note_pages(self, pages: int, recognized: int) -> None:
+        note = current().watch.note
+        note("ocr_pages_total", recognized, "recognized")
+        note("ocr_pages_total", pages - recognized, "given")
+
     def _read(self, job: Job, source: Path) -> None:
         """Read until the turn is over; let others do what is left."""
         part, task_id = self._hold.part, self._hold.task.id
@@ -161,12 +167,14 @@ class Turn:
         if self._hold.task.pages is not None:  # So few that they take no other turn.
             first, last = map(int, self._hold.task.pages.split("-"))
             portion = job.read(first, last, lambda _: False, self._progress)
+            self._note_pages(len(portion.pages), portion.recognized)
             self._write(job, lambda: [portion])
             return
         portion = job.read(
             first, last, lambda done: clock.is_over(done, last - first + 1), self._progress
         )
         done = len(portion.pages)
+        self._note_pages(done, portion.recognized)
         if done == job.page_count:
             self._write(job, lambda: [portion])
             return
@@ -205,6 +213,7 @@ class Turn:
     def _give_back(self, job: Job, order: Order) -> None:
         """Let the document stay what it is; if its text is wanted, that is a work of its own."""
         outcome = job.run(self._folder / "result", self._progress)
+        self._note_pages(outcome.pages, outcome.recognized)
         if self._hold.wants_text:
 
             def beat(*_: int) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app import __version__, callbacks, database, languages
+from app import __version__, callbacks, database, db, languages, operations, otlp
 from app.access import Allowance
 from app.config import Settings
+from app.context import Blind, Span, Watch
 from app.disk import Disk
 from app.ends import PipeEnds, PostgresEnds
 from app.fetch import Fetcher
@@ -18,15 +19,20 @@ from app.interfaces import Ends, Engine, Queue, Storage
 from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
+from app.metrics import Gauges, Metrics
+from app.operations import WorkerState
+from app.otlp import Exporter
 from app.pipeline import Pipeline
 from app.places import Places
 from app.ration import Ration
+from app.readiness import Readiness
 from app.retention import Keeping, Sweeper
 from app.runner import Runner
 from app.storage.cache import Cache
 from app.storage.folder import FolderStorage
 from app.tasks import Tasks
 from app.turn import Limits
+from app.watched import WatchedStorage
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
@@ -44,26 +50,84 @@ class Kinds:
     pipeline: Callable[[Settings], Pipeline] | None = None  # None: that of ``pipeline``.
 
 
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Takes the figures and spans of this process and of its workers."""
+
+    metrics: Metrics
+    exporter: Exporter | None  # None: no traces are wanted.
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are wanted."""
+        return self.exporter is not None
+
+    def note(self, metric: str, value: float, *labels: str) -> None:
+        """Add ``value`` to a metric."""
+        self.metrics.note(metric, value, *labels)
+
+    def span(self, span: Span) -> None:
+        """Send a span."""
+        if self.exporter is not None:
+            self.exporter.send(span)
+
+    def close(self) -> None:
+        """Send what is left."""
+        if self.exporter is not None:
+            self.exporter.close()
+
+
+def observer(settings: Settings) -> Observer:
+    """What notes figures, and sends spans if the environment says where to."""
+    return Observer(Metrics(settings.engine), otlp.Exporter() if otlp.endpoint() else None)
+
+
+def gauges(
+    settings: Settings, tasks: Tasks, workers: Callable[[], Sequence[WorkerState]], *, queue: bool
+) -> Gauges:
+    """The gauges of a server; those of the database's queues if it is to tell of them, too."""
+
+    def look() -> Mapping[str, Any]:
+        with tasks.sessions() as session:
+            return operations.queues(session)
+
+    return Gauges(workers, disk(settings).free_bytes, look if queue else None)
+
+
+def readiness(tasks: Tasks, warm: Callable[[], bool]) -> Readiness:
+    """Whether requests should come to this process."""
+
+    def ping() -> None:
+        with tasks.sessions() as session:
+            db.ping(session)
+
+    return Readiness(ping, warm)
+
+
 def build(
     settings: Settings,
     queue: Queue | None = None,
     downloads: Queue | None = None,
     kinds: Kinds | None = None,
+    watch: Watch | None = None,
 ) -> Tasks:
     """Every use case on the database, queues, storage and parts that the settings ask for.
 
-    ``queue`` and ``downloads`` are for those who look at what is announced.
+    ``queue`` and ``downloads`` are for those who look at what is announced; ``watch`` gets figures
+    and spans.
     """
-    kinds = kinds or Kinds()
+    kinds, watch = kinds or Kinds(), watch or Blind()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     for folder in _files_elsewhere(settings):
         folder.mkdir(parents=True, exist_ok=True)
-    sessions = database.connect(settings.database)
-    storage, room = store(settings), disk(settings)
+    missed = partial(watch.note, "ocr_unavailable_total", 1)
+    sessions = database.connect(settings.database, partial(missed, "database"))
+    storage, room = WatchedStorage(store(settings), watch), disk(settings)
     ends = _ends(settings, sessions)
     fetch = fetcher(settings, kind=kinds.fetcher)
-    queue = queue or work_queue(settings)
-    downloads = downloads or _queue(settings, "ocr-downloads")
+    failed = partial(missed, "queue")
+    queue = queue or _queue(settings, "ocr", failed)
+    downloads = downloads or _queue(settings, "ocr-downloads", failed)
     places = Places(queue, downloads)
     runner = Runner(
         leases=kinds.leases(
@@ -76,6 +140,7 @@ def build(
             settings.lease_s,
             settings.max_attempts,
             settings.keep_sources_s > 0,
+            watch,
         ),
         storage=storage,
         queue=queue,
@@ -91,6 +156,7 @@ def build(
             settings.turn_s,
             settings.fetch_timeout_s,
         ),
+        watch=watch,
     )
     timeout_s = min(callbacks.TIMEOUT_S, settings.fetch_timeout_s)
     reports = fetcher(settings, timeout_s, kinds.fetcher)
@@ -114,6 +180,7 @@ def build(
         settings.result_links == "presigned",
         settings.max_queued,
         settings.max_pages,
+        watch,
     )
 
 
@@ -189,16 +256,18 @@ def engines(settings: Settings) -> dict[str, Engine]:
     from app.engines.ppocr import PpocrEngine
     from app.engines.stub import StubEngine
     from app.engines.tesseract import TesseractEngine
+    from app.engines.timed import TimedEngine
 
-    ppocr = PpocrEngine(settings.worker_threads, settings.data_dir / "models")
-    tesseract = TesseractEngine(
-        timeout_s=settings.page_timeout_s, binding=settings.tesseract_binding
+    ppocr = TimedEngine("ppocr", PpocrEngine(settings.worker_threads, settings.data_dir / "models"))
+    tesseract = TimedEngine(
+        "tesseract",
+        TesseractEngine(timeout_s=settings.page_timeout_s, binding=settings.tesseract_binding),
     )
     return {
         "auto": AutoEngine(ppocr, tesseract),
         "ppocr": ppocr,
         "tesseract": tesseract,
-        "stub": StubEngine(settings.stub_page_s),
+        "stub": TimedEngine("stub", StubEngine(settings.stub_page_s)),
     }
 
 
@@ -218,7 +287,7 @@ def fetcher(
 
 def work_queue(settings: Settings) -> Queue:
     """The queue of the workers."""
-    return _queue(settings, "ocr")
+    return _queue(settings, "ocr", lambda: None)
 
 
 def installed_models() -> frozenset[str]:
@@ -310,10 +379,10 @@ def is_local(settings: Settings) -> bool:
     return is_sqlite and not settings.queue_url and settings.bucket is None
 
 
-def _queue(settings: Settings, name: str) -> Queue:
+def _queue(settings: Settings, name: str, failed: Callable[[], None]) -> Queue:
     from app.queue import HueyQueue
 
-    return HueyQueue(settings.queue_url, settings.data_dir, name)
+    return HueyQueue(settings.queue_url, settings.data_dir, name, failed)
 
 
 def _ends(settings: Settings, sessions: sessionmaker[Session]) -> Ends:

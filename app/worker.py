@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from app.errors import Unavailable
@@ -19,6 +18,7 @@ from app.leases import Blame
 from app.locks import held
 from app.ration import Ration
 from app.runner import ANSWER_S, AWAY_S, Runner
+from app.telling import Teller
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +26,19 @@ WARM_UP_S = 300.0
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
-READY, SPENT = b"r", b"s"
-
 
 def work(
     runner: Runner,
     name: str,
     locks: Path,
     ration: Ration,
-    tell: Callable[[bytes], object],
+    teller: Teller,
 ) -> None:
     """Do tasks until SIGTERM; a task that has begun is finished first.
 
-    The supervisor is told READY once a page has been read, and SPENT, perhaps more than once, when
-    another worker should take over; until that one is ready this one goes on. If the next sign of
-    progress is late, the process is ended with SIGALRM.
+    The supervisor is told that it is ready once a page has been read, and that it is spent, perhaps
+    more than once, when another should take over; until that one is ready this one goes on. If the
+    next sign of progress is late, the process is ended with SIGALRM.
     """
     parent = settle(ration)
     stopping = threading.Event()
@@ -50,7 +48,7 @@ def work(
         alarm(WARM_UP_S)
         runner.warm_up()
         alarm(0)
-        tell(READY)
+        teller.ready()
         preparing, idle, tasks = True, False, 0
         unsure = False  # Whether a claim may have been noted although no answer came.
         while not stopping.is_set() and os.getppid() == parent:
@@ -73,13 +71,14 @@ def work(
                     runner.run(unit, name, alarm)
                     tasks += 1
                     if ration.is_spent(tasks):
-                        tell(SPENT)
+                        teller.spent()
             except Unavailable as error:
                 log.warning("worker %s waits: %s", name, error)
                 unsure = True
                 stopping.wait(AWAY_S)
             finally:
                 alarm(0)
+            teller.pass_on()
 
 
 def settle(ration: Ration) -> int:

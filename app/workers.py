@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from app import proc, sandbox
+from app.context import Blind, Watch
 from app.downloads import Downloader
 from app.errors import Unavailable
 from app.leases import Blame
@@ -27,7 +28,7 @@ from app.operations import WorkerState
 from app.ration import environment
 from app.renewal import Renewal
 from app.tasks import Tasks
-from app.worker import READY, SPENT
+from app.telling import Listener, pipe, span_of
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +49,22 @@ class _Worker:
     name: str
     room: Path
     process: subprocess.Popen[bytes]
-    pipe: int
+    listener: Listener
     started: float
     kills_for_memory: int  # Of the system, when it was started.
     is_ready: bool = False
     is_spent: bool = False
     is_leaving: bool = False
 
-    def listen(self) -> None:
-        """Hear what it has told."""
-        with contextlib.suppress(BlockingIOError):
-            told = os.read(self.pipe, 1024)
-            self.is_ready |= READY in told
-            self.is_spent |= SPENT in told
+    def listen(self, watch: Watch) -> None:
+        """Hear what it has told; figures and spans are for ``watch``."""
+        for told in self.listener.heard():
+            self.is_ready |= "ready" in told
+            self.is_spent |= "spent" in told
+            for metric, value, *labels in told.get("notes", ()):
+                watch.note(metric, value, *labels)
+            for span in told.get("spans", ()):
+                watch.span(span_of(span))
 
     def leave(self) -> None:
         """Ask it to end when it has finished what it is at."""
@@ -90,6 +94,7 @@ class Supervisor:
     downloads: int
     lease_s: float
     offline: bool = False  # Whether workers can do without a network.
+    watch: Watch = field(default_factory=Blind)  # Of this server, and what its workers tell.
     name: str = field(default_factory=lambda: _new_name())
     _dead: list[tuple[str, Blame, bool]] = field(default_factory=list)  # To be released.
     _gone: set[str] = field(default_factory=set)  # Workers that have ended.
@@ -97,6 +102,7 @@ class Supervisor:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _prefix: list[str] | None = None
+    _was_warm: bool = False
     _downloader: Downloader = field(init=False)
     _renewal: Renewal = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -127,8 +133,9 @@ class Supervisor:
             thread.start()
 
     def warm(self) -> bool:
-        """Whether a worker has read its warm-up page."""
-        return not self._slots or any(worker.is_ready for worker in self._workers)
+        """Whether a worker has read its warm-up page, though it may have ended since."""
+        self._was_warm |= not self._slots or any(worker.is_ready for worker in self._workers)
+        return self._was_warm
 
     def workers(self) -> list[WorkerState]:
         """The worker processes as they are now."""
@@ -184,7 +191,7 @@ class Supervisor:
 
     def _tend(self, slot: _Slot) -> None:
         for worker in list(slot.workers):
-            worker.listen()
+            worker.listen(self.watch)
             if (status := worker.process.poll()) is not None:
                 slot.workers.remove(worker)
                 self._forget(worker)
@@ -203,6 +210,7 @@ class Supervisor:
             slot.workers.append(self._launch())
 
     def _mourn(self, slot: _Slot, worker: _Worker, status: int) -> None:
+        self.watch.note("ocr_worker_ends_total", 1, _reason(worker, status))
         if worker.is_leaving and status == 0:
             self._dead.append((worker.name, Blame.NOBODY, False))
             return
@@ -262,22 +270,23 @@ class Supervisor:
         name = _new_name()
         room = self.rooms / name
         room.mkdir(parents=True, mode=0o700)
-        pipe, theirs = os.pipe()
-        os.set_blocking(pipe, False)
+        ours, theirs = pipe()
         words = [*self._prefix, sys.executable, "-m", "app.cli", "work", name, str(theirs)]
+        if self.watch.traces:
+            words.append("--traces")
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 words, stdin=subprocess.DEVNULL, pass_fds=[theirs], env=environment(room)
             )
         except OSError:
-            os.close(pipe)
+            os.close(ours)
             raise
         finally:
             os.close(theirs)
-        return _Worker(name, room, process, pipe, time.monotonic(), _kills_for_memory())
+        return _Worker(name, room, process, Listener(ours), time.monotonic(), _kills_for_memory())
 
     def _forget(self, worker: _Worker) -> None:
-        os.close(worker.pipe)
+        worker.listener.close()
         self._gone.add(worker.name)
         _remove(worker.room)
 
@@ -307,6 +316,7 @@ class Supervisor:
                 log.warning("worker %s did not finish in time and is ended", worker.name)
                 worker.process.kill()
                 worker.process.wait()
+            worker.listen(self.watch)
             self._forget(worker)
             self._dead.append((worker.name, Blame.NOBODY, False))
         with contextlib.suppress(Exception):  # The next start does it, if this fails.
@@ -363,6 +373,18 @@ def _kills_for_memory() -> int:
 
 def _new_name() -> str:
     return f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}"
+
+
+def _reason(worker: _Worker, status: int) -> str:
+    """Why a worker ended, in a word that figures are told by."""
+    if status == 0:
+        return "replaced" if worker.is_leaving else "exit"
+    if status == -signal.SIGALRM:
+        return "timed_out"
+    if status == -signal.SIGKILL:
+        killed = _kills_for_memory() == worker.kills_for_memory
+        return "killed" if killed else "out_of_memory"
+    return "crashed" if status < 0 else "exit"
 
 
 def _said(status: int) -> str:

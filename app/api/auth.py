@@ -55,7 +55,7 @@ class Tokens:
             return None
         if row.expires_at is not None and row.expires_at <= time.time():
             return None
-        return Access(shown, self._allowance.of(row), seal, row.operator)
+        return Access(shown, self._allowance.of(row), seal, row.operator, row.name)
 
 
 class BearerToken:

@@ -1,17 +1,14 @@
-"""Errors in the contract's shape, and the middleware that gives every response its request id."""
+"""Errors in the contract's shape."""
 
 import asyncio
 import contextlib
 import logging
-import uuid
 from functools import partial
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +25,7 @@ ROUTER_CODES = {404: "not_found", 405: "method_not_allowed", 400: _OTHER}
 
 
 class ErrorResponses:
-    """Numbers the request, renders what is raised below, never leaks a traceback."""
+    """Renders what is raised below, never leaks a traceback."""
 
     def __init__(self, app: ASGIApp, token_error_type: str) -> None:
         self.app = app
@@ -39,15 +36,12 @@ class ErrorResponses:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = scope["state"]["request_id"]
         begun = body_read = False
 
-        async def numbered(message: Message) -> None:
+        async def noticed(message: Message) -> None:
             nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            begun = begun or message["type"] == "http.response.start"
             await send(message)
 
         async def watched() -> Message:
@@ -57,7 +51,7 @@ class ErrorResponses:
             return message
 
         try:
-            await self.app(scope, watched, numbered)
+            await self.app(scope, watched, noticed)
         except Exception as error:
             if not isinstance(error, AppError):
                 log.exception("request %s failed", request_id)
@@ -66,19 +60,9 @@ class ErrorResponses:
                 raise
             response = rendered(error, request_id, self.token_error_type)
             if body_read or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-                await response(scope, receive, numbered)
+                await response(scope, receive, noticed)
             else:
-                await _answer_early(response, receive, numbered)
-
-
-class Cors(CORSMiddleware):
-    """Lets pages of other origins read what ``ErrorResponses`` says too; its own answers count."""
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to a preflight, with a request id as every answer has one."""
-        response = super().preflight_response(request_headers)
-        response.headers["X-Request-Id"] = uuid.uuid4().hex
-        return response
+                await _answer_early(response, receive, noticed)
 
 
 def rendered(error: AppError, request_id: str, token_error_type: str) -> JSONResponse:

@@ -8,13 +8,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from app import __version__, db, operations
+from app import __version__, operations
 from app.api import schema
 from app.disk import Disk
 from app.errors import OperatorsOnly, Unavailable
 from app.operations import WorkerState
+from app.readiness import Readiness
 
 _KEPT_S = 1.0  # However many operators look.
 
@@ -25,12 +26,15 @@ class OperationRoutes:
     def __init__(
         self,
         sessions: sessionmaker[Session],
-        warm: Callable[[], bool],
+        readiness: Readiness,
         workers: Callable[[], Sequence[WorkerState]],
         disk: Disk,
+        figures: Callable[[str], tuple[bytes, str]],
     ) -> None:
+        """``figures`` gives those for Prometheus, and their media type, for what it accepts."""
         self._sessions = sessions
-        self._warm = warm
+        self._readiness = readiness
+        self._figures = figures
         self._workers = workers
         self._disk = disk
         self._told: dict[str, Any] = {}
@@ -62,6 +66,15 @@ class OperationRoutes:
             summary="What the server does",
             operation_id="getOperations",
         )
+        router.add_api_route(
+            "/metrics",
+            self.metrics,
+            methods=["GET"],
+            response_class=PlainTextResponse,
+            responses=_FIGURES,
+            summary="Figures for Prometheus",
+            operation_id="getMetrics",
+        )
         return router
 
     async def health(self) -> JSONResponse:
@@ -69,13 +82,12 @@ class OperationRoutes:
         return JSONResponse({"status": "ok"})
 
     async def readiness(self) -> JSONResponse:
-        """200 once the database answers and a worker has read its warm-up page; else 503."""
-        try:
-            await run_in_threadpool(self._ping)
-        except Exception as error:
-            raise Unavailable("The database does not answer.") from error
-        if not self._warm():
-            raise Unavailable("The workers are warming up.")
+        """200 once the database answers and a worker has read its warm-up page; else 503.
+
+        A database that is away for some seconds is no reason to send requests elsewhere.
+        """
+        if (lacking := await run_in_threadpool(self._readiness.why_not)) is not None:
+            raise Unavailable(lacking)
         return JSONResponse({"status": "ready"})
 
     async def operations(self, request: Request) -> JSONResponse:
@@ -84,14 +96,23 @@ class OperationRoutes:
         Numbers are at most a second old. Workers of other servers are told of while they are at a
         task, and without what only their own server knows.
         """
-        if not request.state.access.operator:
-            raise OperatorsOnly("Only an operator's token may see this.")
+        _for_operators(request)
         async with self._turn:
             if time.monotonic() >= self._told_until:
                 self._told = await run_in_threadpool(self._look)
                 self._told_until = time.monotonic() + _KEPT_S
             told = self._told
         return JSONResponse({"status": 200, "data": told})
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures as Prometheus reads them, of this process and its workers; for operators' tokens.
+
+        Those of the queue are of all servers together.
+        """
+        _for_operators(request)
+        accept = request.headers.get("accept", "")
+        body, media_type = await run_in_threadpool(self._figures, accept)
+        return Response(body, headers={"Content-Type": media_type})
 
     def _look(self) -> dict[str, Any]:
         ours = self._workers()
@@ -107,9 +128,10 @@ class OperationRoutes:
                 "version": __version__,
             }
 
-    def _ping(self) -> None:
-        with self._sessions() as session:
-            db.ping(session)
+
+def _for_operators(request: Request) -> None:
+    if not request.state.access.operator:
+        raise OperatorsOnly("Only an operator's token may see this.")
 
 
 def _said(status: str) -> schema.Responses:
@@ -163,6 +185,13 @@ _SEEN = schema.answers(
         "content": schema.json_of(
             "Operations", {"busy": {"value": {"status": 200, "data": _EXAMPLE}}}
         ),
+    },
+    OperatorsOnly,
+)
+_FIGURES = schema.answers(
+    {
+        "description": "Prometheus' text format, or OpenMetrics if that is accepted",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
     },
     OperatorsOnly,
 )

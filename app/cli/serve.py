@@ -10,18 +10,18 @@ import socket
 import sys
 import threading
 from contextlib import closing
-from functools import partial
 from urllib.parse import quote
 
 import click
 
-from app import sandbox, wiring
+from app import probes, sandbox, wiring
 from app.cli.admin import new_token
 from app.cli.service import valid_tokens
-from app.cli.settings import pass_server_settings
+from app.cli.settings import pass_server_settings, read_settings, start_logging
 from app.config import Settings, unknown
 from app.runner import SAMPLE
 from app.tasks import Tasks
+from app.telling import Teller
 from app.worker import work as work_on
 from app.workers import Supervisor
 
@@ -68,14 +68,16 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
         settings = _with_local_token(settings)
     _exit_on_signals()
     listener = _listen(settings)
+    watched = _listen_for_probes(settings)
     wiring.migrate(settings)
     if not any(valid_tokens(settings)):
         log.warning(
             "There are no tokens, so nobody can use the server: `ocr-server token create NAME` "
             "makes one, also while it runs."
         )
-    tasks = wiring.build(settings)
-    supervisor = _supervisor(settings, tasks)
+    observer = wiring.observer(settings)
+    tasks = wiring.build(settings, watch=observer)
+    supervisor = _supervisor(settings, tasks, observer)
     supervisor.start()
     try:
         if local_token:
@@ -83,22 +85,31 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
         pace = Pace(settings.header_timeout_s, settings.body_timeout_s, settings.min_bytes_per_s)
         config = uvicorn.Config(
             create_app(
-                settings, tasks, supervisor.warm, lambda: server.should_exit, supervisor.workers
+                settings,
+                tasks,
+                supervisor.warm,
+                lambda: server.should_exit,
+                supervisor.workers,
+                observer=observer,
             ),
             http=bounded(pace, raise_file_limit(settings.max_connections)),
             ws="none",
             log_config=None,
             log_level=settings.log_level,
+            access_log=False,  # app.api.watching writes it, without what addresses hide.
             proxy_headers=False,  # app.api.proxies knows whom to believe.
             server_header=False,
             timeout_keep_alive=75,  # Proxies use idle connections again for 60 s.
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
+        if watched is not None:
+            _answer_probes(watched, tasks, observer, supervisor)
         server.run([listener])
     finally:
         supervisor.stop()
         tasks.ends.close()
+        observer.close()
 
 
 def _serve_stub(settings: Settings) -> None:
@@ -116,32 +127,36 @@ def worker(settings: Settings) -> None:
     """Run workers alone, for a server that runs elsewhere on the same database and files."""
     _warn_of_unknown()
     _exit_on_signals()
+    watched = _listen_for_probes(settings)
     wiring.migrate(settings)
-    supervisor = _supervisor(settings, wiring.build(settings))
+    observer = wiring.observer(settings)
+    tasks = wiring.build(settings, watch=observer)
+    supervisor = _supervisor(settings, tasks, observer)
+    observer.metrics.watch(wiring.gauges(settings, tasks, supervisor.workers, queue=False))
     supervisor.start()
     try:
+        if watched is not None:
+            _answer_probes(watched, tasks, observer, supervisor)
         threading.Event().wait()
     finally:
         supervisor.stop()
+        observer.close()
 
 
 @click.command(name="work", hidden=True)
 @click.argument("name")
 @click.argument("pipe", type=int)
-@pass_server_settings
-def work(settings: Settings, name: str, pipe: int) -> None:
+@click.option("--traces", is_flag=True)
+def work(name: str, pipe: int, traces: bool) -> None:
     """Be one worker process of a supervisor."""
-    with closing(wiring.build(settings)) as tasks:
-        work_on(
-            tasks.runner,
-            name,
-            wiring.locks(settings),
-            wiring.ration(settings),
-            partial(os.write, pipe),
-        )
+    settings = read_settings()
+    start_logging(settings.log_level, settings.log_format, name)
+    teller = Teller(pipe, traces)
+    with closing(wiring.build(settings, watch=teller)) as tasks:
+        work_on(tasks.runner, name, wiring.locks(settings), wiring.ration(settings), teller)
 
 
-def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
+def _supervisor(settings: Settings, tasks: Tasks, observer: wiring.Observer) -> Supervisor:
     said, is_warning = sandbox.report()
     log.log(logging.WARNING if is_warning else logging.INFO, said)
     return Supervisor(
@@ -153,7 +168,20 @@ def _supervisor(settings: Settings, tasks: Tasks) -> Supervisor:
         settings.downloads,
         settings.lease_s,
         offline=wiring.is_local(settings),
+        watch=observer,
     )
+
+
+def _listen_for_probes(settings: Settings) -> socket.socket | None:
+    return _listener(settings.host, settings.metrics_port) if settings.metrics_port else None
+
+
+def _answer_probes(
+    listener: socket.socket, tasks: Tasks, observer: wiring.Observer, supervisor: Supervisor
+) -> None:
+    readiness = wiring.readiness(tasks, supervisor.warm)
+    probes.serve(listener, observer.metrics.text, readiness)
+    log.info("Figures and probes are on %s:%d.", *listener.getsockname()[:2])
 
 
 def _warn_of_unknown() -> None:
@@ -169,15 +197,20 @@ def _exit_on_signals() -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     """The listening socket, made first: a taken port is told before anything is changed."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return _listener(settings.host, settings.port, "Another port: --port 8001.")
+
+
+def _listener(
+    host: str, port: int, another: str = "Another port for figures: OCR_METRICS_PORT."
+) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        another = "Another port: --port 8001."
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             another = "OCR_HOST is an address of this machine; 0.0.0.0 is all of them."
         raise click.ClickException(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. {another}"
+            f"Cannot listen on {host}:{port}: {error.strerror}. {another}"
         ) from error
 
 

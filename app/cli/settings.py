@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,7 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
     @functools.wraps(command)
     def with_settings(*args: P.args, **options: P.kwargs) -> R:
         settings = read_settings()
-        start_logging(_quiet(settings))
+        start_logging(_quiet(settings), settings.log_format)
         return command(settings, *args, **options)
 
     return with_settings
@@ -36,7 +35,7 @@ def pass_server_settings(command: Callable[Concatenate[Settings, P], R]) -> Call
     @functools.wraps(command)
     def with_settings(*args: P.args, **options: P.kwargs) -> R:
         settings = read_settings()
-        start_logging(settings.log_level)
+        start_logging(settings.log_level, settings.log_format)
         return command(settings, *args, **options)
 
     return with_settings
@@ -76,12 +75,11 @@ def without_server(settings: Settings) -> Settings:
     return settings.model_copy(update=found)
 
 
-def start_logging(level: str) -> None:
-    """Log messages of ``level`` and above to standard error."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # A line for each part.
+def start_logging(level: str, form: str = "text", worker: str = "") -> None:
+    """Log messages of ``level`` and above to standard error; ``worker`` is this process's name."""
+    from app import logs
+
+    logs.start(level, form, worker)
 
 
 def _quiet(settings: Settings) -> str:

@@ -48,6 +48,7 @@ def run(settings: Settings, listener: socket.socket, greet: Callable[[Settings],
             lifespan="off",
             log_config=None,
             log_level=settings.log_level,
+            access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=1,
@@ -73,11 +74,12 @@ def build(
         fetcher=partial(StubFetcher, workshop.scripts),
         pipeline=_pipeline,
     )
-    tasks = wiring.build(settings, workshop.queue, workshop.downloads, kinds)
+    observer = wiring.observer(settings)
+    tasks = wiring.build(settings, workshop.queue, workshop.downloads, kinds, observer)
     workshop.begin(tasks)
     requests = Requests()
     fetcher = wiring.fetcher(settings, kind=kinds.fetcher)
-    app = create_app(settings, tasks, stopping=stopping, fetcher=fetcher)
+    app = create_app(settings, tasks, stopping=stopping, fetcher=fetcher, observer=observer)
     app.include_router(requests.router())
     # The last of them, so that it hears of what the others let through.
     app.user_middleware.append(Middleware(Scripted, requests=requests))
