@@ -112,7 +112,8 @@ class Metrics:
     """Adds up what is noted in this process, and what its workers tell."""
 
     def __init__(self, engine: str) -> None:
-        disable_created_metrics()  # Half as many lines again, of which nobody asks for one.
+        # Half as many lines again, of which nobody asks for one.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._noted: dict[str, Any] = {}
         for name, metric in METRICS.items():
