@@ -24,7 +24,7 @@ def start(level: str, form: str = "text", worker: str = "") -> None:
     ``worker`` is the name of this process, if it is one.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json(worker) if form == "json" else _Text(_TEXT))
+    handler.setFormatter(formatter(form, worker))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     # A line for each of its parts.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
@@ -35,6 +35,11 @@ def start(level: str, form: str = "text", worker: str = "") -> None:
         logging.captureWarnings(capture=True)
         sys.excepthook = _log_last_words
         threading.excepthook = _log_last_words_of_thread
+
+
+def formatter(form: str, worker: str = "") -> logging.Formatter:
+    """What makes lines of records."""
+    return _Json(worker) if form == "json" else _Text(_TEXT)
 
 
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -71,7 +76,7 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": cleaned(record.getMessage()),
         }
         if context.request_id is not None:
             said["request_id"] = context.request_id
@@ -83,8 +88,8 @@ class _Json(logging.Formatter):
         said |= getattr(record, EXTRA, {})
         said |= self._process
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        return cleaned(json.dumps(said, ensure_ascii=False, default=str))
+            said["exception"] = cleaned(self.formatException(record.exc_info))
+        return json.dumps(said, ensure_ascii=False, default=str)
 
 
 def cleaned(text: str) -> str:

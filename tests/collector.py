@@ -1,4 +1,4 @@
-"""A collector of traces for the tests: an HTTP server that takes OTLP, as any collector does."""
+"""A collector of traces for the tests, which takes OTLP as any does; and reports, too."""
 
 import gzip
 import threading
@@ -31,7 +31,8 @@ class Collector:
 
     def __init__(self) -> None:
         self.spans: list[Received] = []
-        self.headers: list[str | None] = []
+        self.keys: set[str | None] = set()  # Of a header.
+        self.callbacks: list[str | None] = []  # The trace that others name.
         self.port = 0
 
     def until(self, enough: Callable[[list[Received]], bool], seconds: float = 30) -> None:
@@ -61,8 +62,8 @@ class Collector:
 
 
 @contextmanager
-def collector(delay_s: float = 0.0, status: int = 200) -> Iterator[Collector]:
-    """A collector on a free port; a slow one, or one that refuses."""
+def collector(status: int = 200) -> Iterator[Collector]:
+    """A collector on a free port, perhaps one that refuses."""
     found = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,10 +71,11 @@ def collector(delay_s: float = 0.0, status: int = 200) -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
-            time.sleep(delay_s)
-            assert self.path == "/v1/traces"
-            found.headers.append(self.headers["X-Key"])
-            found.take(body)
+            if self.path == "/v1/traces":
+                found.keys.add(self.headers["X-Key"])
+                found.take(body)
+            else:
+                found.callbacks.append(self.headers["traceparent"])
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()

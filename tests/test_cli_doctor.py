@@ -162,3 +162,32 @@ def test_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert code == 1
     assert "OCR_PORT" in found["settings"]["text"]
+
+
+def test_who_watches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that is taken, a collector that nobody is, and what would be lost."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        monkeypatch.setenv("OCR_METRICS_PORT", str(taken))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{taken}")
+        monkeypatch.setattr(service, "_PATIENCE_S", 0.1)
+        _, found = examined("--quick")
+    assert found["figures"]["level"] == "fault"
+    assert "OCR_METRICS_PORT" in found["figures"]["mend"]
+    assert found["traces"] | {"seconds": 0} == {
+        "part": "traces",
+        "level": "ok",
+        "text": f"spans go to 127.0.0.1:{taken}",
+        "mend": "",
+        "seconds": 0,
+    }
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OCR_LOG_LEVEL", "debug")
+    _, found = examined("--quick")
+    assert found["figures"]["level"] == "ok"
+    assert "4318" in found["traces"]["mend"]
+    assert found["logs"]["level"] == "warning"
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    assert "nobody answers" in examined("--quick")[1]["traces"]["text"]

@@ -41,7 +41,7 @@ def doctor(quick: bool, as_json: bool) -> None:
         raise SystemExit(1) from error
     start_logging(without_server(settings).log_level)
     # Imported late, since the help needs none of it.
-    from app.cli import machine, service, trials
+    from app.cli import machine, service, trials, watching
 
     checks = {
         "python": machine.python,
@@ -52,6 +52,9 @@ def doctor(quick: bool, as_json: bool) -> None:
         "clock": machine.clock,
         "settings": service.links,
         "address": service.address,
+        "figures": watching.figures,
+        "traces": watching.traces,
+        "logs": watching.logs,
         "database": service.database,
         "queue": service.queue,
         "storage": service.storage,

@@ -50,8 +50,11 @@ Example, for a server on the same PostgreSQL, Redis and files:
     help="Serve developers of clients: no engine or other program is needed, documents get made-up "
     "text, and nothing is kept.",
 )
+@click.option("--no-workers", is_flag=True, help="Leave the work to `ocr-server worker` elsewhere.")
 @pass_server_settings
-def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -> None:
+def serve(
+    settings: Settings, local_token: bool, port: int | None, stub: bool, no_workers: bool
+) -> None:
     """Run the HTTP server and its workers."""
     if port is not None:
         settings = settings.model_copy(update={"port": port})
@@ -77,7 +80,7 @@ def serve(settings: Settings, local_token: bool, port: int | None, stub: bool) -
         )
     observer = wiring.observer(settings)
     tasks = wiring.build(settings, watch=observer)
-    supervisor = _supervisor(settings, tasks, observer)
+    supervisor = _supervisor(settings, tasks, observer, 0 if no_workers else None)
     supervisor.start()
     try:
         if local_token:
@@ -156,12 +159,14 @@ def work(name: str, pipe: int, traces: bool) -> None:
         work_on(tasks.runner, name, wiring.locks(settings), wiring.ration(settings), teller)
 
 
-def _supervisor(settings: Settings, tasks: Tasks, observer: wiring.Observer) -> Supervisor:
+def _supervisor(
+    settings: Settings, tasks: Tasks, observer: wiring.Observer, count: int | None = None
+) -> Supervisor:
     said, is_warning = sandbox.report()
     log.log(logging.WARNING if is_warning else logging.INFO, said)
     return Supervisor(
         tasks,
-        settings.worker_count,
+        settings.worker_count if count is None else count,
         wiring.locks(settings),
         wiring.rooms(settings),
         settings.drain_timeout_s,

@@ -98,22 +98,27 @@ def storage(settings: Settings) -> Finding:
 
 def address(settings: Settings) -> Finding:
     """Whether the server runs, or could."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    where = f"{settings.host}:{settings.port}"
-    shown = f"[{host}]" if ":" in host else host
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return port(settings.host, settings.port, "Another port: OCR_PORT=8001")
+
+
+def port(host: str, number: int, another: str) -> Finding:
+    """Whether a server answers on a port, or could; ``another`` is what to do if it is taken."""
+    there = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    where = f"{host}:{number}"
+    shown = f"[{there}]" if ":" in there else there
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((settings.host, settings.port), family=family):
+        with socket.create_server((host, number), family=family):
             return ok(f"{where} is free for a server")
     except OSError as error:
         refused = error
     try:
-        status, answer = _asked(f"http://{shown}:{settings.port}/readyz")
+        status, answer = _asked(f"http://{shown}:{number}/readyz")
     except (OSError, ValueError):
         told = f"{where} cannot be listened on, and no ocr-server answers there: {refused.strerror}"
         if refused.errno not in (errno.EADDRINUSE, errno.EACCES):
             return fault(told, "OCR_HOST is an address of this machine; 0.0.0.0 is all of them.")
-        return fault(told, "Another port: OCR_PORT=8001; who has it: `ss -ltnp`.")
+        return fault(told, f"{another}; who has it: `ss -ltnp`.")
     if status == 200:
         return ok(f"a server answers on {where} and is ready")
     message = answer.get("message", f"status {status}")
