@@ -1,6 +1,7 @@
 """One trace from a request over the queue to the workers, as a real collector sees it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from tests.collector import Collector, Received, collector
 from tests.listener import listener
 from tests.pictures import frames
 from tests.server import TOKEN, Server
+from tests.services import free_port
 
 PARENT = Place("ab" * 16, "12" * 8)
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -47,6 +49,7 @@ def server(
         "OCR_TURN_S": "0",  # Each page is a part of its own.
         "OCR_FETCH_NETWORKS": "127.0.0.0/8",
         "OCR_FETCH_PORTS": f"{urlsplit(document).port},{seen.port}",
+        "OCR_METRICS_PORT": str(free_port()),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{seen.port}",
         "OTEL_EXPORTER_OTLP_HEADERS": "X-Key=k",
         "OTEL_SERVICE_NAME": "ocr-test",
@@ -98,6 +101,22 @@ def test_a_trace_goes_through_the_queue(server: Server, seen: Collector, documen
     assert seen.callbacks == [str(Place(PARENT.trace_id, callback.span_id))]
     assert {span.service for span in spans} == {"ocr-test"}
     assert seen.keys == {"k"}
+
+
+def test_workers_are_counted_by_their_supervisor(server: Server) -> None:
+    """On a port of its own, without a token; beside it, whether it lives and is ready."""
+    server.post(frames(["four"]))
+    base = f"http://127.0.0.1:{server.settings['OCR_METRICS_PORT']}"
+    step = re.compile('^ocr_steps_total{engine="stub",step="recognize"} [1-9]', re.MULTILINE)
+
+    server.until(lambda: step.search(httpx2.get(f"{base}/metrics").text))
+
+    text = httpx2.get(f"{base}/metrics").text
+    assert "\nocr_workers_ready 2.0\n" in text
+    assert re.search('ocr_worker_memory_bytes{worker="1"} [1-9]', text)
+    assert [httpx2.get(base + path).status_code for path in ("/healthz", "/readyz", "/")] == [
+        *(200, 200, 404)
+    ]
 
 
 def test_a_client_without_a_trace_gets_its_own(server: Server, seen: Collector) -> None:
