@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -18,7 +19,8 @@ from app.context import Place, Span
 
 _ATOMIC_BYTES = 4096  # PIPE_BUF of Linux: writes up to it are whole, or are not at all.
 _PIPE_BYTES = 2**20
-_MOST_SPANS = 500  # Between two tellings.
+_MOST_SPANS = 500  # Between two tellings,
+_EVERY_S = 0.2  # which are no more often, as tasks may take less time than to tell of them.
 
 
 def pipe() -> tuple[int, int]:
@@ -41,6 +43,7 @@ class Teller:
         self._single: list[tuple[str | float, ...]] = []
         self._spans: list[Span] = []
         self._left_out = 0
+        self._due = 0.0
 
     def ready(self) -> None:
         """It has read its warm-up page."""
@@ -65,8 +68,14 @@ class Teller:
         else:
             self._left_out += 1
 
+    def pass_on_if_due(self) -> None:
+        """Tell what is kept, if the last time was a moment ago."""
+        if time.monotonic() >= self._due:
+            self.pass_on()
+
     def pass_on(self) -> None:
         """Tell what is kept."""
+        self._due = time.monotonic() + _EVERY_S
         notes = [(name, value, *labels) for (name, *labels), value in self._sums.items()]
         for batch in _batches([*notes, *self._single]):
             if not self._write({"notes": batch}):

@@ -19,7 +19,6 @@ from app.interfaces import Ends, Engine, Queue, Storage
 from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
-from app.metrics import Gauges, Metrics
 from app.operations import WorkerState
 from app.otlp import Exporter
 from app.pipeline import Pipeline
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from app.converters.office_program import Office
+    from app.metrics import Gauges, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ class Observer:
 
 def observer(settings: Settings) -> Observer:
     """What notes figures, and sends spans if the environment says where to."""
+    from app.metrics import Metrics
+
     return Observer(Metrics(settings.engine), otlp.Exporter() if otlp.endpoint() else None)
 
 
@@ -86,6 +88,7 @@ def gauges(
     settings: Settings, tasks: Tasks, workers: Callable[[], Sequence[WorkerState]], *, queue: bool
 ) -> Gauges:
     """The gauges of a server; those of the database's queues if it is to tell of them, too."""
+    from app.metrics import Gauges
 
     def look() -> Mapping[str, Any]:
         with tasks.sessions() as session:

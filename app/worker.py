@@ -78,7 +78,8 @@ def work(
                 stopping.wait(AWAY_S)
             finally:
                 alarm(0)
-            teller.pass_on()
+            teller.pass_on_if_due()
+        teller.pass_on()
 
 
 def settle(ration: Ration) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from app import languages
+from app.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -26,6 +27,7 @@ def made() -> dict[Path, str]:
     return {
         DOCS / "languages.md": _with(DOCS / "languages.md", "names", _names()),
         DOCS / "architecture.md": _with(DOCS / "architecture.md", "modules", _modules()),
+        DOCS / "operations.md": _with(DOCS / "operations.md", "metrics", _metrics()),
         DOCS / "pictures" / "house.svg": _house(),
     }
 
@@ -57,6 +59,15 @@ def _names() -> str:
 
 
 _UNREAD = {"Symbols": "adds nothing: every model reads symbols"}
+
+
+def _metrics() -> str:
+    rows = ["| metric | kind | labels | |", "|---|---|---|---|"]
+    for name, metric in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{name}` | {metric.kind} | {labels} | {metric.help} |")
+    rows.append("| `process_…` | | | The server's own process: memory, processor time, files. |")
+    return "\n".join(rows) + "\n"
 
 
 def floors() -> list[list[str]]:

@@ -38,7 +38,7 @@ def test_a_tokens_life(folder: Path) -> None:
     tokens = Tokens(sessions, ())
 
     assert secret.startswith("sk-")
-    assert asyncio.run(tokens.access(secret)) == Access(digest(secret), NONE)
+    assert asyncio.run(tokens.access(secret)) == Access(digest(secret), NONE, name="office")
     assert "office\tvalid" in run("token", "list").output
     assert run("token", "create", "office").exit_code == 1
     assert run("token", "revoke", "office").exit_code == 0

@@ -138,6 +138,6 @@ def test_a_request_has_a_line(client: TestClient) -> None:
 @pytest.mark.parametrize("given", ["a b", "x" * 65, "a\u00e9", "", "<script>"])
 def test_odd_ids_are_not_taken_over(client: TestClient, given: str) -> None:
     """What stands in logs and headers is ours then."""
-    answer = client.get("/tasks", headers={"X-Request-Id": given.encode()})
+    answer = client.get("/tasks", headers={b"X-Request-Id": given.encode()})
 
     assert len(answer.headers["x-request-id"]) == 32

@@ -17,6 +17,7 @@ import pytest
 
 from app import proc, sandbox
 from app.ration import Ration
+from app.telling import Teller, pipe
 from app.worker import work
 from tests import stack
 from tests.pictures import frames
@@ -296,7 +297,7 @@ class _Preparing(_Hanging):
 
 def _prepare(folder: Path) -> None:
     tasks = _Preparing(folder / "steps")
-    work(tasks, "preparing", folder, Ration(), lambda told: None)  # type: ignore[arg-type]
+    work(tasks, "preparing", folder, Ration(), Teller(pipe()[1]))  # type: ignore[arg-type]
 
 
 def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_an_idle_worker_prepares_step_by_step_and_looks_for_tasks_between(tmp_pa
 
 
 def _work(folder: Path) -> None:
-    work(_Hanging(), "hanging", folder, Ration(), lambda told: None)  # type: ignore[arg-type]
+    work(_Hanging(), "hanging", folder, Ration(), Teller(pipe()[1]))  # type: ignore[arg-type]
 
 
 def test_a_hang_ends_its_worker(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import click
 
-from app import probes, sandbox, wiring
+from app import sandbox, wiring
 from app.cli.admin import new_token
 from app.cli.service import valid_tokens
 from app.cli.settings import pass_server_settings, read_settings, start_logging
@@ -184,6 +184,8 @@ def _listen_for_probes(settings: Settings) -> socket.socket | None:
 def _answer_probes(
     listener: socket.socket, tasks: Tasks, observer: wiring.Observer, supervisor: Supervisor
 ) -> None:
+    from app import probes
+
     readiness = wiring.readiness(tasks, supervisor.warm)
     probes.serve(listener, observer.metrics.text, readiness)
     log.info("Figures and probes are on %s:%d.", *listener.getsockname()[:2])
