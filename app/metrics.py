@@ -40,7 +40,6 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()  # Upper bounds, in seconds.
-    scope: Literal["process", "all"] = "process"  # "all": the same from each, of the database.
 
 
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -48,16 +47,12 @@ _LONG = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 METRICS: Mapping[str, Metric] = {
     # What waits, from the database: the same whichever server is asked.
-    "ocr_queue_tasks": Metric(
-        "gauge", "Tasks that wait to be read, or downloaded.", ("queue",), scope="all"
-    ),
+    "ocr_queue_tasks": Metric("gauge", "Tasks that wait to be read, or downloaded.", ("queue",)),
     "ocr_queue_oldest_seconds": Metric(
-        "gauge", "How long the oldest of them has waited; 0: none waits.", ("queue",), scope="all"
+        "gauge", "How long the oldest of them has waited; 0: none waits.", ("queue",)
     ),
-    "ocr_queue_parts": Metric("gauge", "Parts of long documents that nobody is at.", scope="all"),
-    "ocr_tasks_under_way": Metric(
-        "gauge", "Tasks that are read, or downloaded, now.", ("queue",), scope="all"
-    ),
+    "ocr_queue_parts": Metric("gauge", "Parts of long documents that nobody is at."),
+    "ocr_tasks_under_way": Metric("gauge", "Tasks that are read, or downloaded, now.", ("queue",)),
     "ocr_database_up": Metric(
         "gauge", "Whether the database answered (1), so that these are there."
     ),

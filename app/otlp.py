@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from app import __version__
 from app.context import Place, Span
+from app.errors import Unavailable
 
 if TYPE_CHECKING:
     from opentelemetry.trace import NonRecordingSpan
@@ -35,10 +36,16 @@ class Exporter:
     """Sends spans in the background; what there is no room for, or nobody takes, is dropped."""
 
     def __init__(self) -> None:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        """Raises Unavailable if it is not installed."""
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        except ImportError as error:
+            raise Unavailable(
+                "Traces need the packages of the extra: `pip install 'ocr-server[scale]'`."
+            ) from error
 
         resource = Resource.create()
         if str(resource.attributes["service.name"]).startswith("unknown_service"):
