@@ -110,7 +110,8 @@ class Listener:
         """What was told since; a worker that was killed may have left half a line."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._descriptor, _PIPE_BYTES):
-                *lines, self._rest = (self._rest + data).split(b"\n")
+                *lines, rest = (self._rest + data).split(b"\n")
+                self._rest = rest[:_ATOMIC_BYTES]  # No line is longer.
                 for line in lines:
                     yield json.loads(line)
 

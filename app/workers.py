@@ -58,13 +58,16 @@ class _Worker:
 
     def listen(self, watch: Watch) -> None:
         """Hear what it has told; figures and spans are for ``watch``."""
-        for told in self.listener.heard():
-            self.is_ready |= "ready" in told
-            self.is_spent |= "spent" in told
-            for metric, value, *labels in told.get("notes", ()):
-                watch.note(metric, value, *labels)
-            for span in told.get("spans", ()):
-                watch.span(span_of(span))
+        try:
+            for told in self.listener.heard():
+                self.is_ready |= "ready" in told
+                self.is_spent |= "spent" in told
+                for metric, value, *labels in told.get("notes", ()):
+                    watch.note(metric, value, *labels)
+                for span in told.get("spans", ()):
+                    watch.span(span_of(span))
+        except Exception:  # Whoever a document has taken over may say anything.
+            log.exception("what worker %s tells is not understood", self.name)
 
     def leave(self) -> None:
         """Ask it to end when it has finished what it is at."""
@@ -193,6 +196,7 @@ class Supervisor:
         for worker in list(slot.workers):
             worker.listen(self.watch)
             if (status := worker.process.poll()) is not None:
+                worker.listen(self.watch)  # Its last words.
                 slot.workers.remove(worker)
                 self._forget(worker)
                 self._mourn(slot, worker, status)

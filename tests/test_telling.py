@@ -76,3 +76,15 @@ def test_too_many_spans_are_counted(ends: Ends) -> None:
     spans = [span for told in listener.heard() for span in told["spans"]]
     assert len(spans) == 500
     assert spans[-1]["attributes"]["ocr.spans_left_out"] == 100
+
+
+def test_half_a_line_and_nonsense(ends: Ends) -> None:
+    """A worker may be killed, or taken over: neither what it says nor how much is believed."""
+    teller, listener = ends
+    os.write(teller._descriptor, b'{"ready": tr')
+    assert not list(listener.heard())
+    os.write(teller._descriptor, b"ue}\n" + b"x" * 9000)
+    assert list(listener.heard()) == [{"ready": True}]
+    os.write(teller._descriptor, b"\n")
+    with pytest.raises(ValueError, match="Expecting value"):
+        list(listener.heard())
