@@ -157,7 +157,7 @@ class Turn:
     def _note_pages(self, pages: int, recognized: int) -> None:
         note = current().watch.note
         note("ocr_pages_total", recognized, "recognized")
-        note("ocr_pages_total", pages - recognized, "given")
+        note("ocr_pages_total", max(0, pages - recognized), "given")
 
     def _read(self, job: Job, source: Path) -> None:
         """Read until the turn is over; let others do what is left."""
