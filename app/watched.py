@@ -26,10 +26,19 @@ class WatchedStorage:
         with self._noted("load"):
             self._storage.fetch(key, target)
 
+    def copy(self, key: str, new: str) -> None:
+        """Have the file under another key, too."""
+        with self._noted("store"):
+            self._storage.copy(key, new)
+
     def locate(self, key: str) -> Path | None:
         """A local path to serve the file from."""
         with self._noted("load"):
             return self._storage.locate(key)
+
+    def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
+        """An address at which anybody gets the file for so long."""
+        return self._storage.link(key, name, media_type, seconds)
 
     def delete(self, key: str) -> None:
         """Remove the file, or all files below a folder."""

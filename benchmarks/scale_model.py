@@ -222,7 +222,8 @@ def _pgbench(
         ).stdout  # fmt: skip
     done = re.search(r"actually processed: (\d+)", told)
     per_s = re.search(r"tps = ([\d.]+)", told)
-    assert done and per_s, told
+    assert done is not None, told
+    assert per_s is not None, told
     return int(done[1]), float(per_s[1])
 
 
