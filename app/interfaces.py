@@ -189,8 +189,11 @@ class Storage(Protocol):
     ValueError for a key with an empty part or one of dots.
     """
 
-    def put(self, path: Path, key: str) -> None:
-        """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored."""
+    def put(self, path: Path, key: str, lasting: bool = True) -> None:
+        """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored.
+
+        What is not ``lasting`` may be gone, or cut off, after a power cut.
+        """
 
     def fetch(self, key: str, target: Path) -> None:
         """Make the file available at the local path ``target``. Raises FileNotFoundError.

@@ -263,7 +263,7 @@ class Turn:
         if noted:
             if task.parent_id is not None:
                 self._gather(readings_key(task.parent_id))
-            self._storage.put(self._notes, readings_key(task.parent_id or task.id))
+            self._storage.put(self._notes, readings_key(task.parent_id or task.id), lasting=False)
         if task.password is not None:
             self._beat(self._limits.step_timeout_s + GRACE_S)
             locked, work = self._folder / "locked", self._folder / "unlocking"

@@ -16,10 +16,10 @@ class WatchedStorage:
         self._storage = storage
         self._watch = watch
 
-    def put(self, path: Path, key: str) -> None:
+    def put(self, path: Path, key: str, lasting: bool = True) -> None:
         """Move the file at ``path`` under ``key``."""
         with self._noted("store"):
-            self._storage.put(path, key)
+            self._storage.put(path, key, lasting)
 
     def fetch(self, key: str, target: Path) -> None:
         """Make the file available at ``target``."""

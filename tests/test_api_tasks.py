@@ -547,7 +547,7 @@ def test_a_full_disk_is_a_503(
     """What cannot be stored is not accepted."""
     from app.errors import NotStored
 
-    def full(path: Path, key: str) -> None:
+    def full(path: Path, key: str, lasting: bool = True) -> None:
         raise NotStored("The file could not be stored.")
 
     monkeypatch.setattr(tasks.storage, "put", full)

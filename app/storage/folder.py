@@ -18,13 +18,17 @@ class FolderStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, path: Path, key: str) -> None:
-        """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored."""
+    def put(self, path: Path, key: str, lasting: bool = True) -> None:
+        """Move the file at ``path`` under ``key``: all of it or nothing. Raises NotStored.
+
+        What is not ``lasting`` may be gone, or cut off, after a power cut.
+        """
         target = below(self.root, key)
-        with _storing(target):
-            with path.open("rb") as file:
-                # The name must not be on the disk before the bytes are.
-                os.fsync(file.fileno())
+        with _storing(target, lasting):
+            if lasting:
+                with path.open("rb") as file:
+                    # The name must not be on the disk before the bytes are.
+                    os.fsync(file.fileno())
             try:
                 path.replace(target)
             except OSError as error:
@@ -101,12 +105,13 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _storing(target: Path) -> Iterator[None]:
+def _storing(target: Path, lasting: bool = True) -> Iterator[None]:
     """Have on the disk what is done to ``target``. Raises NotStored."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
-        _sync_folder(target.parent)
+        if lasting:
+            _sync_folder(target.parent)
     except OSError as error:
         raise NotStored("The file could not be stored: the disk is full or fails.") from error
 

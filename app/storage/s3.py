@@ -61,7 +61,7 @@ class S3Storage:
         )
         self._store = self._opened(bucket.endpoint, patience or Patience())
 
-    def put(self, path: Path, key: str) -> None:
+    def put(self, path: Path, key: str, lasting: bool = True) -> None:
         """Move the file at ``path`` under ``key``: all of it or nothing. Raises Unavailable."""
         with self._asking(key):
             put = obstore.put(
