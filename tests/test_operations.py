@@ -127,7 +127,7 @@ def test_the_last_failures(sessions: sessionmaker[Session]) -> None:
 
 def test_nothing_is_walked_along(sessions: sessionmaker[Session]) -> None:
     """Each number comes from an index that holds little else."""
-    with sessions() as session:
+    with sessions.begin() as session:
         assert "ix_tasks_state" in plan(session, lambda: operations.queue(session))
         assert "ix_tasks_completed_at" in plan(session, lambda: operations.done(session))
         failures = plan(session, lambda: operations.failures(session))
