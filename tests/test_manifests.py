@@ -53,6 +53,7 @@ def test_a_pod(name: str) -> None:
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not pod["automountServiceAccountToken"]
+    assert not pod["enableServiceLinks"]
     # What it does when it is to end, one after the other, takes no longer than this.
     drain = float(SETTINGS["OCR_DRAIN_TIMEOUT_S"])
     assert pod["terminationGracePeriodSeconds"] >= drain + 20
