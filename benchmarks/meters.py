@@ -65,12 +65,12 @@ def connections(stack: Stack) -> tuple[int, int]:
     with psycopg.connect(stack.database, autocommit=True) as connection:
         (found,) = _row(connection, _CONNECTED)
     with redis.Redis.from_url(stack.settings["OCR_QUEUE_URL"]) as client:
-        clients = int(client.info("clients")["connected_clients"])  # type: ignore[index]
+        clients = int(client.info("clients")["connected_clients"])
     return int(found) - 1, clients - 1
 
 
 def _row(connection: "psycopg.Connection[tuple[float, ...]]", query: str) -> tuple[float, ...]:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query).fetchone()
     assert row is not None
     return tuple(row)
 
@@ -78,4 +78,4 @@ def _row(connection: "psycopg.Connection[tuple[float, ...]]", query: str) -> tup
 def _commands(stack: Stack) -> dict[str, int]:
     with redis.Redis.from_url(stack.settings["OCR_QUEUE_URL"]) as client:
         told = client.info("commandstats")
-    return {name: int(each["calls"]) for name, each in told.items()}  # type: ignore[union-attr]
+    return {name: int(each["calls"]) for name, each in told.items()}

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, delete, insert, text
 
 from app.db import Task, Usage
 from app.errors import State
@@ -28,8 +28,8 @@ def fill(engine: Engine, owner: str, count: int) -> None:
             rows = [_row(chance, owner, owners) for _ in range(min(_BATCH, count - start))]
             _insert(connection.connection.driver_connection, columns, rows)
         pages = [{"owner": each, "pages": chance.randrange(100_000)} for each in owners]
-        connection.execute(Usage.__table__.delete().where(Usage.owner.in_(owners)))
-        connection.execute(Usage.__table__.insert(), pages)
+        connection.execute(delete(Usage).where(Usage.owner.in_(owners)))
+        connection.execute(insert(Usage), pages)
     _tidy(engine)
 
 

@@ -32,15 +32,18 @@ def added(quick: bool) -> None:
             print(f"\n{name}: {p50:.1f} ms beyond the page's {_PAGE_S} s (p50; p95 {p95:.1f} ms)")
             with closing(wiring.build(opened.parsed())) as tasks:
                 steps = _steps(tasks, lambda: submit(tasks, opened.folder), rounds)
-        print("  of these, measured in one process, step by step, ms (p50):")
-        for step, seconds in steps.items():
-            print(f"  {1000 * seconds:8.2f}  {step}")
-        rest = p50 - 1000 * sum(steps.values())
-        print(f"  {rest:8.2f}  HTTP, from process to process, and what they wait for", flush=True)
+        print("  of these, measured in one process, step by step, ms (p50), calls:")
+        for step, (seconds, calls) in steps.items():
+            print(f"  {1000 * seconds:8.2f}  {calls:5.1f}  {step}")
+        rest = p50 - 1000 * sum(seconds for seconds, _ in steps.values())
+        print(
+            f"  {rest:8.2f}         HTTP, from process to process, and what they wait for",
+            flush=True,
+        )
 
 
-def _steps(tasks: Tasks, begin: Callable[[], Any], rounds: int) -> dict[str, float]:
-    """Median seconds of each step, without those that it calls."""
+def _steps(tasks: Tasks, begin: Callable[[], Any], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of each step, without those that it calls, and how often it is done."""
     storage = type(tasks.storage)
     steps = {
         "look for room": (Tasks, "check_room"),
@@ -58,27 +61,35 @@ def _steps(tasks: Tasks, begin: Callable[[], Any], rounds: int) -> dict[str, flo
         "tell": (Tasks, "get"),
     }
     times: dict[str, list[float]] = defaultdict(list)
+    counts: dict[str, int] = defaultdict(int)
     for n in range(rounds + 1):
         spent: dict[str, float] = defaultdict(float)
         with ExitStack() as patched:
             for label, (kind, method) in steps.items():
-                patched.enter_context(_timed(kind, method, label, spent))
+                patched.enter_context(_timed(kind, method, label, spent, counts))
             task = begin()
             tasks.runner.run(str(tasks.runner.queue.get(5)), "bench")
             tasks.get(OWNER, task.id)
         for label, seconds in spent.items():
             if n:  # In the first all is loaded and compiled.
                 times[label].append(seconds)
-    return {label: statistics.median(times[label]) for label in steps if label in times}
+    return {
+        label: (statistics.median(times[label]), counts[label] / (rounds + 1))
+        for label in steps
+        if label in times
+    }
 
 
 @contextmanager
-def _timed(kind: type, method: str, label: str, spent: dict[str, float]) -> Iterator[None]:
+def _timed(
+    kind: type, method: str, label: str, spent: dict[str, float], counts: dict[str, int]
+) -> Iterator[None]:
     """Count the seconds of a method, and take them from whoever called it."""
     original = getattr(kind, method)
 
     @wraps(original)
     def timed(*given: Any, **named: Any) -> Any:
+        counts[label] += 1
         began, inner = time.perf_counter(), sum(spent.values())
         try:
             return original(*given, **named)

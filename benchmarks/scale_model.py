@@ -61,7 +61,6 @@ def _costs(opened: Stack, quick: bool) -> Costs:
     for count in (1, 5):
         with serving(opened, OCR_WORKERS=str(count)) as server:
             send(server, 2 * count, 2)
-            time.sleep(3)
             before = meters.read(opened)
             time.sleep(seconds)
             idle[count] = meters.read(opened).since(before)
@@ -73,10 +72,11 @@ def _costs(opened: Stack, quick: bool) -> Costs:
         before = meters.read(opened)
         done = send(server, 4, seconds)
         task = meters.read(opened).since(before, len(done.latencies_s))
-    with serving(opened, OCR_STUB_PAGE_S="0.1") as server:
+    pages = _PAGES // 4 if quick else _PAGES
+    with serving(opened, OCR_STUB_PAGE_S="1", OCR_WORKERS="5") as server:
         before = meters.read(opened)
-        server.post(document(_PAGES))
-        page = meters.read(opened).since(before, _PAGES)
+        server.post(document(pages))
+        page = meters.read(opened).since(before, pages)
     each = tuple((held[5][n] - held[1][n]) // 4 for n in (0, 1))
     return Costs(
         task,
@@ -151,11 +151,10 @@ def _check(opened: Stack, costs: Costs, quick: bool) -> None:
     with redis.Redis.from_url(opened.settings["OCR_QUEUE_URL"]) as client:
         port = client.connection_pool.connection_kwargs["port"]
     for command in ("zadd q 1 __rand_int__", "zpopmin q"):
-        words = ["redis-benchmark", "-p", str(port), "-q", "-n", "100000", "-r", "1000000"]
-        told = subprocess.run(
-            [*words, *command.split()], check=True, capture_output=True, text=True
-        )
-        print(f"  {told.stdout.split(chr(13))[-1].strip()}", flush=True)
+        words = ["redis-benchmark", "-p", str(port), "--csv", "-n", "100000", "-r", "1000000"]
+        words += command.split()
+        told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        print(f"  {told.splitlines()[-1]}", flush=True)
 
 
 def _recorded(tasks: Tasks, opened: Stack) -> list[str]:
@@ -222,8 +221,8 @@ def _pgbench(
         ).stdout  # fmt: skip
     done = re.search(r"actually processed: (\d+)", told)
     per_s = re.search(r"tps = ([\d.]+)", told)
-    assert done is not None, told
-    assert per_s is not None, told
+    assert done, told
+    assert per_s, told
     return int(done[1]), float(per_s[1])
 
 

@@ -37,9 +37,9 @@ def rows(quick: bool) -> None:
         with stack(name) as opened:
             print(f"\n{name}: {_CLIENTS} clients, while the table has so many rows")
             print(f"     rows  {HEAD}")
-            found = {}
+            found: dict[int, dict[str, tuple[float, float]]] = {}
             for size in sizes:
-                found[size] = _measure(opened, size - sum(found and [max(found)]), quick)
+                found[size] = _measure(opened, size - max(found, default=0), quick)
             print(f"\n{name}: milliseconds in the database, by step")
             print("  " + "".join(f"{size:>10}" for size in sizes) + "  statements")
             for step in found[sizes[0]]:

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from app.config import Settings
 from benchmarks import processes
 from tests import services
 from tests.server import Server
 
-SCALED = ("PostgreSQL+Redis",)
+SCALED = ("PostgreSQL+Redis", "PostgreSQL+Redis+S3")
 NAMES = ("SQLite", *SCALED)
 
 _WAL = "max_wal_size=4GB"  # No checkpoint because of what is filled in.
-_PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis"}
+_PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis", "rclone": "S3"}
+_OPERATOR = "sk-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ class Stack:
 
     def parsed(self, **values: Any) -> Settings:
         """The settings as a program has them; ``values`` are more."""
-        ours = {name.removeprefix("OCR_").lower(): each for name, each in self.settings.items()}
-        return Settings(data_dir=self.folder / "data", **ours, **values)
+        for name, value in self.settings.items():
+            values[name.removeprefix("OCR_").lower()] = value
+        return Settings(data_dir=self.folder / "data", **values)
 
     @property
     def database(self) -> str:
@@ -61,18 +65,31 @@ def stack(name: str, options: tuple[str, ...] = ()) -> Iterator[Stack]:
             settings["OCR_DATABASE_URL"] = database.replace("postgresql:", "postgresql+psycopg:")
         if "Redis" in name:
             settings["OCR_QUEUE_URL"] = opened.enter_context(services.redis())
+        if "S3" in name:
+            store = opened.enter_context(services.s3())
+            settings["OCR_STORAGE_URL"] = store.url
+            os.environ.update(store.environment)  # Of this process's storages, too.
         yield Stack(name, folder, settings)
 
 
 @contextmanager
 def serving(stack: Stack, **settings: str) -> Iterator[Server]:
-    """A server with its workers on the stack; ``settings`` are more of them."""
-    server = Server(stack.folder / "data", stack.settings | settings)
+    """A server with its workers, all of them ready; ``settings`` are more than the stack's."""
+    operators = {"OCR_OPERATOR_TOKENS": _OPERATOR}
+    server = Server(stack.folder / "data", stack.settings | operators | settings)
     server.start()
     try:
+        server.until(lambda: _are_warm(server, int(settings.get("OCR_WORKERS", 0))))
         yield server
     finally:
         server.stop()
+
+
+def _are_warm(server: Server, count: int) -> bool:
+    headers = {"Authorization": f"Bearer {_OPERATOR}"}
+    told = httpx2.get(f"{server.base}/operations", headers=headers, timeout=30).json()
+    warm = [worker["warm"] for worker in told["data"]["workers"]]
+    return all(warm) and len(warm) >= count
 
 
 def cpu_seconds() -> dict[str, float]:
