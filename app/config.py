@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     stub_page_s: float = Field(
         0, ge=0, description="How long the engine `stub` takes for a page, in seconds."
     )
+    office: bool = Field(
+        True,
+        description="Whether LibreOffice is used; `0`: Office documents that need it are refused.",
+    )
     tesseract_binding: Literal["tesserocr", "pytesseract"] = Field(
         "tesserocr", description="How Tesseract is called: in the process, or as a program."
     )

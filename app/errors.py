@@ -189,6 +189,12 @@ class EncryptedDocument(InvalidFile):
     code = "encrypted_document"
 
 
+class NotReadHere(InvalidFile):
+    """The server was set up without what reads documents of this kind."""
+
+    code = "not_read_here"
+
+
 class TimedOut(AppError):
     """A page or the whole task took longer than its limit."""
 

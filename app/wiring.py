@@ -196,7 +196,7 @@ def pipeline(
     """
     from app.converters.image import ImageConverter
     from app.converters.office import OfficeConverter
-    from app.converters.office_program import OfficeProgram
+    from app.converters.office_program import NoOffice, OfficeProgram
     from app.converters.ooxml import Unpacked
     from app.converters.pdf import PdfConverter
     from app.writers.alto import AltoWriter
@@ -225,9 +225,11 @@ def pipeline(
         settings.max_unpacked_bytes, settings.max_unpacked_ratio, settings.max_archive_parts
     )
     # Its LibreOffice belongs to the process that uses it: each worker builds a pipeline of its own.
-    program = office or OfficeProgram(
-        settings.office_timeout_s, settings.office_files, settings.max_pages
-    )
+    program: Office = office or NoOffice()
+    if office is None and settings.office:
+        program = OfficeProgram(
+            settings.office_timeout_s, settings.office_files, settings.max_pages
+        )
     return Pipeline(
         converters=[
             images,

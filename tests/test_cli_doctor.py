@@ -66,6 +66,17 @@ def test_faults_end_it_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "recognition" not in found
 
 
+def test_libreoffice_may_be_done_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is no fault that it is not there."""
+    monkeypatch.setenv("OCR_OFFICE", "0")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+
+    _, found = examined("--quick")
+
+    assert (found["libreoffice"]["level"], found["libreoffice"]["mend"]) == ("ok", "")
+    assert "OCR_OFFICE=0" in found["libreoffice"]["text"]
+
+
 def test_the_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program of another kind has it."""
     with socket.create_server(("127.0.0.1", 0)) as other:

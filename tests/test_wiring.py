@@ -1,11 +1,15 @@
+from contextlib import closing
 from pathlib import Path
 
+import docx
+import openpyxl
 import pytest
 
 from app import wiring
 from app.config import Settings
-from app.errors import BadRequest
+from app.errors import BadRequest, NotReadHere, State
 from app.languages import parse
+from app.pipeline import Order
 
 
 @pytest.fixture
@@ -27,6 +31,23 @@ def test_a_missing_model_is_told_before_the_task(auto: Settings) -> None:
 def test_models_that_are_not_used_may_be_missing(auto: Settings, names: str) -> None:
     """What ppocr reads needs none, also in company of a language that does."""
     wiring.check_languages(auto, parse(names))
+
+
+def test_documents_are_refused_without_libreoffice(settings: Settings, tmp_path: Path) -> None:
+    """OCR_OFFICE=0: as what cannot be read here, unless they can be read by themselves."""
+    document, book = tmp_path / "a.docx", tmp_path / "a.xlsx"
+    docx.Document().save(str(document))
+    openpyxl.Workbook().save(book)
+    alone = settings.model_copy(update={"office": False})
+
+    with closing(wiring.pipeline(alone)) as pipeline:
+        order = Order("txt", ())
+        with pytest.raises(NotReadHere, match="send it as PDF") as refused:
+            pipeline.run(order, document, tmp_path, tmp_path / "a.txt", lambda *_: None)
+        pipeline.run(order, book, tmp_path, tmp_path / "b.txt", lambda *_: None)
+
+    assert (refused.value.state, refused.value.code) == (State.INVALID_FILE, "not_read_here")
+    assert (tmp_path / "b.txt").exists()
 
 
 def test_every_engine_that_settings_allow_is_there(auto: Settings) -> None:

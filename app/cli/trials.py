@@ -54,6 +54,8 @@ def poppler(settings: Settings) -> Finding:
 
 def office_program(settings: Settings) -> Finding:
     """Whether LibreOffice is there."""
+    if not settings.office:
+        return _WITHOUT_OFFICE
     found = shutil.which("soffice") or shutil.which("libreoffice")
     if found is None:
         return fault("there is no program soffice: Office documents cannot be read", _OFFICE_MEND)
@@ -62,6 +64,8 @@ def office_program(settings: Settings) -> Finding:
 
 def office(settings: Settings) -> Finding:
     """Whether LibreOffice converts a document, behind its walls."""
+    if not settings.office:
+        return _WITHOUT_OFFICE
     alone = settings.model_copy(update={"engine": "stub"})
     begun = time.monotonic()
     with TemporaryDirectory(prefix="ocr-doctor-") as name, closing(wiring.pipeline(alone)) as parts:
@@ -108,6 +112,7 @@ def recognition(settings: Settings) -> Finding:
     )
 
 
+_WITHOUT_OFFICE = ok("OCR_OFFICE=0 does without it: documents that need it are refused")
 _OFFICE_MEND = (
     "`apt-get install --no-install-recommends libreoffice-writer-nogui libreoffice-calc-nogui "
     "libreoffice-impress-nogui libreoffice-math-nogui python3-uno`."

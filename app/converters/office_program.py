@@ -16,7 +16,7 @@ from typing import Protocol
 
 from app import media, proc, sandbox
 from app.converters.office_profile import find_program, write_profile
-from app.errors import InvalidFile, TimedOut, ToolFailed, ToolTimedOut
+from app.errors import InvalidFile, NotReadHere, TimedOut, ToolFailed, ToolTimedOut
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,29 @@ class Office(Protocol):
 
     def close(self) -> None:
         """End what was started."""
+
+
+class NoOffice:
+    """Refuses all that would need LibreOffice."""
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def convert(
+        self,
+        source: Path,
+        kind: str,
+        target_kind: str,
+        work: Path,
+        timeout_s: float | None = None,
+    ) -> Path:
+        """Raises NotReadHere."""
+        raise NotReadHere(
+            "This document needs LibreOffice, which the server does without: send it as PDF."
+        )
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 class OfficeProgram:
