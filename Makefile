@@ -10,9 +10,11 @@ IMG2TABLE := .venv-img2table
 FUZZ := .venv-fuzz
 CLIENTS := .venv-clients
 FUZZ_S ?= 600
+IMAGE ?= ocr-server
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-scale lint audit fmt chaos fuzz bench docs pictures lock system system-test system-bench
+.PHONY: help run test test-scale lint audit fmt chaos fuzz bench docs pictures lock image test-image \
+	system system-test system-bench system-image
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,6 +67,13 @@ docs: $(VENV)/.dev ## Build the handbook into site/, with what follows from the 
 
 pictures: $(VENV)/.dev ## Take the handbook's pictures of the running program anew
 	@$(BIN)/python -m handbook.pictures
+
+# Neither Docker nor a registry is needed; BASE=debian:bookworm-slim takes that from one.
+image: | system-image ## Build the image IMAGE; OCR_OFFICE=0: without LibreOffice, TESSERACT_LANGUAGES="…"
+	@deploy/image/build.sh build/image $(IMAGE) $(BASE)
+
+test-image: $(VENV)/.dev image ## Test the image IMAGE in containers, after building it
+	@OCR_TEST_IMAGE=$(IMAGE) $(BIN)/pytest tests/image.py tests/test_e2e.py
 
 lock: $(VENV)/.dev ## Choose the newest allowed versions of all dependencies
 	@$(UV) pip compile -q -U --extra scale pyproject.toml --universal --generate-hashes --no-header -o requirements.lock
@@ -129,3 +138,6 @@ system-test: debian-packages.txt debian-packages-test.txt
 
 system-bench: debian-packages-bench.txt
 	$(call install,debian-packages-bench.txt)
+
+system-image: debian-packages-image.txt
+	$(call install,debian-packages-image.txt)

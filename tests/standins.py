@@ -4,6 +4,7 @@ They change nothing but a file that tells of each call. ``check`` fails unless w
 name is there: files, services, units, targets, settings, commands and options of ours.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -54,14 +55,20 @@ def settings(values: dict[str, Any]) -> None:
 def compose(*files: Path) -> dict[str, Any]:
     """The services of Compose files, checked."""
     services: dict[str, Any] = {}
-    for file in files:
+    for number, file in enumerate(files):
         for name, service in yaml.safe_load(file.read_text(encoding="utf-8"))["services"].items():
-            assert not services or name in services, f"{name} is no service"
+            assert not number or name in services, f"{name} is no service"
             assert service.keys() <= _SERVICE, service.keys() - _SERVICE
-            values = service.get("environment", {})
-            settings({k: v for k, v in values.items() if not str(v).startswith("${")})
             services.setdefault(name, {}).update(service)
+            if services[name].get("image") == "ocr-server":
+                values = {k: _without_variables(v) for k, v in service["environment"].items()}
+                settings({k: v for k, v in values.items() if v and not k.startswith("AWS_")})
     return services
+
+
+def _without_variables(value: str) -> str:
+    """``value`` with the defaults of the variables that are in it."""
+    return re.sub(r"\$\{\w+(?::?-([^}]*))?\}", lambda found: found[1] or "", value)
 
 
 def command(words: Sequence[str]) -> None:
@@ -118,7 +125,7 @@ class Checks:
         services = compose(*(file for file in files if file.exists()))
         _, (verb, *rest) = _options(arguments, {})
         assert verb in ("up", "exec", "down", "logs", "build"), verb
-        _, words = _options(rest, {"-d": 0, "--build": 0, "-f": 0, "--rm": 0})
+        _, words = _options(rest, {"-d": 0, "--build": 0, "-f": 0, "--rm": 0, "--scale": 1})
         if words:
             assert words[0] in services, f"{words[0]} is no service"
         if verb == "exec":
@@ -206,3 +213,4 @@ _DOCKER = {
 }
 _SERVICE = {"build", "image", "init", "ports", "environment", "volumes", "read_only", "tmpfs"}
 _SERVICE |= {"cap_drop", "security_opt", "restart", "stop_grace_period", "deploy", "command"}
+_SERVICE |= {"scale", "profiles", "depends_on", "healthcheck", "entrypoint"}

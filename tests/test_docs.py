@@ -80,11 +80,3 @@ def test_the_versions_agree() -> None:
 
     assert project == app.__version__
     assert f"## [{project}]" == re.findall(r"^## \[[\d.]+\]", changelog, re.MULTILINE)[0]
-
-
-def test_the_image_installs_the_same_packages() -> None:
-    """The Dockerfile and the set-up name the same Debian packages."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-
-    packages = (ROOT / "debian-packages.txt").read_text().split()
-    assert not [p for p in packages if not re.search(rf"[\s\"]{re.escape(p)}[\s\"]", dockerfile)]

@@ -11,6 +11,7 @@ import pypdfium2
 import pytest
 from reportlab.pdfgen import canvas
 
+from tests.container import server as serve
 from tests.pictures import CJK, frames, picture
 from tests.server import Server
 from tests.stack import holds
@@ -22,7 +23,7 @@ CHINESE = "扫描件和照片都能识别"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("e2e") / "data"
     folder.mkdir()
-    server = Server(folder, {"OCR_WORKERS": "1"})
+    server = serve(folder, {"OCR_WORKERS": "1"})
     server.start()
     yield server
     server.stop()

@@ -76,7 +76,13 @@ def test_every_block_can_be_run(
     for path in documents[0].iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     _lock(folder / "document.pdf", "123456")
-    for name in ("Dockerfile", "docker-compose.yml", "pyproject.toml", "requirements.lock"):
+    for name in (
+        "Dockerfile",
+        "docker-compose.yml",
+        "pyproject.toml",
+        "requirements.lock",
+        "deploy",
+    ):
         (folder / name).symlink_to(ROOT / name)
     for path in ROOT.glob("debian-packages*.txt"):
         (folder / path.name).symlink_to(path)
