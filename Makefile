@@ -51,6 +51,7 @@ bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and acc
 	@$(BIN)/python -m benchmarks.latency
 	@$(BIN)/python -m benchmarks.office
 	@$(BIN)/python -m benchmarks.queue
+	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.soak --soak
 	@$(BIN)/python -m benchmarks.tesseract_binding
 	@$(BIN)/python -m benchmarks.pdf_writer

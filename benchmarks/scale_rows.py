@@ -18,7 +18,7 @@ from app.db import Task
 from app.tasks import Submission, Tasks
 from benchmarks import past
 from benchmarks.clients import HEAD, page, send, told
-from benchmarks.stacks import NAMES, Stack, serving, stack
+from benchmarks.stacks import DATABASES, Stack, serving, stack
 from tests.server import TOKEN
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -33,7 +33,7 @@ _PASSING = ("surely", "<lambda>")
 def rows(quick: bool) -> None:
     """Cost as the table grows."""
     sizes = _SIZES[:3] if quick else _SIZES
-    for name in NAMES:
+    for name in DATABASES:
         with stack(name) as opened:
             print(f"\n{name}: {_CLIENTS} clients, while the table has so many rows")
             print(f"     rows  {HEAD}")

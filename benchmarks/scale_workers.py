@@ -3,12 +3,9 @@
 Each worker is a machine of its own: ``ocr-server worker`` with one process that reads.
 """
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 from benchmarks.clients import document, send
 from benchmarks.stacks import SCALED, Stack, serving, stack
@@ -55,19 +52,14 @@ def _machines(opened: Stack, count: int) -> Iterator[Server]:
     settings = {"OCR_WORKERS": "1", "OCR_STUB_PAGE_S": str(_PAGE_S)}
     with ExitStack() as ended:
         server = ended.enter_context(serving(opened, **settings))
-        others = [_machine(opened, n, settings) for n in range(1, count)]
-        for other in others:
-            ended.callback(_end, other)
+        for number in range(1, count):
+            folder, log = opened.machine(number), opened.folder / f"worker{number}.log"
+            folder.mkdir(exist_ok=True)
+            other = Server(folder, opened.settings | settings, log, command="worker")
+            other.process = other.launch()
+            ended.callback(other.stop)
         _warm(server, count)
         yield server
-
-
-def _machine(opened: Stack, number: int, settings: dict[str, str]) -> "subprocess.Popen[bytes]":
-    own = {"OCR_DATA_DIR": str(opened.machine(number))}
-    environment = {**os.environ, **opened.settings, **settings, **own}
-    with (opened.folder / f"worker{number}.log").open("ab") as log:
-        command = [sys.executable, "-m", "app.cli", "worker"]
-        return subprocess.Popen(command, env=environment, stderr=log)
 
 
 def _warm(server: Server, count: int) -> None:
@@ -75,9 +67,3 @@ def _warm(server: Server, count: int) -> None:
     for _ in range(30):
         if send(server, 2 * count, 2).per_s > 0.75 * count / _PAGE_S:
             return
-
-
-def _end(machine: "subprocess.Popen[bytes]") -> None:
-    machine.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        machine.wait(60)

@@ -18,8 +18,9 @@ from benchmarks import processes
 from tests import services
 from tests.server import Server
 
-SCALED = ("PostgreSQL+Redis", "PostgreSQL+Redis+S3")
-NAMES = ("SQLite", *SCALED)
+DATABASES = ("SQLite", "PostgreSQL+Redis")
+SCALED = (*DATABASES[1:], "PostgreSQL+Redis+S3")
+NAMES = (*DATABASES[:1], *SCALED)
 
 _WAL = "max_wal_size=4GB"  # No checkpoint because of what is filled in.
 _PROGRAMS = {"postgres": "PostgreSQL", "redis-server": "Redis", "rclone": "S3"}
