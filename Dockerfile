@@ -2,11 +2,14 @@
 # has neither pip nor compiler.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
+# Files of the machine that builds; `make image` gives them, and none is kept.
+ARG APT_CONFIG
+ARG PIP_CONFIG_FILE
+# Another index than PyPI, such as a mirror nearby.
+ARG PIP_INDEX_URL
 RUN apt-get update \
     && apt-get install -y --no-install-recommends binutils ca-certificates python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
-# Another index than PyPI, such as a mirror nearby.
-ARG PIP_INDEX_URL
 WORKDIR /src
 COPY deploy/image/prune.sh deploy/image/prune.sh
 COPY requirements.lock ./
@@ -22,6 +25,7 @@ COPY migrations migrations
 RUN /opt/build/bin/pip --python /opt/ocr/bin/python install --no-cache-dir --no-deps .
 
 FROM ${BASE}
+ARG APT_CONFIG
 COPY deploy/image/dpkg.cfg /etc/dpkg/dpkg.cfg.d/ocr-server
 # 0 leaves out LibreOffice: Office documents are then refused.
 ARG OCR_OFFICE=1
@@ -30,7 +34,8 @@ RUN office="fonts-noto-core libreoffice-calc-nogui libreoffice-impress-nogui lib
     && if [ "${OCR_OFFICE}" = 0 ]; then office=""; fi \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bubblewrap \
-        fontconfig fonts-dejavu-core fonts-liberation fonts-noto-cjk poppler-utils python3 ${office} \
+        ca-certificates fontconfig fonts-dejavu-core fonts-liberation fonts-noto-cjk poppler-utils \
+        python3 ${office} \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/*
 # The languages that Tesseract reads, by Debian's names; "all" for every one. These here, if none are
 # named; PP-OCR reads Chinese, Japanese and most that are in Latin letters without it.

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import stack
 from tests.server import TOKEN, Server
 from tests.services import free_port
 
@@ -22,8 +23,8 @@ def server(folder: Path, settings: dict[str, str]) -> Server:
 def podman(*arguments: str) -> list[str]:
     """A call of podman on what was built here; containers have the host's network."""
     storage = ["--root", str(BUILT / "storage"), "--runroot", str(BUILT / "run")]
-    driver = ["--storage-driver", "overlay" if os.getuid() == 0 else "vfs"]
-    return ["podman", *storage, *driver, "--runtime", "runc", *_MANAGER, *arguments]
+    chosen = ["--storage-driver", "overlay", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
+    return ["podman", *storage, *chosen, *arguments]
 
 
 def run(image: str, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -36,14 +37,26 @@ class Container(Server):
     """The image's server, without rights and on a file system that is read only."""
 
     image: str = ""
+    host: str = "127.0.0.1"
+
+    @property
+    def base(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
     def launch(self) -> "subprocess.Popen[bytes]":
         """The call of podman, which passes signals on."""
         self.port = self.port or free_port()
         self.folder.chmod(0o777)
-        values = {"OCR_PORT": str(self.port), "OCR_TOKENS": TOKEN, "OCR_HOST": "127.0.0.1"}
-        named = (f"--env={name}={value}" for name, value in (values | self.settings).items())
-        command = run(self.image, options=(f"--volume={self.folder}:/data", *named))
+        values = {
+            "OCR_PORT": str(self.port),
+            "OCR_TOKENS": TOKEN,
+            "OCR_HOST": self.host,
+            **stack.settings(self.folder),
+            **self.settings,
+        }
+        named = (f"--env={name}={value}" for name, value in values.items())
+        options = (f"--volume={self.folder}:/data", *named)
+        command = run(self.image, self.command, options=options)
         with (self.log or self.folder.parent / "server.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -54,7 +67,6 @@ class Container(Server):
         self.process.wait(60)
 
 
-_MANAGER = ("--cgroup-manager", "cgroupfs")
 _LIMITS = ("nofile=1024:16384", "nproc=4096:4096")  # No more than the host may have.
 _CONFINED = (
     *("--init", "--no-healthcheck", "--read-only", "--read-only-tmpfs=false"),

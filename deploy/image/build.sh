@@ -11,9 +11,7 @@ cd "$(dirname "$0")/../.."
 mkdir -p "$1"
 folder=$(realpath "$1") tag=$2 base=${3:-}
 host=$folder/host
-driver=overlay
-[ "$(id -u)" = 0 ] || driver=vfs
-buildah=(buildah --root "$folder/storage" --runroot "$folder/run" --storage-driver "$driver")
+buildah=(buildah --root "$folder/storage" --runroot "$folder/run" --storage-driver overlay)
 
 # What apt and pip are told here.
 mkdir -p "$host/sources.list.d"
@@ -28,11 +26,11 @@ fi
 cp /etc/ssl/certs/ca-certificates.crt "$host/ca.crt"
 {
     apt-config dump | grep -E '^Acquire::(https?|Retries|Check)' || true
-    echo 'Acquire::https::CAInfo "/run/host/ca.crt";'
+    echo 'Acquire::https::CAInfo "/mnt/ca.crt";'
 } >"$host/apt.conf"
 {
     echo '[global]'
-    echo 'cert = /run/host/ca.crt'
+    echo 'cert = /mnt/ca.crt'
     python3 -m pip config list 2>/dev/null | tr -d "'" \
         | sed -nE 's/^(global|:env:)\.(index-url|trusted-host|proxy|default-timeout|timeout)=/\2 = /p'
 } >"$host/pip.conf"
@@ -40,10 +38,12 @@ cp /etc/ssl/certs/ca-certificates.crt "$host/ca.crt"
 if [ -z "$base" ]; then
     base=localhost/debian:bookworm
     if ! "${buildah[@]}" inspect --type image "$base" >/dev/null 2>&1; then
-        # The package usr-is-merged spares the one that would merge, and Perl.
+        # The package usr-is-merged spares the one that would merge, and Perl. What is left out here is
+        # not in the base for ever: the Dockerfile says it anew.
         mmdebstrap --quiet --variant=apt --include=usr-is-merged \
             --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
             --dpkgopt=deploy/image/dpkg.cfg --aptopt='Acquire::Languages "none"' \
+            --customize-hook='rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"' \
             bookworm "$folder/base.tar" "$host/sources.list.d/host.list"
         container=$("${buildah[@]}" from scratch)
         "${buildah[@]}" add -q "$container" "$folder/base.tar" / >/dev/null
@@ -57,8 +57,8 @@ for name in OCR_OFFICE TESSERACT_LANGUAGES; do
     [ -z "${!name+set}" ] || arguments+=(--build-arg "$name=${!name}")
 done
 "${buildah[@]}" build --isolation chroot --format docker --layers --tag "$tag" "${arguments[@]}" \
-    --volume "$host:/run/host:ro" \
+    --build-arg APT_CONFIG=/mnt/apt.conf --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
+    --volume "$host:/mnt:ro" \
     --volume "$host/sources.list.d:/etc/apt/sources.list.d:ro" \
-    --volume "$host/apt.conf:/etc/apt/apt.conf.d/99host:ro" \
-    --volume "$host/pip.conf:/etc/pip.conf:ro" \
     .
+"${buildah[@]}" images --filter "reference=$tag"
