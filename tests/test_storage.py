@@ -209,6 +209,19 @@ def test_a_machine_downloads_once(store: services.S3, tmp_path: Path) -> None:
     assert len({(tmp_path / f"copy{n}").stat().st_ino for n in range(4)}) == 1
 
 
+def test_a_full_disk_shows_nothing(
+    store: services.S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine may have room for the copy; it is no fault of the request."""
+    storage = _bucket(store, tmp_path)
+    storage.put(_file(tmp_path, b"content"), "results/full.txt")
+    elsewhere = _bucket(store, tmp_path / "elsewhere")
+    monkeypatch.setattr(Cache, "path", lambda self: Path("/dev/full/copy"))
+
+    with pytest.raises(Unavailable, match="disk"):
+        elsewhere.locate("results/full.txt")
+
+
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     """Of many files the last used stay; those that are in use stay with their users."""
     cache = Cache(tmp_path / "cache", 10_000, 0)

@@ -94,6 +94,8 @@ class S3Storage:
             self.fetch(key, path)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise Unavailable("The server's disk is full, or fails; try again later.") from error
         return path
 
     def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
