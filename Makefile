@@ -43,8 +43,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-chaos: $(VENV)/.dev ## Kill, stop, fill and lock whatever there is under 300 tasks, three times
+chaos: $(VENV)/.dev ## Kill, stop, fill, lock and cut off whatever there is under 300 tasks, three times; of one server, of four machines
 	@$(BIN)/python -m tests.chaos --runs 3
+	@$(BIN)/python -m tests.chaos --runs 3 --stack scale
 
 bench: $(VENV)/.dev $(PEERS)/.bench $(IMG2TABLE)/.bench ## Measure speed and accuracy, also of other programs; CORPUS=DIR: of its documents, too
 	@$(BIN)/python -m benchmarks.compare

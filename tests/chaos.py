@@ -1,12 +1,14 @@
 """Tasks while everything around them goes wrong; afterwards all must be right and nothing left.
 
-Usage: python -m tests.chaos [--tasks N] [--runs N] [--seed N]
+Usage: python -m tests.chaos [--tasks N] [--runs N] [--seed N] [--stack scale]
 
-A server runs on a small disk of its own. Clients send it documents of all kinds, as bytes and as
+A server runs on a small disk of its own; or four machines on PostgreSQL, Redis and S3 do, see
+tests.chaos_scale. Clients send it documents of all kinds, as bytes and as
 URLs, and look at their tasks, while every few seconds a process is killed or stopped, the server is
 restarted, the disk is filled or can only be read, the database is locked, or the clock is set. In
 the end each task must have its right result or its right error, and its report; and there must be
-no file, row, process or folder that belongs to nothing. Needs root, or user namespaces.
+no file, row, process or folder that belongs to nothing. Needs root, or for one server user
+namespaces.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docx
 import httpx2
@@ -47,9 +50,10 @@ from tests.server import TOKEN, Server
 _CLIENTS = 8
 _DISK_BYTES = 1536 * 2**20
 _RESERVE_BYTES = 100 * 2**20
+HELD = "SELECT count(*) FROM tasks WHERE leased_by IS NOT NULL OR password IS NOT NULL"
 _TASK_S = 600  # Within which each task must have its end.
 # Read by every Python of the server at its start.
-_CLOCK = """
+CLOCK = """
 import os, time
 true, clock = time.time, os.environ.get("CHAOS_CLOCK")
 def wrong():
@@ -84,7 +88,7 @@ class Outside:
     reports: dict[str, list[int]] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self, address: str = "127.0.0.1") -> Iterator[str]:
         outside = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,10 +108,10 @@ class Outside:
 
             def log_message(self, *_: object) -> None: ...
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer((address, 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://{address}:{server.server_port}"
         finally:
             server.shutdown()
 
@@ -207,16 +211,11 @@ class Run:
         self.data = disk / "data"
         self.temp = disk / "temp"
         self.clock = folder / "clock"
-        self.chance = chance
-        self.outside = Outside()
-        self.failures: list[str] = []
-        self.right = 0
-        self.done: Counter[str] = Counter()
-        self._over = threading.Event()
+        self._begin(folder / "server.log", chance)
         for made in (self.data, self.temp):
             made.mkdir()
         self._set_clock(0)
-        (folder / "sitecustomize.py").write_text(_CLOCK)
+        (folder / "sitecustomize.py").write_text(CLOCK)
         self.server = Server(
             self.data,
             {
@@ -229,14 +228,21 @@ class Run:
                 "PYTHONPATH": f"{folder}:{Path.cwd()}",
                 "CHAOS_CLOCK": str(self.clock),
             },
-            log=folder / "server.log",
+            log=self.log,
         )
+
+    def _begin(self, log: Path, chance: random.Random) -> None:
+        self.log = log
+        self.chance = chance
+        self.outside = Outside()
+        self.failures: list[str] = []
+        self.right = 0
+        self.done: Counter[str] = Counter()
+        self._over = threading.Event()
 
     def go(self, todo: list[Job]) -> None:
         """All of it. What is wrong is told in ``failures``."""
-        with self.outside.serving() as outside:
-            self.server.settings["OCR_FETCH_PORTS"] = outside.rpartition(":")[2]
-            self.server.start()
+        with self._serving() as outside:
             trouble = threading.Thread(target=self._trouble)
             trouble.start()
             with ThreadPoolExecutor(_CLIENTS) as clients:
@@ -246,7 +252,27 @@ class Run:
             self._look_at_reports(todo, ids)
             self._look_at_what_is_left(todo, ids)
 
+    def jobs(self, count: int) -> list[Job]:
+        """What clients want."""
+        return jobs(count, self.chance)
+
+    def stop(self) -> None:
+        """End what runs."""
+        self.server.stop()
+
+    @contextlib.contextmanager
+    def _serving(self) -> Iterator[str]:
+        """The address of what is outside, while the server runs."""
+        with self.outside.serving() as outside:
+            self.server.settings["OCR_FETCH_PORTS"] = outside.rpartition(":")[2]
+            self.server.start()
+            yield outside
+
     # Clients
+
+    def _base(self) -> str:
+        """Where a client asks now."""
+        return self.server.base
 
     def _guarded(self, job: Job, outside: str) -> str | None:
         try:
@@ -292,7 +318,8 @@ class Run:
     def _check(self, job: Job, record: dict[str, Any], end: float) -> None:
         while True:
             with contextlib.suppress(httpx2.TransportError):
-                reply = httpx2.get(record["file"], timeout=60)
+                path = urlsplit(record["file"]).path
+                reply = httpx2.get(self._base() + path, timeout=httpx2.Timeout(60, connect=5))
                 if reply.status_code == 200:
                     break
                 if reply.status_code != 503:
@@ -313,8 +340,9 @@ class Run:
         """The record; None if there is no answer now."""
         headers = {"Authorization": f"Bearer {TOKEN}", **how.pop("headers", {})}
         try:
+            timeout = httpx2.Timeout(150, connect=5)
             reply = httpx2.request(
-                method, self.server.base + path, headers=headers, timeout=150, **how
+                method, self._base() + path, headers=headers, timeout=timeout, **how
             )
         except httpx2.TransportError:
             return None
@@ -327,8 +355,9 @@ class Run:
 
     # Troubles
 
-    def _trouble(self) -> None:
-        troubles: list[tuple[Callable[[], None], int]] = [
+    def _troubles(self) -> list[tuple[Callable[[], None], int]]:
+        """What goes wrong, and how often."""
+        return [
             (self._kill_a_worker, 4),
             (self._kill_any, 4),
             (self._kill_the_server, 2),
@@ -339,6 +368,9 @@ class Run:
             (self._lock_the_database, 3),
             (self._step_the_clock, 3),
         ]
+
+    def _trouble(self) -> None:
+        troubles = self._troubles()
         waves = [trouble for trouble, _ in troubles]
         while not self._over.wait(self.chance.uniform(0.3, 2.5)):
             if waves:  # Each once, then by chance.
@@ -348,17 +380,21 @@ class Run:
             self.done[trouble.__name__.strip("_").replace("_", " ")] += 1
             try:
                 trouble()
-            except (OSError, sqlite3.Error, subprocess.SubprocessError, AssertionError) as error:
+            except Exception as error:
                 self.failures.append(f"trouble {trouble.__name__}: {error!r}")
+        self._recover()
+
+    def _recover(self) -> None:
+        """The end of all troubles."""
         self._set_clock(0)
 
     def _workers(self) -> list[int]:
         assert self.server.process is not None
-        return _children(self.server.process.pid)
+        return children(self.server.process.pid)
 
     def _descendants(self, pid: int) -> list[int]:
-        children = _children(pid)
-        return children + [each for child in children for each in self._descendants(child)]
+        found = children(pid)
+        return found + [each for child in found for each in self._descendants(child)]
 
     def _kill_a_worker(self) -> None:
         if workers := self._workers():
@@ -445,9 +481,7 @@ class Run:
                 self.failures.append(f"{name}: another state was reported")
 
     def _look_at_what_is_left(self, todo: list[Job], ids: list[str | None]) -> None:
-        self._set_clock(86400)  # So that what the server takes for abandoned is old enough.
-        self.server.stop()
-        self.server.start()
+        self._age()
         wanted = {
             f"files/{kept}"
             for job, name in zip(todo, ids, strict=True)
@@ -457,38 +491,53 @@ class Run:
         end = time.monotonic() + 60
         while (left := self._files() - wanted) and time.monotonic() < end:
             time.sleep(1)
-        assert self.server.process is not None
-        for pid in self._descendants(self.server.process.pid):
+        for pid in [p for server in self._servers() for p in self._descendants(server)]:
             if self._is_zombie(pid):
                 self.failures.append(f"process {pid} is a zombie")
-        self.server.stop()
+        self.stop()
         if left:
             self.failures.append(f"files of nothing: {sorted(left)}")
         results = {name for name in wanted if name.startswith("files/results/")}
         if lacking := results - self._files():
             self.failures.append(f"results that are gone: {sorted(lacking)}")
-        self._look_at_rows(todo, ids)
-        rooms = self.data / "tmp"
-        if temporary := sorted(p.name for f in (self.temp, rooms) for p in f.glob("*")):
+        rows, parts, held, sound = self._rows()
+        if rows != {name: job.state for job, name in zip(todo, ids, strict=True) if name}:
+            known = sum(name is not None for name in ids)
+            self.failures.append(f"{len(rows)} rows, {known} tasks; or other states")
+        if parts or held or sound != "ok":
+            self.failures.append(f"{parts} parts left, {held} rows held, database {sound}")
+        if temporary := self._temporary():
             self.failures.append(f"temporary files: {temporary}")
         self._wait_for_orphans()
-        if pids := self._descendants(os.getpid()):
+        if pids := self._ours():
             names = [Path(f"/proc/{p}/cmdline").read_bytes()[:100] for p in pids]
             self.failures.append(f"processes: {names}")
 
-    def _look_at_rows(self, todo: list[Job], ids: list[str | None]) -> None:
+    def _age(self) -> None:
+        """Start anew when what the server takes for abandoned is old enough."""
+        self._set_clock(86400)
+        self._restart()
+
+    def _servers(self) -> list[int]:
+        assert self.server.process is not None
+        return [self.server.process.pid]
+
+    def _ours(self) -> list[int]:
+        """All processes of what is tried; orphans come to this one."""
+        return self._descendants(os.getpid())
+
+    def _temporary(self) -> list[str]:
+        rooms = self.data / "tmp"
+        return sorted(p.name for f in (self.temp, rooms) for p in f.glob("*"))
+
+    def _rows(self) -> tuple[dict[str, int], int, int, str]:
+        """The states of the tasks; how many parts there are, and rows held; of the database."""
         with contextlib.closing(sqlite3.connect(self.data / "ocr.db")) as database:
             rows = dict(database.execute("SELECT id, state FROM tasks"))
-            parts = database.execute("SELECT count(*) FROM parts").fetchone()[0]
-            held = database.execute(
-                "SELECT count(*) FROM tasks WHERE leased_by IS NOT NULL OR password IS NOT NULL"
-            ).fetchone()[0]
-            sound = database.execute("PRAGMA integrity_check").fetchone()[0]
-        wanted = {name: job.state for job, name in zip(todo, ids, strict=True) if name}
-        if rows != wanted:
-            self.failures.append(f"{len(rows)} rows, {len(wanted)} tasks; or other states")
-        if parts or held or sound != "ok":
-            self.failures.append(f"{parts} parts left, {held} rows held, database {sound}")
+            (parts,) = database.execute("SELECT count(*) FROM parts").fetchone()
+            (held,) = database.execute(HELD).fetchone()
+            (sound,) = database.execute("PRAGMA integrity_check").fetchone()
+        return rows, parts, held, sound
 
     def _files(self) -> set[str]:
         apart = ("ocr.db", "queue.db", "models/", "tmp/")  # The last is empty without workers.
@@ -503,7 +552,7 @@ class Run:
     def _wait_for_orphans(self) -> None:
         """Processes of a killed server hold the disk for a moment."""
         end = time.monotonic() + 20
-        while self._descendants(os.getpid()) and time.monotonic() < end:
+        while self._ours() and time.monotonic() < end:
             _reap()
             time.sleep(0.1)
 
@@ -514,7 +563,8 @@ class Run:
             return False
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, or has inherited."""
     found: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -529,30 +579,46 @@ def _reap() -> None:
             pass
 
 
-def once(tasks: int, seed: int) -> bool:
+@contextlib.contextmanager
+def disk(path: Path, size: int) -> Iterator[Path]:
+    """A disk of so many bytes."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+@contextlib.contextmanager
+def _embedded(folder: Path, chance: random.Random) -> Iterator[Run]:
+    with disk(folder / "disk", _DISK_BYTES) as ours:
+        yield Run(folder, ours, chance)
+
+
+def once(tasks: int, seed: int, stack: str) -> bool:
     """One run; whether all was right."""
+    from tests.chaos_scale import scale
+
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="ocr-chaos-") as name:
-        folder, disk = Path(name), Path(name, "disk")
-        disk.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", disk], check=True
-        )
-        run = Run(folder, disk, chance)
+    setting = {"embedded": _embedded, "scale": scale}[stack]
+    with contextlib.ExitStack() as context:
+        folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="ocr-chaos-")))
+        run = context.enter_context(setting(folder, chance))
         began = time.monotonic()
         try:
-            todo = jobs(tasks, chance)
-            run.go(todo)
+            run.go(run.jobs(tasks))
         finally:
             with contextlib.suppress(Exception):
-                run.server.stop()
-            subprocess.run(["umount", "-l", disk], check=False)
+                run.stop()
             if run.failures:
-                kept = Path(tempfile.gettempdir(), f"ocr-chaos-{seed}.log")
-                shutil.copyfile(folder / "server.log", kept)
+                kept = Path(tempfile.gettempdir(), f"ocr-chaos-{stack}-{seed}.log")
+                shutil.copyfile(run.log, kept)
                 print(f"the server's log is in {kept}")
         troubles = ", ".join(f"{count} x {name}" for name, count in sorted(run.done.items()))
-        print(f"seed {seed}: {tasks} tasks in {time.monotonic() - began:.0f} s; {troubles}")
+        print(
+            f"{stack}, seed {seed}: {tasks} tasks in {time.monotonic() - began:.0f} s; {troubles}"
+        )
         for failure in run.failures:
             print("  WRONG", failure)
         print(f"  {run.right} of {tasks} right", flush=True)
@@ -567,6 +633,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=300)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--stack", choices=("embedded", "scale"), default="embedded")
     arguments = parser.parse_args()
     if "OCR_CHAOS" not in os.environ:  # Mounts of a namespace of our own go when it goes.
         user = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
@@ -575,7 +642,11 @@ def main() -> int:
     faulthandler.register(signal.SIGUSR1)
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become ours, and are seen.
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(10**6)
-    return 0 if all([once(arguments.tasks, seed + n) for n in range(arguments.runs)]) else 1
+    return (
+        0
+        if all([once(arguments.tasks, seed + n, arguments.stack) for n in range(arguments.runs)])
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import text
 
 from app import database
 from tests import stack
-from tests.services import free_port
+from tests.services import LOCAL, free_port
 
 TOKEN = "sk-e2e"
 
@@ -28,11 +29,13 @@ class Server:
     log: Path | None = None
     port: int = 0
     command: str = "serve"  # Or "worker", which has no address.
+    address: str = LOCAL
+    prefix: Sequence[str] = ()  # What it is started by.
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def start(self) -> None:
         self.process = self.launch()
@@ -44,15 +47,15 @@ class Server:
         environment = {
             **os.environ,
             "OCR_DATA_DIR": str(self.folder),
+            "OCR_HOST": self.address,
             "OCR_PORT": str(self.port),
             "OCR_TOKENS": TOKEN,
             **stack.settings(self.folder),
             **self.settings,
         }
         with (self.log or self.folder.parent / "server.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "app.cli", self.command], env=environment, stderr=log
-            )
+            command = [*self.prefix, sys.executable, "-m", "app.cli", self.command]
+            return subprocess.Popen(command, env=environment, stderr=log)
 
     def stop(self) -> None:
         if self.process is not None:

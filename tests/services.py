@@ -75,7 +75,7 @@ class S3:
 
 
 @contextlib.contextmanager
-def s3(port: int = 0, folder: str | None = None) -> Iterator[S3]:
+def s3(port: int = 0, folder: str | None = None, host: str = LOCAL) -> Iterator[S3]:
     """An S3 store that lives as long as the context; with a ``folder`` its files stay there."""
     port = port or free_port()
     with contextlib.ExitStack() as stack:
@@ -83,11 +83,11 @@ def s3(port: int = 0, folder: str | None = None) -> Iterator[S3]:
         bucket = Path(folder, "files")
         bucket.mkdir(exist_ok=True)
         program = str(Path(sys.executable).with_name("rclone"))
-        command = [program, "serve", "s3", folder, "--addr", f"127.0.0.1:{port}"]
+        command = [program, "serve", "s3", folder, "--addr", f"{host}:{port}"]
         command += ["--auth-key", "ocr,ocr-secret", "--config", "/dev/null"]
-        with _running(command, port):
+        with _running(command, port, host):
             keys = {"AWS_ACCESS_KEY_ID": "ocr", "AWS_SECRET_ACCESS_KEY": "ocr-secret"}
-            yield S3(f"s3://files/ocr?endpoint=http://127.0.0.1:{port}", keys, bucket / "ocr")
+            yield S3(f"s3://files/ocr?endpoint=http://{host}:{port}", keys, bucket / "ocr")
 
 
 def free_port() -> int:
