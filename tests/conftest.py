@@ -33,6 +33,7 @@ class InlineQueue:
     tasks: Tasks | None = None
     held: bool = False
     downloads: bool = False
+    runs: int = 0
     ids: list[str] = field(default_factory=list)
     places: list[float] = field(default_factory=list)
 
@@ -40,10 +41,11 @@ class InlineQueue:
         if self.held or self.tasks is None:
             self.ids.append(unit)
             self.places.append(place)
-        elif self.downloads:
-            self.tasks.runner.download(unit, "inline")
-        else:
-            self.tasks.runner.run(unit, "inline")
+            return
+        # Work at a task may put its next part while it is going on: that is another worker's.
+        self.runs += 1
+        act = self.tasks.runner.download if self.downloads else self.tasks.runner.run
+        act(unit, f"inline {self.runs}")
 
     def get(self, timeout_s: float) -> str | None:
         return self.ids.pop(0) if self.ids else None
