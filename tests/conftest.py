@@ -62,18 +62,6 @@ class InlineQueue:
     def close(self) -> None: ...
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that are about the other stack."""
-    apart = [item for item in items if not _is_ours(item)]
-    if apart:
-        config.hook.pytest_deselected(items=apart)
-        items[:] = [item for item in items if _is_ours(item)]
-
-
-def _is_ours(item: pytest.Item) -> bool:
-    return all(marker.args[0] == stack.STACK for marker in item.iter_markers("only_on"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _services() -> Iterator[None]:
     os.environ.pop("OCR_TEST_STACK", None)  # To a server it would be a setting that is none.
