@@ -41,19 +41,21 @@ class Stack:
     queue: Service[str]
     files: Service[services.S3]
     url: str  # Of the database.
+    client: httpx2.Client
     document: bytes
     text: str
 
     def ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        return httpx2.request(method, self.front.base + path, headers=headers, timeout=60, **how)
+        return self.client.request(method, self.front.base + path, **how)
 
     def send(self) -> httpx2.Response:
         document = {"image_file": self.document}
         return self.ask("POST", "/task/pic/ocr", files=document, data=TURN)
 
     def post(self) -> str:
-        return str(self.front.post(self.document, **TURN)["task_id"])
+        sent = self.send()
+        assert sent.status_code == 200, sent.text
+        return str(sent.json()["data"]["task_id"])
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
         with psycopg.connect(self.url) as line:
@@ -78,18 +80,16 @@ class Stack:
         record = self.front.until(lambda: self._end(task_id), seconds)
         assert record["state"] == 1, record
         assert record["file_pages"] == record["ocr_pages"] == PAGES
-        assert self.front.result(record).decode() == self.text
+        assert self.client.get(record["file"]).text == self.text
         assert len(self.text) == record["output_size"]
         assert self.rows("SELECT * FROM parts WHERE task_id = %s", task_id) == []
         assert self.held(task_id) == set()
 
     def _end(self, task_id: str) -> Any:
         answer = self.ask("GET", f"/task/{task_id}")
-        return (
-            answer.status_code == 200
-            and answer.json()["data"]["state"] not in (0, 2, 3, 4)
-            and (answer.json()["data"])
-        )
+        if answer.status_code != 200 or answer.json()["data"]["state"] in (0, 2, 3, 4):
+            return None
+        return answer.json()["data"]
 
     def take_hold(self, machine: Server) -> str:
         """A task of which the machine does a part; it may still be starting."""
@@ -98,7 +98,7 @@ class Stack:
             while not self.is_at(machine, task_id):
                 if self._end(task_id):
                     break
-                time.sleep(0.05)
+                time.sleep(0.1)
             else:
                 return task_id
 
@@ -146,7 +146,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             machine.start()
         document = frames([f"PAGE {n}" for n in range(PAGES)])
         text = _text(folder, document)
-        yield Stack(front, back, sides, inner, database, queue, files, url, document, text)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        client = enter(httpx2.Client(headers=headers, timeout=60))
+        yield Stack(front, back, sides, inner, database, queue, files, url, client, document, text)
 
 
 def _text(folder: Path, document: bytes) -> str:
