@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, text
 
-from app.db import Task, Usage
+from app.db import Base, Task, Usage
 from app.errors import State
 
 _AGE_S = 29 * 86400.0  # None is old enough to be removed while something is measured.
 _KEPT_S = 6.9 * 86400  # Files of younger ones are there.
 _OWNERS = 1000
 _BATCH = 10_000
+_INDEXES = Base.metadata.tables["tasks"].indexes
 
 
 def fill(engine: Engine, owner: str, count: int) -> None:
@@ -24,12 +25,17 @@ def fill(engine: Engine, owner: str, count: int) -> None:
     owners = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(_OWNERS)]
     columns = [column.key for column in Task.__table__.columns]
     with engine.begin() as connection:
+        # Made anew at the end, which takes a fraction of the time.
+        for index in _INDEXES:
+            index.drop(connection)
         for start in range(0, count, _BATCH):
             rows = [_row(chance, owner, owners) for _ in range(min(_BATCH, count - start))]
             _insert(connection.connection.driver_connection, columns, rows)
         pages = [{"owner": each, "pages": chance.randrange(100_000)} for each in owners]
         connection.execute(delete(Usage).where(Usage.owner.in_(owners)))
         connection.execute(insert(Usage), pages)
+        for index in _INDEXES:
+            index.create(connection)
     _tidy(engine)
 
 
