@@ -56,7 +56,7 @@ class Container(Server):
         }
         named = (f"--env={name}={value}" for name, value in values.items())
         options = (f"--volume={self.folder}:/data", *named)
-        command = run(self.image, self.command, options=options)
+        command = run(self.image, *self.command.split(), options=options)
         with (self.log or self.folder.parent / "server.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -145,7 +145,14 @@ def test_several_behind_the_proxy(tmp_path: Path) -> None:
         }
         port = services.free_port()
         first, second = (
-            Container(_folder(tmp_path / host), settings, port=port, image=IMAGE, host=host)
+            Container(
+                _folder(tmp_path / host),
+                settings,
+                port=port,
+                command="serve --no-workers",
+                image=IMAGE,
+                host=host,
+            )
             for host in ("127.0.0.2", "127.0.0.3")
         )
         worker = Container(_folder(tmp_path / "w"), settings, command="worker", image=IMAGE)
