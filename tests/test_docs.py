@@ -56,7 +56,7 @@ def test_every_setting_that_is_named_exists() -> None:
     }
 
     known = {f"OCR_{name.upper()}" for name in Settings.model_fields}
-    assert named - {"OCR_DOCUMENT_PASSWORD", "OCR_TOKEN", "OCR_URL"} == known
+    assert named - {"OCR_DOCUMENT_PASSWORD", "OCR_TEST_STACK", "OCR_TOKEN", "OCR_URL"} == known
 
 
 def test_every_error_code_is_in_the_handbook() -> None:
