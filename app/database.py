@@ -117,7 +117,13 @@ def _engine(url: str, timed: bool = True, failed: Callable[[], None] = lambda: N
         engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
         event.listen(engine, "connect", _set_up_sqlite)
     else:
-        engine = create_engine(url, max_overflow=-1, connect_args=_PATIENCE if timed else {})
+        engine = create_engine(
+            url,
+            pool_size=_KEPT_CONNECTIONS,
+            max_overflow=-1,
+            pool_use_lifo=True,
+            connect_args=_PATIENCE if timed else {},
+        )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _try_if_idle)
     event.listen(engine, "handle_error", partial(_translate, failed))
@@ -144,6 +150,7 @@ _PATIENCE = patience.POSTGRESQL | {
 _AWAY_STATES = ("25006", "25P03", "25P04")
 
 
+_KEPT_CONNECTIONS = 20  # To open one takes longer than what most are opened for.
 _IDLE_S = 1.0
 
 

@@ -201,6 +201,15 @@ class Usage(Base):
     minute_tasks: Mapped[int] = mapped_column(default=0)  # and tasks that were created in it.
 
 
+class Round(Base):
+    """Something that one of all servers does, every now and then."""
+
+    __tablename__ = "rounds"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    due: Mapped[float]  # When it is done again.
+
+
 _TASKS = Base.metadata.tables[Task.__tablename__]
 
 
@@ -489,6 +498,17 @@ def _clock(dialect: str) -> Any:
     if dialect == "sqlite":
         return bindparam("now", type_=Float)
     return cast(extract("epoch", func.statement_timestamp()), Float)
+
+
+def take_round(session: Session, name: str, every_s: float) -> bool:
+    """Whether this server does what is done every so many seconds; else another has done it."""
+    now = time.time()
+    taking = insert(session.get_bind().dialect.name, Round).values(name=name, due=now + every_s)
+    # What is due later than that: the clock was set back.
+    is_due = (Round.due <= now) | (Round.due > now + every_s)
+    again = {"due": now + every_s}
+    taking = taking.on_conflict_do_update(index_elements=[Round.name], set_=again, where=is_due)
+    return session.execute(taking.returning(Round.name)).one_or_none() is not None
 
 
 def ping(session: Session) -> None:

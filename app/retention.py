@@ -38,7 +38,7 @@ EXPIRED = "Complete; the result was kept for its time and is deleted"
 
 _ROWS = 100  # Of a batch: others write to the database too.
 _FILES = 500
-_ROUND_S = 600.0  # From one walk through all files to the next.
+_ROUND_S = 600.0  # From one walk through all files to the next, of whichever server.
 _SAFE_AGE_S = 3600.0  # A file may be older than the row that is to know of it.
 _SECOND_LOOK_S = 30.0  # A clock that was set forward makes all files old, but no time passes.
 
@@ -166,6 +166,9 @@ class Sweeper:
             if time.monotonic() < self._next_round:
                 return []
             self._next_round = time.monotonic() + _ROUND_S
+            with self._sessions.begin() as session:
+                if not db.take_round(session, "files", _ROUND_S):
+                    return []
             self._files = self._all_files()
         keys = list(islice(self._files, _FILES))
         if len(keys) < _FILES:

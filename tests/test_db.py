@@ -410,3 +410,18 @@ def test_no_task_has_such_an_id(sessions: sessionmaker[Session]) -> None:
     """PostgreSQL would refuse to look."""
     with sessions() as session:
         assert db.task(session, "a\0b") is None
+
+
+def test_one_of_all_servers_does_it(sessions: sessionmaker[Session]) -> None:
+    """Every so often; also after the clock was set back."""
+    with sessions.begin() as session:
+        session.execute(text("DELETE FROM rounds"))
+
+    def take(name: str, every_s: float) -> bool:
+        with sessions.begin() as session:
+            return db.take_round(session, name, every_s)
+
+    assert [take("files", 60), take("files", 60), take("others", 60)] == [True, False, True]
+    assert take("files", 10)
+    assert not take("files", 10)
+    assert [take("always", 0), take("always", 0)] == [True, True]

@@ -1,4 +1,4 @@
-"""places of waiting tasks by owner; the request and the trace that a task came with
+"""places of waiting tasks by owner; request and trace of a task; what one of all servers does
 
 Revision ID: 0010
 Revises: 0009
@@ -21,6 +21,12 @@ _INDEXES = {
 def upgrade() -> None:
     op.add_column("tasks", sa.Column("request_id", sa.String(length=64), nullable=True))
     op.add_column("tasks", sa.Column("traceparent", sa.String(length=64), nullable=True))
+    op.create_table(
+        "rounds",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("due", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rounds")),
+    )
     for name, condition in _INDEXES.items():
         op.create_index(
             op.f(name),
@@ -35,5 +41,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in reversed(_INDEXES):
         op.drop_index(op.f(name), "tasks")
+    op.drop_table("rounds")
     op.drop_column("tasks", "traceparent")
     op.drop_column("tasks", "request_id")
