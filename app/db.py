@@ -391,13 +391,16 @@ def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
     return session.scalars(select(Task).where(Task.state.in_(RUNNING), lost)).all()
 
 
-def let_go(session: Session, task: Task, **values: Any) -> bool:
-    """Let others have a task that is held; False if it is not held so any more."""
+def let_go(session: Session, task: Task, expired: bool = False, **values: Any) -> bool:
+    """Let others have a task that is held; False if it is not held so any more.
+
+    ``expired``: only if its lease, which ran out, was not renewed since.
+    """
+    held = (Task.id == task.id) & (Task.leased_by == task.leased_by) & Task.state.in_(RUNNING)
+    if expired:
+        held &= Task.leased_until < present(session)
     return changed(
-        session,
-        update(Task)
-        .where(Task.id == task.id, Task.leased_by == task.leased_by, Task.state.in_(RUNNING))
-        .values(leased_by=None, leased_until=None, **values),
+        session, update(Task).where(held).values(leased_by=None, leased_until=None, **values)
     )
 
 

@@ -292,11 +292,13 @@ class Leases:
         self._count(ended)
         self._tidy(hold.task, ended)
 
-    def take_back(self, hold: Hold, blame: Blame, cause: AppError | None = None) -> None:
+    def take_back(
+        self, hold: Hold, blame: Blame, cause: AppError | None = None, *, expired: bool = False
+    ) -> None:
         """Queue again what could not be finished, or fail what was begun too often.
 
         ``cause`` is what is told of a document that is to blame too often; usually that it ended
-        its workers.
+        its workers. ``expired``: not if its lease, which ran out, was renewed since.
         """
         held = hold.part or hold.task
         attempts = held.attempts - (blame is not Blame.DOCUMENT)
@@ -309,11 +311,12 @@ class Leases:
         place = self._places.again(hold.is_download)
         with self._sessions.begin() as session:
             if hold.part is not None:
-                ours = parts.let_go(session, hold.part, **values)
+                ours = parts.let_go(session, hold.part, expired, **values)
                 if ours:
                     db.note_queued(session, hold.task.id, place)
             else:
-                ours = db.let_go(session, hold.task, **values, queued_at=place, **_waits(hold))
+                values |= {"queued_at": place, **_waits(hold)}
+                ours = db.let_go(session, hold.task, expired, **values)
         if ours:
             self._watch.note("ocr_taken_back_total", 1, blame.value)
             log.warning("task %s is queued again", hold.task.id)

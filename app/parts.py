@@ -100,10 +100,14 @@ def orphans(session: Session, worker: str | None = None) -> Sequence[Part]:
     return session.scalars(select(Part).where(lost)).all()
 
 
-def let_go(session: Session, part: Part, **values: Any) -> bool:
-    """Let others have a part that is held; False if it is not held so any more."""
+def let_go(session: Session, part: Part, expired: bool = False, **values: Any) -> bool:
+    """Let others have a part that is held; False if it is not held so any more.
+
+    ``expired``: only if its lease, which ran out, was not renewed since.
+    """
     assert part.leased_by is not None
-    return _change(session, part, part.leased_by, leased_by=None, leased_until=None, **values)
+    values |= {"leased_by": None, "leased_until": None}
+    return _change(session, part, part.leased_by, expired, **values)
 
 
 def first_waiting(session: Session, task_id: str) -> int | None:
@@ -132,14 +136,14 @@ def is_read(session: Session, task_id: str) -> bool:
     return session.scalars(select(Task.id).where(Task.id == task_id, IS_READ)).first() is not None
 
 
-def _change(session: Session, part: Part, worker: str, **values: Any) -> bool:
+def _change(
+    session: Session, part: Part, worker: str, expired: bool = False, **values: Any
+) -> bool:
     _lock(session, part.task_id)
-    return changed(
-        session,
-        update(Part)
-        .where(Part.task_id == part.task_id, Part.first == part.first, Part.leased_by == worker)
-        .values(**values),
-    )
+    held = (Part.task_id == part.task_id) & (Part.first == part.first) & (Part.leased_by == worker)
+    if expired:
+        held &= Part.leased_until < present(session)
+    return changed(session, update(Part).where(held).values(**values))
 
 
 def _lock(session: Session, task_id: str) -> None:

@@ -234,11 +234,12 @@ class Runner:
         """
         for hold in self._leases.lost():
             if not is_living(hold.worker):
-                self._take_back(hold, Blame.KILLER)  # No proof against the document.
+                # No proof against the document.
+                self._take_back(hold, Blame.KILLER, expired=True)
         self._leases.announce_lost()
 
-    def _take_back(self, hold: Hold, blame: Blame = Blame.DOCUMENT) -> None:
-        self._leases.take_back(hold, blame)
+    def _take_back(self, hold: Hold, blame: Blame, *, expired: bool = False) -> None:
+        self._leases.take_back(hold, blame, expired=expired)
         shutil.rmtree(self._work / hold.folder, ignore_errors=True)
 
 

@@ -441,19 +441,26 @@ class _Room:
     def __init__(self, sessions: sessionmaker[Session], most: int) -> None:
         self._sessions = sessions
         self._most = most
-        self._left = 0  # As of the last count, less those taken since.
+        self._left = most  # As of the last count, less those taken since.
         self._until = 0.0
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
 
     def take(self) -> bool:
         """Whether there is room for one more. Raises Unavailable."""
         with self._lock:
             self._left -= 1
-            if self._left < 0 or time.monotonic() >= self._until:
+            left, is_old = self._left, time.monotonic() >= self._until
+        # One counts; a database that is slow to answer holds up no others.
+        if (left < 0 or is_old) and self._counting.acquire(blocking=False):
+            try:
                 with self._sessions() as session:
-                    self._left = self._most - db.count_waiting(session, self._most) - 1
-                self._until = time.monotonic() + _COUNTED_S
-            return self._left >= 0
+                    left = self._most - db.count_waiting(session, self._most) - 1
+                with self._lock:
+                    self._left, self._until = left, time.monotonic() + _COUNTED_S
+            finally:
+                self._counting.release()
+        return left >= 0
 
 
 def _is_spent(derived: Task) -> bool:

@@ -211,15 +211,17 @@ def test_a_deletion_takes_all_formats_along(client: TestClient, settings: Settin
 
 
 def test_it_is_made_while_others_wait(client: TestClient, queue: InlineQueue) -> None:
-    """Its document has had its turn: it comes before what was sent later."""
+    """Its document has had its turn: it comes next, whatever of its token waits."""
     task_id = done(send(client, picture()))["task_id"]
     queue.held = True
-    later = send(client, picture("LATER"), sync="0").json()["data"]["task_id"]
+    next_one, later = (
+        send(client, picture("LATER"), sync="0").json()["data"]["task_id"] for _ in range(2)
+    )
 
     derived = derive(client, task_id, format="docx", sync="0").json()["data"]["task_id"]
 
-    assert queue.ids == [later, derived]
-    assert queue.places[1] < queue.places[0]
+    assert queue.ids == [next_one, later, derived]
+    assert queue.places[0] < queue.places[2] < queue.places[1]
 
 
 def test_only_so_many_at_once(
@@ -231,14 +233,15 @@ def test_only_so_many_at_once(
     monkeypatch.setattr(tasks, "_MOST_DERIVED", 2)
     task_id = done(send(client, picture()))["task_id"]
     queue.held = True
-    send(client, picture("LATER"), sync="0")
+    for _ in range(2):
+        send(client, picture("LATER"), sync="0")
 
     made = [derive(client, task_id, format=form, sync="0") for form in ("docx", "pdf", "xlsx")]
 
     refused(made.pop(), 429)
     assert [each.status_code for each in made] == [200, 200]
-    assert queue.places[1] < queue.places[0] < queue.places[2]
-    assert len(queue.ids) == 3
+    assert queue.places[0] < queue.places[2] < queue.places[1] < queue.places[3]
+    assert len(queue.ids) == 4
 
 
 def test_what_has_to_be_read_after_all_is_counted(

@@ -99,33 +99,47 @@ def test_tokens_take_turns(line: Line) -> None:
 
 
 def test_however_busy_it_is_nobody_waits_for_ever(line: Line) -> None:
-    """One who sends one document after another, as soon as it is done, passes others no more."""
+    """Those who send one document after another have no more turns than who sent many at once."""
     for _ in range(20):
         line.join("burst")
+    for owner in "xyz":
+        line.join(owner)
     served = []
-    for _ in range(60):
-        line.join("steady")
-        served.append(_owner(line.serve()))
+    for _ in range(40):
+        served.append(name := _owner(line.serve()))
+        if name != "burst":
+            line.join(name)
 
-    assert served[:40].count("burst") >= 18
+    assert Counter(served) == {"burst": 10, "x": 10, "y": 10, "z": 10}
 
 
 def test_a_part_lets_short_work_pass(line: Line) -> None:
     """But not all of it."""
     add(line.sessions, "long", owner="a", state=State.PROCESSING, queued_at=0)
     line.join_part("a", "long")
-    for _ in range(10):
+    for _ in range(5):
         line.join("b")
+    assert [_owner(line.serve()) for _ in range(6)] == ["b"] * 5 + ["long"]
 
-    assert [_owner(line.serve()) for _ in range(11)] == ["b"] * 10 + ["long"]
 
+@pytest.mark.parametrize("tokens", [1, 2, 8])
+def test_a_part_is_not_passed_for_ever(line: Line, tokens: int) -> None:
+    """Not by those either who send the next document when one is done."""
+    add(line.sessions, "long", owner="a", state=State.PROCESSING, queued_at=0)
     line.join_part("a", "long")
-    served = []
-    while "long" not in served:
-        line.join("b")
-        line.join("b")
-        served.append(line.serve())
-    assert len(served) < 50
+    for number in [*range(tokens)] * 2:
+        line.join(f"b{number}-")
+    served: Counter[str] = Counter()
+    for _ in range(60 * tokens):
+        name = line.serve()
+        served[name if name == "long" else name.partition("-")[0]] += 1
+        if name == "long":
+            line.join_part("a", "long")
+        else:
+            line.join(name.partition("-")[0] + "-")
+
+    assert served["long"] >= 5
+    assert min(served[f"b{n}"] for n in range(tokens)) >= 40
 
 
 def test_long_documents_take_turns_too(line: Line) -> None:
@@ -153,12 +167,21 @@ def test_downloads_are_another_queue(line: Line) -> None:
     assert line.downloads.places == sorted(line.downloads.places)
 
 
-def test_what_takes_no_time_goes_first(line: Line) -> None:
-    """Before all that waits."""
-    line.join("a")
-    line.join("a")
+def test_what_takes_no_time_comes_next(line: Line) -> None:
+    """Also if others of its token wait; but those who wait get their turn."""
+    for _ in range(3):
+        line.join("a")
+    line.join("b")
+    line.join("b")
+    line.join("b", ahead=True)
+    assert _owner(line.serve()) == "a"
+    assert [_owner(line.serve()) for _ in range(2)] == ["b", "b"]
 
-    assert line.join("b", ahead=True) < min(line.queue.places[:2])
+    served = []
+    for _ in range(40):
+        line.join("b", ahead=True)
+        served.append(_owner(line.serve()))
+    assert served.count("a") == 2
 
 
 def test_what_has_had_its_turn(line: Line) -> None:
