@@ -185,7 +185,7 @@ def _folder(path: Path) -> Path:
     return path / "data"
 
 
-def _post(base: str, again: int = 2, **fields: str) -> dict[str, Any]:
+def _post(base: str, again: int = 3, **fields: str) -> dict[str, Any]:
     """The record; what waits at a server that ends is cut off, and may be sent again."""
     answer = httpx2.post(
         f"{base}/task/pic/ocr",
@@ -194,7 +194,7 @@ def _post(base: str, again: int = 2, **fields: str) -> dict[str, Any]:
         data=fields,
         timeout=120,
     )
-    if answer.status_code == 502 and again:
+    if answer.status_code in (502, 503) and again:
         return _post(base, again - 1, **fields)
     assert answer.status_code == 200, answer.text
     return dict(answer.json()["data"])
