@@ -173,6 +173,12 @@ class Runner:
             blame = Blame.DOCUMENT if self._disk.has_room_for_work() else Blame.NOBODY
             cause = OutOfResources("The document needs more room on the disk than the server has.")
             surely(lambda: self._leases.take_back(hold, blame, cause), beat)
+        elif isinstance(error, FileNotFoundError):
+            # A store of several machines may not find at once what it has.
+            log.exception("task %s misses a file", hold.task.id)
+            missing = _translated(error)
+            time.sleep(AWAY_S)
+            surely(lambda: self._leases.take_back(hold, Blame.DOCUMENT, missing), beat)
         else:
             if (over := over_a_limit(error)) is not None:
                 log.warning("task %s is over a limit", hold.task.id, exc_info=error)

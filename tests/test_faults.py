@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from app import database, db, leases
+from app import database, db, leases, runner
 from app.db import Task
 from app.disk import Disk
 from app.downloads import Downloader
@@ -340,6 +340,36 @@ def test_a_holder_that_lost_its_lease_harms_nobody(
     assert tasks.result(task.id, "txt")
 
 
+@pytest.mark.parametrize(("times", "state"), [(1, State.COMPLETE), (9, State.INTERNAL_ERROR)])
+def test_a_document_that_the_store_does_not_find(
+    tasks: Tasks,
+    queue: InlineQueue,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    state: State,
+) -> None:
+    """It is looked for once more: the store may have it all the same."""
+    queue.held = True
+    task = tasks.submit(OWNER, TEXT, source)
+    storage, asked = tasks.runner._storage, []
+    fetch = storage.fetch
+
+    def find(key: str, target: Path) -> None:
+        asked.append(key)
+        if len(asked) <= times:
+            raise FileNotFoundError(key)
+        fetch(key, target)
+
+    monkeypatch.setattr(storage, "fetch", find)
+    monkeypatch.setattr(runner, "AWAY_S", 0.0)
+    while queue.ids:
+        tasks.runner.run(queue.ids.pop(0), "worker")
+
+    done = tasks.get(OWNER, task.id)
+    assert (done.state, len(asked)) == (state, 2)
+
+
 def test_a_late_result_replaces_no_other(
     tasks: Tasks, queue: InlineQueue, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,9 +452,8 @@ def test_whoever_stops_in_a_transaction_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """PostgreSQL ends it, and what it has locked is free."""
-    options = database._PATIENCE["options"]
-    assert "idle_in_transaction_session_timeout=10s" in str(options)
-    monkeypatch.setitem(database._PATIENCE, "options", str(options).replace("=10s", "=100ms"))
+    quickly = "-c idle_in_transaction_session_timeout=100ms"
+    monkeypatch.setitem(database._PATIENCE, "options", quickly)
     with services.postgresql() as address:
         url = address.replace("postgresql://", "postgresql+psycopg://")
         database.migrate(url, tmp_path)
