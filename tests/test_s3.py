@@ -155,6 +155,7 @@ def test_the_store_serves_results(machines: Machines) -> None:
     path = f"/tasks/output/ocr/{task['task_id']}.txt"
     redirect = machines.client.get(path, follow_redirects=False)
     led = httpx2.get(redirect.headers["location"])
+    head = machines.client.head(path, follow_redirects=False)
 
     assert direct.status_code == led.status_code == 200
     assert direct.content == led.content != b""
@@ -164,6 +165,7 @@ def test_the_store_serves_results(machines: Machines) -> None:
     assert redirect.status_code == 307
     assert redirect.headers["cache-control"] == "no-store"
     assert redirect.headers["x-content-type-options"] == "nosniff"
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(direct.content)))
     assert httpx2.get(record["file"] + "0").status_code == 403
     machines.client.delete(f"/task/{task['task_id']}")
     assert machines.client.get(path, follow_redirects=False).status_code == 404

@@ -2,7 +2,7 @@
 
 import re
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, RedirectResponse, Response
 
@@ -37,7 +37,9 @@ class FileRoutes:
             )
         return router
 
-    async def result(self, name: str, expires: str = "", signature: str = "") -> Response:
+    async def result(
+        self, request: Request, name: str, expires: str = "", signature: str = ""
+    ) -> Response:
         """The file of a complete task: `{task_id}.{format}`."""
         parts = _NAME.fullmatch(name)
         if parts is None:
@@ -46,9 +48,11 @@ class FileRoutes:
             raise TaskNotFound(
                 "The address is not valid any more; the task's record has a new one."
             )
-        link = await run_in_threadpool(self._tasks.result_link, *parts.groups())
-        if link is not None:
-            return RedirectResponse(link, headers={**_HEADERS, "Cache-Control": "no-store"})
+        # A link is signed for GET: the storage would refuse HEAD.
+        if request.method == "GET":
+            link = await run_in_threadpool(self._tasks.result_link, *parts.groups())
+            if link is not None:
+                return RedirectResponse(link, headers={**_HEADERS, "Cache-Control": "no-store"})
         task, path = await run_in_threadpool(self._tasks.result, *parts.groups())
         return FileResponse(
             path,

@@ -150,7 +150,7 @@ export function home(place) {
 export function resultLink(item, attributes, ...children) {
   const follow = async (event) => {
     // An address that holds for a time only may be over.
-    if (!/[?&]expires=/.test(item.record.file)) return;
+    if (!/[?&](X-Amz-E|e)xpires=/.test(item.record.file)) return;
     event.preventDefault();
     try {
       save((await tasks.result(item, item.record.format)).file);
