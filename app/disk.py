@@ -17,9 +17,9 @@ class Disk:
         self,
         folders: Sequence[Path],
         reserve_bytes: int,
-        make_room: Callable[[], None] = lambda: None,
+        make_room: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """``make_room`` removes what can be done without, if there is too little room."""
+        """``make_room`` removes what can be done without, for so many bytes to be free."""
         self._folders = folders
         self._reserve_bytes = reserve_bytes
         self._make_room = make_room
@@ -38,7 +38,7 @@ class Disk:
 
     def _has(self, size: int) -> bool:
         if self.free_bytes() < size:
-            self._make_room()
+            self._make_room(size)
         read_only = any(now.f_flag & os.ST_RDONLY for now in self._now())
         return not read_only and self.free_bytes() >= size
 

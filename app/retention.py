@@ -82,7 +82,8 @@ class Sweeper:
 
     def step(self) -> bool:
         """Remove a batch of each; whether there is more to be done at once."""
-        self._tidy()
+        with self._told():
+            self._tidy()
         self._sweep_staging()
         more = [self._end_sources(), self._end_results(), self._end_tasks()]
         self._walk()

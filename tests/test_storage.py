@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.bucket import Bucket
+from app.disk import Disk
 from app.errors import NotStored, Unavailable
 from app.interfaces import Storage
 from app.storage.cache import Cache
@@ -248,10 +249,34 @@ def test_the_disk_keeps_its_reserve(tmp_path: Path) -> None:
 
     scarce = Cache(tmp_path / "cache", 10_000, 2**60)
     scarce.keep("sources/b", "tag", _file(tmp_path, b"x"))
-    scarce.make_room()
+    scarce.make_room(2**60)
 
     assert scarce.find("sources/a") is None
     assert scarce.find("sources/b") is None
+
+
+def test_copies_make_room_for_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache fills the disk down to its reserve; what comes in needs more, and gets it."""
+    cache = Cache(tmp_path / "cache", 10_000, 500)
+    for number in range(3):
+        cache.keep(f"sources/{number}", "tag", _file(tmp_path, b"x" * 1000))
+        copy = cache.find(f"sources/{number}")
+        assert copy is not None
+        os.utime(copy.path, (0, time.time() - 100 + number))
+
+    def statvfs(_: object) -> os.statvfs_result:
+        """A disk of 3500 bytes with nothing else on it."""
+        free = 3500 - sum(cache.find(f"sources/{n}") is not None for n in range(3)) * 1000
+        return os.statvfs_result((1, 1, 3500, free, free, 9, 9, 9, 0, 255))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    disk = Disk([tmp_path], 500, cache.make_room)
+
+    assert disk.has_room()
+    assert cache.find("sources/0")
+    assert disk.has_room(1500)
+    assert [n for n in range(3) if cache.find(f"sources/{n}")] == [2]
+    assert not disk.has_room(10_000)
 
 
 def test_what_nobody_uses_is_removed(tmp_path: Path) -> None:
@@ -261,6 +286,8 @@ def test_what_nobody_uses_is_removed(tmp_path: Path) -> None:
     copy = cache.find("sources/a")
     assert copy is not None
     cache.path().write_bytes(b"half")
+    for name in ("lost+found", "²", "1"):
+        (tmp_path / "cache/shown" / name).mkdir()
     for path in (tmp_path / "cache").rglob("*"):
         os.utime(path, (0, time.time() - 2 * 3600))
 
@@ -270,6 +297,7 @@ def test_what_nobody_uses_is_removed(tmp_path: Path) -> None:
         [],
         [tmp_path / "cache/locks/shrink"],
     )
+    assert {path.name for path in (tmp_path / "cache/shown").iterdir()} == {"lost+found", "²"}
 
 
 @dataclass

@@ -121,13 +121,15 @@ class Cache:
         if size > self._max_bytes:
             return False
         if self._added + size > self._max_bytes // 32 or self._free_bytes() < size:
-            self._shrink(size)
+            self._shrink(size, size)
         return self._free_bytes() >= size
 
-    def make_room(self) -> None:
-        """Leave the disk its reserve, as far as that can be done here."""
-        if self._free_bytes() < 0:
-            self._shrink(0)
+    def make_room(self, size: int) -> None:
+        """Have ``size`` bytes free on the disk, its reserve among them, as far as can be done."""
+        beyond = size - self._reserve_bytes
+        if self._free_bytes() < beyond:
+            self._end_shown()
+            self._shrink(0, beyond, wait=True)
 
     def tidy(self) -> None:
         """Remove what nobody uses any more; to be called now and then."""
@@ -135,22 +137,30 @@ class Cache:
         if self._tidied and now - self._tidied < _TIDY_S:
             return
         self._tidied = now
-        present = int(time.time() // _SHOWN_S)
-        for folder in self._shown.iterdir():
-            # What was shown at the end of a period is left for another one.
-            if not present - 1 <= int(folder.name) <= present:
-                shutil.rmtree(folder, ignore_errors=True)
+        self._end_shown()
         for path in self._new.iterdir():  # Of processes that were killed.
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _OLD_S:
                     path.unlink()
-        self._shrink(0)
+        self._shrink(0, 0)
 
-    def _shrink(self, size: int) -> None:
-        """Remove what is old, and of the rest the least recently used, until ``size`` more fit."""
+    def _end_shown(self) -> None:
+        """Remove what was shown to somebody who did not say that it is over."""
+        present = int(time.time() // _SHOWN_S)
+        for folder in self._shown.iterdir():
+            is_ours = folder.name.isascii() and folder.name.isdecimal()
+            # What was shown at the end of a period is left for another one.
+            if is_ours and not present - 1 <= int(folder.name) <= present:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _shrink(self, size: int, free: int, *, wait: bool = False) -> None:
+        """Remove what is old, and of the rest the least recently used.
+
+        Then ``size`` more bytes may be kept, and ``free`` are free on the disk beside its reserve.
+        """
         with (self._locks / "shrink").open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # Another process is at it.
                 return
             self._added = 0
@@ -158,7 +168,7 @@ class Cache:
             total = sum(length for _, length, _ in copies) + size
             old = time.time() - _OLD_S
             for used, length, path in copies:
-                if used > old and total <= self._max_bytes and self._free_bytes() >= size:
+                if used > old and total <= self._max_bytes and self._free_bytes() >= free:
                     break
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
