@@ -223,6 +223,29 @@ def test_a_full_disk_shows_nothing(
         elsewhere.locate("results/full.txt")
 
 
+def test_a_full_disk_fails_nothing_that_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has the file already; only the copy of it is not kept."""
+    cache = Cache(tmp_path / "cache", 10_000, 0)
+    cache.keep("sources/a", "tag", _file(tmp_path, b"x"))
+    new = _file(tmp_path, b"y")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("mkdir", "open", "hardlink_to"):
+        monkeypatch.setattr(Path, name, full)
+    monkeypatch.setattr("shutil.copyfile", full)
+    monkeypatch.setattr(Cache, "_free_bytes", lambda self: 0)
+    cache.keep("sources/b", "tag", new)
+    cache.also("sources/a", "sources/c")
+
+    assert not new.exists()
+    assert not list((tmp_path / "cache/new").iterdir())
+    assert [bool(cache.find(f"sources/{name}")) for name in "abc"] == [True, False, False]
+
+
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     """Of many files the last used stay; those that are in use stay with their users."""
     cache = Cache(tmp_path / "cache", 10_000, 0)

@@ -64,19 +64,21 @@ class Cache:
         return max(copies, key=lambda each: each[0])[1] if copies else None
 
     def keep(self, key: str, etag: str, path: Path) -> None:
-        """Move the file at ``path``, of the version ``etag``, in here, or remove it."""
+        """Move the file at ``path``, of the version ``etag``, in here, or remove it.
+
+        Where the disk is full or fails it is not kept: the store has it.
+        """
         folder = below(self._files, key)
-        size = path.stat().st_size
-        kept = folder / f"={size}={quote(etag, safe='')}"
-        if etag and len(kept.name) <= _LONGEST_NAME and self.has_room(size):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), _removed(path):
+            size = path.stat().st_size
+            kept = folder / f"={size}={quote(etag, safe='')}"
+            if etag and len(kept.name) <= _LONGEST_NAME and self.has_room(size):
                 _rename(path, kept)
                 os.utime(kept)
                 self._added += size
                 for other in folder.glob("=*=*"):
                     if other != kept:
                         other.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
 
     def hand_out(self, copy: Copy, target: Path) -> bool:
         """Make a copy available at ``target``; False if it is gone."""
@@ -91,10 +93,10 @@ class Cache:
         return True
 
     def also(self, key: str, new: str) -> None:
-        """Have what is kept of a file under another key, too."""
-        if copy := self.find(key):
-            path = self.path()
-            if self.hand_out(copy, path):
+        """Have what is kept of a file under another key, too, if the disk takes it."""
+        path = self.path()
+        with contextlib.suppress(OSError), _removed(path):
+            if (copy := self.find(key)) and self.hand_out(copy, path):
                 self.keep(new, copy.etag, path)
 
     def forget(self, key: str) -> None:
@@ -188,6 +190,15 @@ def _all(folder: Path) -> Iterator[tuple[float, int, Path]]:
                 path = Path(parent, name)
                 found = path.stat()
                 yield found.st_mtime, found.st_size, path
+
+
+@contextlib.contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    """Leave no file at ``path`` in the end."""
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _rename(path: Path, target: Path) -> None:
