@@ -37,8 +37,13 @@ class Readiness:
     def _asked(self) -> threading.Event:
         with self._lock:
             if self._asking is None:
-                self._asking = threading.Event()
-                threading.Thread(target=self._ask, args=[self._asking], daemon=True).start()
+                answered = threading.Event()
+                try:
+                    threading.Thread(target=self._ask, args=[answered], daemon=True).start()
+                except RuntimeError:  # There can be no more threads now; the next one asks again.
+                    answered.set()
+                    return answered
+                self._asking = answered
             return self._asking
 
     def _ask(self, answered: threading.Event) -> None:

@@ -51,3 +51,17 @@ def test_workers_that_are_not_warm() -> None:
     assert found.why_not() == "The workers are warming up."
     warm[0] = True
     assert found.why_not() is None
+
+
+def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there can be some again, the next probe asks."""
+    found = Readiness(lambda: None, lambda: True)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert found.why_not() == "The database does not answer."
+
+    assert found.why_not() is None
