@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from app import languages
+from app.config import Settings
 from tests import standins
 
 ROOT = Path(__file__).parent.parent
@@ -105,6 +106,16 @@ def test_machines_share_all_but_their_own_folder(name: str) -> None:
     shared = {"OCR_DATABASE_URL", "OCR_QUEUE_URL", "OCR_STORAGE_URL", "OCR_SECRET"}
     assert shared <= service["environment"].keys()
     assert service["volumes"] == ["/data"]
+
+
+def test_a_worker_ends_before_its_container() -> None:
+    """A document that wants too much fails by itself: its worker's limit is below the other."""
+    found = SERVICES["worker"]
+    limit = int(found["deploy"]["resources"]["limits"]["memory"].removesuffix("g")) * 2**30
+    most = int(found["environment"]["OCR_TASK_MEMORY_BYTES"].strip("${}").partition(":-")[2])
+
+    workers = int(found["environment"]["OCR_WORKERS"])
+    assert workers * (Settings().worker_max_bytes + most) <= limit
 
 
 def test_variables_of_the_profile_are_in_its_file() -> None:

@@ -77,6 +77,16 @@ def test_a_pod(name: str) -> None:
     assert scraped["prometheus.io/port"] == str(ports["metrics"])
 
 
+def test_workers_end_before_their_pod() -> None:
+    """A document that wants too much fails by itself: its worker's limit is below the pod's."""
+    limits = DEPLOYMENTS["ocr-workers"]["spec"]["template"]["spec"]["containers"][0]["resources"]
+    limit = int(limits["limits"]["memory"].removesuffix("Gi")) * 2**30
+    settings = Settings(task_memory_bytes=SETTINGS["OCR_TASK_MEMORY_BYTES"])
+
+    workers = int(limits["limits"]["cpu"]) // 2 + 1
+    assert workers * (settings.worker_max_bytes + settings.task_memory_bytes) <= limit
+
+
 def test_what_names_each_other_is_there() -> None:
     """Service, ingress, budgets and autoscaler are of pods that there are."""
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in DEPLOYMENTS.values()]
