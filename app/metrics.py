@@ -53,6 +53,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "ocr_queue_parts": Metric("gauge", "Parts of long documents that nobody is at."),
     "ocr_tasks_under_way": Metric("gauge", "Tasks that are read, or downloaded, now.", ("queue",)),
+    "ocr_workers_busy": Metric("gauge", "Workers of all machines that are at a task or a part."),
     "ocr_database_up": Metric(
         "gauge", "Whether the database answered (1), so that these are there."
     ),
@@ -225,6 +226,7 @@ class Gauges:
         return {
             "ocr_database_up": [(1, ())],
             "ocr_queue_parts": [(found["parts"], ())],
+            "ocr_workers_busy": [(found["busy"], ())],
             **{
                 metric: [(found[key][name], (name,)) for name in found[key]]
                 for metric, key in (

@@ -46,13 +46,16 @@ def queue(session: Session) -> dict[str, Any]:
 def queues(session: Session) -> dict[str, Any]:
     """What waits and is under way to be recognized, and what to be downloaded before.
 
-    Names of queues: "recognition" and "downloads". Of parts, those that nobody is at.
+    Names of queues: "recognition" and "downloads". Of parts, those that nobody is at. Busy are
+    workers: a divided task is under way though nobody may be at it, and many at its parts.
     """
     rows = _unfinished(session)
     parts = session.execute(
-        select(func.count()).where(Part.finished.is_(false()), Part.leased_by.is_(None))
-    ).scalar_one()
-    found: dict[str, Any] = {"waiting": {}, "under_way": {}, "oldest_s": {}, "parts": parts}
+        select(func.count(), func.count(Part.leased_by)).where(Part.finished.is_(false()))
+    ).one()
+    busy = parts[1] + sum(row[4] for row in rows if row[0] in RUNNING and not row[1])
+    found: dict[str, Any] = {"parts": parts[0] - parts[1], "busy": busy}
+    found |= {"waiting": {}, "under_way": {}, "oldest_s": {}}
     for name, download in (("recognition", 0), ("downloads", 1)):
         of_it = [row for row in rows if row[1] == download]
         waiting = [row for row in of_it if row[0] in TO_BE_HAD]
@@ -121,10 +124,16 @@ def failures(session: Session) -> list[dict[str, Any]]:
 
 
 def _unfinished(session: Session) -> Sequence[Any]:
-    """Rows of a state, whether it is that of a download (1, 0), how many, and since when."""
+    """Rows of a state, whether it is that of a download (1, 0), how many, since when, and held."""
     fetched = case((IS_DOWNLOAD, 1), else_=0)
     return session.execute(
-        select(Task.state, fetched, func.count(), func.min(Task.created_at))
+        select(
+            Task.state,
+            fetched,
+            func.count(),
+            func.min(Task.created_at),
+            func.count(Task.leased_by),
+        )
         .where(Task.state.in_((*TO_BE_HAD, *RUNNING)))
         .group_by(Task.state, fetched)
     ).all()

@@ -115,13 +115,14 @@ def test_no_stranger_makes_a_label(client: TestClient) -> None:
 
 
 def test_what_the_database_tells(sessions: sessionmaker[Session]) -> None:
-    """By queue, on both databases; parts are those that nobody is at."""
+    """By queue, on both databases; parts are those that nobody is at, who is at one is busy."""
     away = {"source_url": "http://x"}
     add(sessions, "queued", created_at=1.0)
     add(sessions, "downloaded", state=State.WAITING, created_at=2.0, input_size=9, **away)
     add(sessions, "to be fetched", created_at=3.0, **away)
-    add(sessions, "fetched", state=State.PREPARING, **away)
+    add(sessions, "fetched", state=State.PREPARING, leased_by="server#1", **away)
     add(sessions, "read", state=State.PROCESSING)
+    add(sessions, "short", state=State.PROCESSING, leased_by="v")
     with sessions.begin() as session:
         for first, leased_by, finished in ((1, None, True), (2, "w", False), (3, None, False)):
             part = Part(task_id="read", first=first, last=first, leased_by=leased_by)
@@ -135,8 +136,9 @@ def test_what_the_database_tells(sessions: sessionmaker[Session]) -> None:
     assert oldest["recognition"] - oldest["downloads"] == pytest.approx(2, abs=0.2)
     assert found == {
         "waiting": {"recognition": 2, "downloads": 1},
-        "under_way": {"recognition": 1, "downloads": 1},
+        "under_way": {"recognition": 2, "downloads": 1},
         "parts": 1,
+        "busy": 2,
     }
 
 
