@@ -211,7 +211,7 @@ def _proxy(folder: Path, port: int, servers: tuple[str, ...]) -> Iterator[str]:
     """The address of a Caddy with Compose's own file, to which ``servers`` are called "api"."""
     address = f"http://127.0.0.1:{services.free_port()}"
     text = (ROOT / "deploy" / "compose" / "Caddyfile").read_text()
-    text = text.replace("\n:8000 {", f"\n{address} {{").replace("api 8000", f"api {port}")
+    text = text.replace("{$SITE_ADDRESS::8000}", address).replace("api 8000", f"api {port}")
     (folder / "Caddyfile").write_text(text)
     (folder / "hosts").write_text("".join(f"{server} api\n" for server in servers))
     run = f"mount --bind {folder}/hosts /etc/hosts && exec caddy run --config {folder}/Caddyfile"

@@ -136,3 +136,4 @@ def test_the_proxy_takes_what_the_server_takes() -> None:
     assert "max_size 201MiB" in text
     assert "flush_interval -1" in text
     assert "dynamic a api 8000" in text
+    assert "\n{$SITE_ADDRESS::8000} {" in text
