@@ -53,7 +53,6 @@ USER ocr
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --start-period=30s CMD ["python3", "-c", \
-    "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=5)"]
+HEALTHCHECK --start-period=60s --timeout=10s CMD ["ocr-server", "health"]
 ENTRYPOINT ["ocr-server"]
 CMD ["serve"]

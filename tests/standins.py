@@ -61,8 +61,10 @@ def compose(*files: Path) -> dict[str, Any]:
             assert service.keys() <= _SERVICE, service.keys() - _SERVICE
             services.setdefault(name, {}).update(service)
             if services[name].get("image") == "ocr-server":
-                values = {k: _without_variables(v) for k, v in service["environment"].items()}
-                settings({k: v for k, v in values.items() if v and not k.startswith("AWS_")})
+                values = {k: _without_variables(v or "") for k, v in service["environment"].items()}
+                settings({k: v for k, v in values.items() if v and k.startswith("OCR_")})
+                names = {k[4:].lower() for k in values if k.startswith("OCR_")}
+                assert names <= Settings.model_fields.keys(), names
     return services
 
 

@@ -92,6 +92,7 @@ _COMMANDS = {
     "recognize": ("recognize", "Recognize files without a server."),
     "languages": ("languages", "List the languages, and what reads each."),
     "doctor": ("doctor", "Look at every part, and say how to mend it."),
+    "health": ("health", "Ask whether the server, or the workers, of this machine are ready."),
     "migrate": ("admin", "Bring the database's schema up to date."),
     "token": ("admin", "Create, list, change and revoke tokens."),
     "task": ("admin", "Look at tasks."),
