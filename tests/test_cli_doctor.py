@@ -202,3 +202,23 @@ def test_who_watches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     assert "nobody answers" in examined("--quick")[1]["traces"]["text"]
+
+
+def test_what_machines_do_not_share(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others on the same PostgreSQL would lose tasks: a warning, and no worker works so.
+
+    A folder that is named may be mounted by all.
+    """
+    monkeypatch.setenv("OCR_DATABASE_URL", "postgresql+psycopg://ocr@127.0.0.1:1/ocr")
+    monkeypatch.setenv("OCR_QUEUE_URL", "")
+    monkeypatch.setenv("OCR_STORAGE_URL", "")
+    _, alone = examined("--quick")
+    refused = CliRunner().invoke(main, ["worker"])
+    monkeypatch.setenv("OCR_STORAGE_URL", f"file://{folder}")
+    _, named = examined("--quick")
+
+    assert (alone["queue"]["level"], alone["storage"]["level"]) == ("warning", "warning")
+    assert "OCR_STORAGE_URL" in alone["storage"]["mend"]
+    assert (named["queue"]["level"], named["storage"]["level"]) == ("warning", "ok")
+    assert refused.exit_code == 2
+    assert "OCR_QUEUE_URL and OCR_STORAGE_URL" in refused.output

@@ -16,7 +16,7 @@ import click
 
 from app import sandbox, wiring
 from app.cli.admin import new_token
-from app.cli.service import valid_tokens
+from app.cli.service import unshared, valid_tokens
 from app.cli.settings import pass_server_settings, read_settings, start_logging
 from app.config import Settings, unknown
 from app.runner import SAMPLE
@@ -35,9 +35,9 @@ Examples:
   OCR_TOKENS=sk-choose-one OCR_HOST=0.0.0.0 OCR_PORT=8080 ocr-server serve
 """
 _WORKER_HELP = """\b
-Example, for a server on the same PostgreSQL, Redis and files:
+Example, for servers with the same database, queue and files:
   OCR_DATABASE_URL=postgresql+psycopg://ocr@db/ocr OCR_QUEUE_URL=redis://queue \\
-    OCR_DATA_DIR=/srv/ocr ocr-server worker
+    OCR_STORAGE_URL=s3://ocr-files?endpoint=https://s3:9000 ocr-server worker
 """
 
 
@@ -73,6 +73,12 @@ def serve(
     listener = _listen(settings)
     watched = _listen_for_probes(settings)
     wiring.migrate(settings)
+    if missing := unshared(settings):
+        log.warning(
+            "The database may be other machines', too: set %s if it is, for they would not find "
+            "what this one has.",
+            " and ".join(missing),
+        )
     if not any(valid_tokens(settings)):
         log.warning(
             "There are no tokens, so nobody can use the server: `ocr-server token create NAME` "
@@ -127,8 +133,13 @@ def _serve_stub(settings: Settings) -> None:
 @click.command(epilog=_WORKER_HELP)
 @pass_server_settings
 def worker(settings: Settings) -> None:
-    """Run workers alone, for a server that runs elsewhere on the same database and files."""
+    """Run workers alone, for servers elsewhere on the same database, queue and files."""
     _warn_of_unknown()
+    if missing := unshared(settings):
+        raise click.UsageError(
+            f"{' and '.join(missing)} must say what this machine shares with those that take "
+            "documents, as OCR_DATABASE_URL does: it would fail their tasks."
+        )
     _exit_on_signals()
     watched = _listen_for_probes(settings)
     wiring.migrate(settings)

@@ -53,6 +53,8 @@ def database(settings: Settings) -> Finding:
 
 def queue(settings: Settings) -> Finding:
     """Whether it answers."""
+    if "OCR_QUEUE_URL" in unshared(settings):
+        return warning("it is this machine's alone, the database is not", _SHARE)
     if not settings.queue_url and not (settings.data_dir / "queue.db").exists():
         return ok("SQLite; the first start makes it")
     try:
@@ -65,6 +67,8 @@ def queue(settings: Settings) -> Finding:
 def storage(settings: Settings) -> Finding:
     """Whether files can be put, read and removed where they are kept."""
     bucket = settings.bucket
+    if "OCR_STORAGE_URL" in unshared(settings):
+        return warning("files are this machine's alone, the database is not", _SHARE)
     if bucket is None and not settings.storage_url:
         return ok("files are kept in the data folder")
     where = f"the bucket {bucket.name}" if bucket else str(settings.files)
@@ -94,6 +98,23 @@ def storage(settings: Settings) -> Finding:
         told = " ".join(str(cause).partition("\n\nDebug source")[0].split())
         return fault(f"{where} cannot be used: {told.rstrip('.')}", mend)
     return ok(f"{where} takes files, gives them back and removes them")
+
+
+def unshared(settings: Settings) -> tuple[str, ...]:
+    """Settings without which machines that share PostgreSQL would lose each other's tasks.
+
+    A folder that ``OCR_STORAGE_URL`` names is taken to be mounted by all of them.
+    """
+    if not settings.database.startswith("postgresql"):
+        return ()
+    named = {"OCR_QUEUE_URL": settings.queue_url, "OCR_STORAGE_URL": settings.storage_url}
+    return tuple(name for name, value in named.items() if not value)
+
+
+_SHARE = (
+    "Set OCR_QUEUE_URL and OCR_STORAGE_URL if there are other machines: what one has, the others "
+    "would not find, and fail its tasks."
+)
 
 
 def address(settings: Settings) -> Finding:
