@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from app import wiring
+from app import database, wiring
 from app.cli import machine, main, service, trials
 from app.cli.finding import fault, ok
+from app.cli.settings import read_settings
 from tests import stack
 
 
@@ -222,3 +223,44 @@ def test_what_machines_do_not_share(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert (named["queue"]["level"], named["storage"]["level"]) == ("warning", "ok")
     assert refused.exit_code == 2
     assert "OCR_QUEUE_URL and OCR_STORAGE_URL" in refused.output
+
+
+def test_the_database_of_several_machines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has connections left, and its clock says what this machine's does."""
+    found = []
+    with stack.SERVICES.database() as url:
+        database.migrate(url, folder)
+        monkeypatch.setenv("OCR_DATABASE_URL", url)
+        for least, skew_s in ((0, 5.0), (10**6, 5.0), (0, -1.0)):
+            monkeypatch.setattr(service, "_SPARE_CONNECTIONS", least)
+            monkeypatch.setattr(service, "_SKEW_S", skew_s)
+            found.append(examined("--quick")[1]["database"])
+
+    assert [each["level"] for each in found] == ["ok", "warning", "warning"], found
+    assert "connections are taken" in found[0]["text"]
+    assert "max_connections" in found[1]["mend"]
+    assert "clock" in found[2]["text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "level"),
+    [
+        ("?endpoint=http://s3.example.org", "warning"),
+        ("?endpoint=https://minio:9000", "warning"),
+        ("?endpoint=https://10.1.2.3:9000", "warning"),
+        ("?endpoint=https://minio:9000&public=https://files.example.org", "ok"),
+        ("?endpoint=https://s3.example.org", "ok"),
+        ("", "ok"),
+    ],
+)
+def test_a_store_that_clients_may_not_reach(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: str, level: str
+) -> None:
+    """Links lead to it, unless there is another address for clients."""
+    monkeypatch.setenv("OCR_STORAGE_URL", f"s3://bucket{options}")
+    monkeypatch.setenv("OCR_RESULT_LINKS", "presigned")
+
+    found = service.links(read_settings())
+
+    assert found.level == level
+    assert level == "ok" or "&public=" in found.mend

@@ -12,8 +12,11 @@ import urllib.request
 import uuid
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from app import access, wiring
+from sqlalchemy import select, text
+
+from app import access, db, wiring
 from app.cli.finding import Finding, fault, ok, warning
 from app.config import Settings, unknown
 from app.database import opened
@@ -48,7 +51,37 @@ def database(settings: Settings) -> Finding:
             f"{kind}; its schema is {now}, the newest {known[-1]}",
             "`ocr-server migrate`, or start the server.",
         )
+    if kind != "sqlite":
+        return _far(settings, f"{kind} answers; its schema is {now}, the newest")
     return ok(f"{kind} answers; its schema is {now}, the newest")
+
+
+def _far(settings: Settings, told: str) -> Finding:
+    """Whether PostgreSQL has connections left, and goes by about the same time."""
+    with opened(settings.database) as session:
+        taken, most = session.execute(_CONNECTIONS).one()
+        begun = time.time()
+        later_s = session.scalar(select(db.present(session))) - begun
+    told = f"{told}; {taken} of its {most} connections are taken"
+    if abs(later_s) > _SKEW_S:
+        return warning(
+            f"{told}; its clock is {abs(later_s):.0f} s {'ahead' if later_s > 0 else 'behind'}",
+            "Set both clocks, by NTP.",
+        )
+    if most - taken < _SPARE_CONNECTIONS:
+        return warning(
+            told, "Set its max_connections higher; docs/scaling.md says how many are needed."
+        )
+    return ok(told)
+
+
+_CONNECTIONS = text(
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+    " current_setting('max_connections')::int"
+    " - current_setting('superuser_reserved_connections')::int"
+)
+_SPARE_CONNECTIONS = 20  # What one busy server takes.
+_SKEW_S = 5.0  # More than asking can take, and than what expiry and reports bear.
 
 
 def queue(settings: Settings) -> Finding:
@@ -161,11 +194,30 @@ def links(settings: Settings) -> Finding:
             "addresses of results are signed with a secret of this machine alone",
             "OCR_SECRET, the same on all machines.",
         )
+    if settings.result_links == "presigned" and (where := _hidden_store(settings)):
+        return warning(
+            f"links to results lead to {where}, which clients may not reach",
+            "Say in OCR_STORAGE_URL by &public=https://… how clients reach the store.",
+        )
     if settings.public_url:
         return ok(f"results have addresses below {settings.public_url}")
     if settings.trusted_proxies:
         return ok(f"{', '.join(settings.trusted_proxies)} may say what clients call the server")
     return ok("results have the address that the client used")
+
+
+def _hidden_store(settings: Settings) -> str:
+    """The store's address if it looks like one of a private network alone, else empty."""
+    bucket = settings.bucket
+    if bucket is None or bucket.public or not bucket.endpoint:
+        return ""
+    parts = urlsplit(bucket.endpoint)
+    host = parts.hostname or ""
+    try:
+        is_inside = not ipaddress.ip_address(host).is_global
+    except ValueError:
+        is_inside = "." not in host or host.endswith((".internal", ".local"))
+    return bucket.endpoint if is_inside or parts.scheme == "http" else ""
 
 
 def tokens(settings: Settings) -> Finding:
