@@ -61,7 +61,7 @@ def _far(settings: Settings, told: str) -> Finding:
     with opened(settings.database) as session:
         taken, most = session.execute(_CONNECTIONS).one()
         begun = time.time()
-        later_s = session.scalar(select(db.present(session))) - begun
+        later_s = session.execute(select(db.present(session))).scalar_one() - begun
     told = f"{told}; {taken} of its {most} connections are taken"
     if abs(later_s) > _SKEW_S:
         return warning(
