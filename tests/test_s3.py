@@ -117,8 +117,8 @@ def test_a_store_that_is_away_costs_no_task(
     monkeypatch.setattr("app.runner.AWAY_S", 0)
     with monkeypatch.context() as wrong:
         # The store refuses, which is quicker than to be silent.
-        wrong.setattr(machines.worker.storage, "_store", _refused(machines))
-        wrong.setattr(machines.server.storage, "_store", _refused(machines))
+        wrong.setattr(_watched(machines.worker), "_store", _refused(machines))
+        wrong.setattr(_watched(machines.server), "_store", _refused(machines))
         for _ in range(5):
             unit = machines.queue.get(0)
             assert unit is not None
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_costs_no_task(
 def test_a_deletion_needs_no_store(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task is gone at once; its files go when they are found."""
     task = _post(machines, format="txt")
-    monkeypatch.setattr(machines.server.storage, "_store", _refused(machines))
+    monkeypatch.setattr(_watched(machines.server), "_store", _refused(machines))
 
     answer = machines.client.delete(f"/task/{task['task_id']}")
 
@@ -254,6 +254,11 @@ def _owner(machines: Machines, task: dict[str, Any]) -> str:
         found = session.get(Task, task["task_id"])
         assert found is not None
         return found.owner
+
+
+def _watched(tasks: Any) -> Any:
+    """The storage itself, of which it is noted how long it takes."""
+    return tasks.storage._storage
 
 
 def _refused(machines: Machines) -> Any:
