@@ -240,7 +240,7 @@ class Supervisor:
         self._sweep_rooms()
 
     def _is_living(self, name: str) -> bool:
-        """Whether somebody of this name is at work, here or in another server on these files."""
+        """Whether somebody of this name is at work, here or beside us in this data folder."""
         if name.startswith(f"{self.name}#"):
             return name in self._downloader.under_way()
         for worker in self._workers:
