@@ -73,6 +73,10 @@ def test_a_pod(name: str) -> None:
         path = "/readyz" if kind == "readiness" else "/healthz"
         assert probe["httpGet"]["path"] == path
         assert probe["httpGet"]["port"] in ports
+    # As many clients as a pod takes are no reason to end it.
+    assert (
+        probes["startup"]["httpGet"]["port"] == probes["liveness"]["httpGet"]["port"] == "metrics"
+    )
     scraped = spec["template"]["metadata"]["annotations"]
     assert scraped["prometheus.io/port"] == str(ports["metrics"])
 
@@ -87,16 +91,31 @@ def test_workers_end_before_their_pod() -> None:
     assert workers * (settings.worker_max_bytes + settings.task_memory_bytes) <= limit
 
 
+def test_files_of_workers_have_room() -> None:
+    """The largest that each may write, beside copies of others."""
+    pod = DEPLOYMENTS["ocr-workers"]["spec"]["template"]["spec"]
+    (data,) = (each for each in pod["volumes"] if each["name"] == "data")
+    room = int(data["emptyDir"]["sizeLimit"].removesuffix("Gi")) * 2**30
+    settings = Settings(max_file_bytes=SETTINGS["OCR_MAX_FILE_BYTES"])
+
+    assert 2 * settings.max_file_bytes + settings.cache_bytes <= room
+
+
 def test_what_names_each_other_is_there() -> None:
-    """Service, ingress, budgets and autoscaler are of pods that there are."""
+    """Service, route, budgets, monitor and autoscaler are of pods that there are."""
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in DEPLOYMENTS.values()]
     for kind in ("Service", "PodDisruptionBudget"):
         for each in of(kind).values():
             selector = each["spec"]["selector"]
             assert selector.get("matchLabels", selector) in labels
-    (rule,) = of("Ingress")["ocr"]["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
-    assert path["backend"]["service"]["name"] in of("Service")
+    route = of("HTTPRoute")["ocr"]["spec"]
+    ((backend,),) = (rule["backendRefs"] for rule in route["rules"])
+    (port,) = of("Service")[backend["name"]]["spec"]["ports"]
+    assert port["port"] == backend["port"]
+    assert SETTINGS["OCR_PUBLIC_URL"] == f"https://{route['hostnames'][0]}"
+    monitor = yaml.safe_load((FOLDER.parent / "prometheus" / "podmonitor.yaml").read_text())
+    (chosen,) = monitor["spec"]["selector"]["matchExpressions"]
+    assert set(chosen["values"]) == {each[chosen["key"]] for each in labels}
     (scaled,) = of("ScaledObject").values()
     target = DEPLOYMENTS[scaled["spec"]["scaleTargetRef"]["name"]]
     assert "replicas" not in target["spec"]

@@ -11,6 +11,10 @@ from app.locks import is_held
 _PATIENCE_S = 5.0
 
 _HELP = """\b
+Example, for a container:
+  HEALTHCHECK CMD ["ocr-server", "health"]
+
+\b
 Exit codes:
   0  it is ready
   1  it is not
@@ -19,7 +23,7 @@ Exit codes:
 
 @click.command(epilog=_HELP)
 def health() -> None:
-    """Ask the server, or the workers, of this machine whether they are ready.
+    """Ask whether the server, or the workers, of this machine are ready.
 
     It asks on OCR_METRICS_PORT, else on OCR_PORT. Workers alone without OCR_METRICS_PORT have no
     port: they are well as long as one of them lives.
