@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db import RUNNING, TO_BE_HAD, Task, Token, Usage, changed, insert
+from app.db import RUNNING, TO_BE_HAD, changed, insert
 from app.errors import QuotaUsedUp, RateLimited, TooManyTasks
+from app.rows import Task, Token, Usage
 
 _MINUTE_S = 60.0
 

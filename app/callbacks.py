@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app import db
 from app.context import Blind, Context, Place, Watch, current, span, working_for
-from app.db import Task
 from app.errors import AppError
 from app.fetch import Fetcher
+from app.rows import Task
 
 log = logging.getLogger(__name__)
 

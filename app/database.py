@@ -16,8 +16,8 @@ from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import patience
-from app.db import Base
 from app.errors import Unavailable
+from app.rows import Base
 
 
 def connect(url: str, failed: Callable[[], None] = lambda: None) -> sessionmaker[Session]:

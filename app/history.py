@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from app.db import Task
+from app.rows import Task
 
 
 def page(session: Session, owner: str, most: int, before: Task | None = None) -> Sequence[Task]:

@@ -2,9 +2,9 @@
 
 import logging
 
-from app.db import Task
 from app.errors import State, Unavailable
 from app.interfaces import Storage
+from app.rows import Task
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, db, parts
 from app.context import Blind, Watch
-from app.db import SKEW_S, Part, Task
+from app.db import SKEW_S
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Ends, Queue, Storage
 from app.keys import forget_unwanted
 from app.places import Places
+from app.rows import Part, Task
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import time
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from app.db import Task
+from app.rows import Task
 
 LONGEST_S = 7 * 86400.0
 """For how long others serve a result at an address, if nothing is said of it, in seconds."""

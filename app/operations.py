@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import case, false, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from app.db import IS_DOWNLOAD, RUNNING, TO_BE_HAD, Part, Task
+from app.db import IS_DOWNLOAD, RUNNING, TO_BE_HAD
 from app.errors import State
+from app.rows import Part, Task
 
 _HOUR_S, _MINUTE_S = 3600.0, 60.0
 _MOST_FAILURES = 50

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import delete, exists, false, func, select, update
 from sqlalchemy.orm import Session
 
-from app.db import IS_READ, RUNNING, Part, Task, changed, ended, present
+from app.db import IS_READ, RUNNING, changed, ended, present
 from app.errors import State
+from app.rows import Part, Task
 
 _WAITS = Part.finished.is_(false()) & Part.leased_by.is_(None)
 

@@ -17,9 +17,10 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from app.db import DIVIDED, LINKED, SENT, Task, is_download
+from app.db import is_download
 from app.errors import Unavailable
 from app.interfaces import Queue
+from app.rows import DIVIDED, LINKED, SENT, Task
 
 _STEP = 1e-3  # Small against what a queue takes for a step, so that no place is ahead of the clock.
 _NEXT = _STEP / 10  # Tokens with one task each keep their order,

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import IS_DOWNLOAD, TO_BE_HAD, Task
+from app.db import IS_DOWNLOAD, TO_BE_HAD
+from app.rows import Task
 
 _POSITIONS_S = 1.0  # In a long queue they change with every look.
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.db import Task
 from app.errors import State
+from app.rows import Task
 
 _TYPE = 101  # The hosted service's number for document recognition.
 

@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session, load_only, sessionmaker
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from app import db
-from app.db import Task
 from app.interfaces import Ends, Storage
 from app.keys import (
     FOLDERS,
@@ -31,6 +30,7 @@ from app.keys import (
     task_of,
     text_key,
 )
+from app.rows import Task
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from app import languages, trail
 from app.context import Blind, Watch, step
-from app.db import Task
 from app.disk import Disk
 from app.errors import (
     AppError,
@@ -28,6 +27,7 @@ from app.interfaces import Queue, Storage
 from app.keys import source_key
 from app.leases import Beat, Blame, Hold, Leases, surely
 from app.pipeline import Order, Pipeline
+from app.rows import Task
 from app.turn import GRACE_S, Limits, Turn
 
 log = logging.getLogger(__name__)

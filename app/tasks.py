@@ -17,7 +17,6 @@ from app import access, db, media
 from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.context import Watch, origin, stepped
-from app.db import Task
 from app.disk import Disk
 from app.errors import (
     AppError,
@@ -39,6 +38,7 @@ from app.places import Places
 from app.reading import Mode
 from app.record import record
 from app.retention import Sweeper
+from app.rows import Task
 from app.runner import Runner
 
 

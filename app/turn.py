@@ -14,7 +14,6 @@ from pathlib import Path
 
 from app import languages
 from app.context import current
-from app.db import Part
 from app.errors import State, TimedOut, Unavailable
 from app.interfaces import Storage
 from app.keys import (
@@ -31,6 +30,7 @@ from app.pipeline import Job, Order, Outcome, Pipeline
 from app.portion import Portion
 from app.reading import Mode
 from app.readings import Readings, count
+from app.rows import Part
 
 _PROGRESS_S = 0.2  # Between two pages that are told.
 GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.

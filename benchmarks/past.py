@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, text
 
-from app.db import Base, Task, Usage
 from app.errors import State
+from app.rows import Base, Task, Usage
 
 _AGE_S = 29 * 86400.0  # None is old enough to be removed while something is measured.
 _KEPT_S = 6.9 * 86400  # Files of younger ones are there.

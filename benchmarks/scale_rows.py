@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from app import history, operations, wiring
-from app.db import Task
+from app.rows import Task
 from app.tasks import Submission, Tasks
 from benchmarks import past
 from benchmarks.clients import HEAD, page, send, told

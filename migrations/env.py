@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine
 
 from app.config import Settings
-from app.db import Base
+from app.rows import Base
 
 
 def run(connection) -> None:

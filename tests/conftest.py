@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from app import database, wiring
 from app.config import Settings
-from app.db import Task, Token, Usage
 from app.main import create_app
+from app.rows import Task, Token, Usage
 from app.tasks import Tasks
 from tests import stack
 

@@ -15,8 +15,8 @@ from app import access
 from app.access import Access, Allowance
 from app.api.auth import digest
 from app.config import Settings
-from app.db import Task, Token, Usage
 from app.errors import QuotaUsedUp, RateLimited
+from app.rows import Task, Token, Usage
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture

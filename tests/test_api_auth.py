@@ -5,8 +5,9 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from app import access, db
+from app import access
 from app.api.auth import digest
+from app.rows import Token
 from app.tasks import Tasks
 from tests.conftest import TOKEN
 from tests.pictures import picture
@@ -66,10 +67,10 @@ def test_tokens_of_the_database(client: TestClient, tasks: Tasks) -> None:
     """A token is valid until it expires or is revoked."""
     now = time.time()
     rows = {
-        "good": db.Token(name="a", digest=digest("good"), created_at=now),
-        "later": db.Token(name="b", digest=digest("later"), created_at=now, expires_at=now + 99),
-        "old": db.Token(name="c", digest=digest("old"), created_at=now, expires_at=now - 1),
-        "gone": db.Token(name="d", digest=digest("gone"), created_at=now),
+        "good": Token(name="a", digest=digest("good"), created_at=now),
+        "later": Token(name="b", digest=digest("later"), created_at=now, expires_at=now + 99),
+        "old": Token(name="c", digest=digest("old"), created_at=now, expires_at=now - 1),
+        "gone": Token(name="d", digest=digest("gone"), created_at=now),
     }
     with tasks.sessions.begin() as session:
         for row in rows.values():

@@ -20,10 +20,10 @@ from starlette.types import Receive, Scope, Send
 from app.api import answers
 from app.api.waiting import Waiting
 from app.config import Settings
-from app.db import Task
 from app.errors import Unavailable
 from app.main import create_app
 from app.pipeline import Job, Outcome
+from app.rows import Task
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture

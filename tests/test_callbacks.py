@@ -15,9 +15,9 @@ from sqlalchemy import update
 
 from app import callbacks
 from app.callbacks import Reporter
-from app.db import Task
 from app.errors import DownloadFailed
 from app.fetch import Fetcher
+from app.rows import Task
 from app.tasks import Submission, Tasks
 from tests.pictures import picture
 

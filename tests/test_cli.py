@@ -16,6 +16,7 @@ from app import database, db, languages, wiring
 from app.access import NONE, Access, Allowance
 from app.api.auth import Tokens, digest
 from app.cli import main
+from app.rows import Task
 from tests import stack
 
 
@@ -102,7 +103,7 @@ def test_an_operators_token(folder: Path) -> None:
 def test_a_task_is_shown(folder: Path) -> None:
     """What an operator asks for; not whose it is."""
     run("token", "list")
-    row = db.Task(
+    row = Task(
         id="t", owner="secret", state=1, state_detail="Complete", format="txt", languages="English"
     )
     row.base_url, row.created_at, row.callback_result, row.password = "", 0.0, "204", "hidden"

@@ -15,8 +15,8 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, database, db, parts
-from app.db import Part, Task, Token
 from app.errors import State
+from app.rows import Base, Part, Task, Token
 
 
 def add(sessions: sessionmaker[Session], name: str = "t", **values: object) -> str:
@@ -62,7 +62,7 @@ def test_the_migrations_make_the_model(url: str, sessions: sessionmaker[Session]
     """The schema that the revisions build is the one that the classes describe."""
     with sessions() as session:
         context = MigrationContext.configure(session.connection())
-        assert compare_metadata(context, db.Base.metadata) == []
+        assert compare_metadata(context, Base.metadata) == []
 
 
 def test_migrating_together(url: str, sessions: sessionmaker[Session], tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from app.config import Settings
-from app.db import Task
 from app.document import Line
 from app.engines.stub import StubEngine
 from app.interfaces import Image
 from app.languages import Language
+from app.rows import Task
 from app.tasks import Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import frames, picture

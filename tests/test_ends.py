@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from app import database, ends, sandbox
 from app.api import waiting
 from app.api.waiting import Waiting
-from app.db import Task
 from app.ends import PipeEnds, PostgresEnds
 from app.errors import State
 from app.interfaces import Ends
+from app.rows import Task
 from tests import services
 from tests.conftest import InlineQueue, Start
 from tests.test_db import add

@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 from app import db, progress
 from app.api import events
 from app.config import Settings
-from app.db import Task
 from app.errors import State, Unavailable
 from app.main import create_app
+from app.rows import Task
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture

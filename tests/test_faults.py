@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from app import database, db, leases, runner
-from app.db import Task
 from app.disk import Disk
 from app.downloads import Downloader
 from app.errors import NotStored, State, Unavailable
 from app.leases import Blame
 from app.pipeline import Job
 from app.queue import HueyQueue
+from app.rows import Task
 from app.tasks import Submission, Tasks
 from tests import services
 from tests.conftest import InlineQueue

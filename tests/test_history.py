@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from app import history
 from app.api.auth import digest
-from app.db import Task
 from app.errors import State
+from app.rows import Task
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture
 from tests.test_api_tasks import KEYS, refused, send

@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from app import metrics, operations, wiring
 from app.config import Settings
-from app.db import Part
 from app.errors import State, Unavailable
 from app.main import create_app
 from app.metrics import METRICS, Gauges, Metrics
 from app.operations import WorkerState
+from app.rows import Part
 from tests.conftest import InlineQueue
 from tests.pictures import picture
 from tests.test_db import add

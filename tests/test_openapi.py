@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 from app.api import schema
 from app.config import Settings
-from app.db import Task
 from app.errors import NotStored
 from app.main import create_app
+from app.rows import Task
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import picture

@@ -12,10 +12,10 @@ from app import __version__, access, operations
 from app.api import operations as routes
 from app.api.auth import digest
 from app.config import Settings
-from app.db import Part, Token
 from app.errors import State
 from app.main import create_app
 from app.operations import WorkerState
+from app.rows import Part, Token
 from app.tasks import Tasks
 from tests.conftest import Start
 from tests.test_api_tasks import refused

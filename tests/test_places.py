@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import db, places
-from app.db import Task
 from app.errors import State, Unavailable
 from app.places import Places
+from app.rows import DIVIDED, LINKED, SENT, Task
 from tests.conftest import InlineQueue
 from tests.test_db import add
 
@@ -208,7 +208,7 @@ def test_of_ten_thousand_the_last_is_found_at_once(line: Line) -> None:
     """By an index, on either database."""
     with line.sessions() as session:
         assert session.get_bind() is not None
-        for condition in (db.SENT, db.LINKED, db.DIVIDED):
+        for condition in (SENT, LINKED, DIVIDED):
             plan = _plan(session, condition)
             assert "queued_at" in plan, plan
 

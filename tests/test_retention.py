@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 from app import db, retention, wiring
 from app.config import Settings
-from app.db import Part, Task
 from app.errors import ResultExpired, State, TaskNotFound
 from app.main import create_app
 from app.pipeline import Job, Outcome
+from app.rows import Part, Task
 from app.tasks import Submission, Tasks
 from app.workers import Supervisor
 from tests.conftest import TOKEN, InlineQueue

@@ -13,10 +13,10 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from app import db, leases, parts
-from app.db import Task
 from app.errors import InvalidFile, State, TaskNotFound
 from app.pipeline import Job
 from app.portion import Portion
+from app.rows import Task
 from app.tasks import Submission, Tasks
 from app.turn import Limits
 from tests.conftest import InlineQueue

@@ -248,7 +248,7 @@ def _post(machines: Machines, name: str = "page.png", **fields: str) -> dict[str
 
 
 def _owner(machines: Machines, task: dict[str, Any]) -> str:
-    from app.db import Task
+    from app.rows import Task
 
     with machines.server.sessions() as session:
         found = session.get(Task, task["task_id"])

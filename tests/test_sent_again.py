@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from app import access, wiring
 from app.api.auth import digest
 from app.config import Settings
-from app.db import Task, Token
+from app.rows import Task, Token
 from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue, Start
 from tests.pictures import picture

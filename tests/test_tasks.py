@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from app import db, leases
-from app.db import Task
 from app.errors import InternalError, InvalidFile, NotStored, State, TaskNotFound
 from app.leases import Blame
 from app.pipeline import Job, Outcome, Pipeline
+from app.rows import Task
 from app.tasks import Submission, Tasks
 from tests.conftest import InlineQueue
 from tests.pictures import picture

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from app.api.waiting import Waiting
-from app.db import Task
 from app.errors import State, TaskNotFound, Unavailable
+from app.rows import Task
 from app.tasks import Tasks
 
 _MOST_FAILED_PAGES = 200  # Told in the header.

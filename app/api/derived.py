@@ -18,7 +18,6 @@ from app.api.forms import Bounds, read_form
 from app.api.proxies import base_url
 from app.api.tasks import FORMATS
 from app.api.waiting import Waiting
-from app.db import Task
 from app.document import Align, Kind
 from app.errors import (
     BadRequest,
@@ -42,6 +41,7 @@ from app.page_model import (
     page_span,
 )
 from app.page_model import schema as document_schema
+from app.rows import Task
 from app.tasks import Tasks
 
 STRUCTURED = ("json", "hocr", "alto")

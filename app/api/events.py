@@ -14,9 +14,9 @@ from app import progress
 from app.api import schema
 from app.api.proxies import base_url
 from app.api.waiting import Watching
-from app.db import Task
 from app.errors import State, TaskNotFound, TooManyStreams
 from app.progress import Progress
+from app.rows import Task
 from app.tasks import Tasks
 
 _COMMENT_S = 10.0  # A client hears something this often, so that no proxy gives up.

@@ -12,9 +12,9 @@ from app.api import schema
 from app.api.derived import STRUCTURED
 from app.api.proxies import base_url
 from app.api.tasks import FORMATS
-from app.db import Task
 from app.errors import BadRequest, TaskNotFound
 from app.record import record
+from app.rows import Task
 from app.tasks import Tasks
 
 _LIMIT, _MOST = 50, 200

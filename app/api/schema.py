@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api import connections
 from app.api.errors import ROUTER_CODES, rendered
-from app.db import Task
 from app.errors import (
     AppError,
     BadRequest,
@@ -34,6 +33,7 @@ from app.errors import (
     Unavailable,
 )
 from app.record import record
+from app.rows import Task
 
 Responses = dict[int | str, dict[str, Any]]
 """What FastAPI takes as the answers of a route."""

@@ -19,7 +19,6 @@ from app.api import schema
 from app.api.answers import Answers
 from app.api.forms import Bounds, Form, announced_bytes, read_form
 from app.api.proxies import base_url
-from app.db import Task
 from app.errors import (
     BadRequest,
     BodyTooLarge,
@@ -33,6 +32,7 @@ from app.errors import (
 )
 from app.fetch import Fetcher
 from app.reading import Mode
+from app.rows import Task
 from app.tasks import Known, Submission, Tasks
 
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")

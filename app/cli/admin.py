@@ -11,6 +11,7 @@ from app import access, database, db, wiring
 from app.api.auth import digest
 from app.cli.settings import pass_settings
 from app.config import Settings
+from app.rows import Task, Token
 
 _TOKEN_BYTES = 32
 _DEFAULT = -1
@@ -87,7 +88,7 @@ def token_create(
     """Create a token called NAME and print it; it cannot be shown again."""
     wiring.migrate(settings)
     secret = new_token()
-    row = db.Token(
+    row = Token(
         digest=digest(secret),
         name=name,
         created_at=time.time(),
@@ -202,7 +203,7 @@ def task_show(settings: Settings, task_id: str) -> None:
         row = db.task(session, task_id)
     if row is None:
         raise click.ClickException("There is no such task.")
-    for name in (column.key for column in db.Task.__table__.columns):
+    for name in (column.key for column in Task.__table__.columns):
         value = getattr(row, name)
         if name not in _PRIVATE and value is not None:
             moment = name.endswith(("_at", "_due", "_since", "_until"))

@@ -20,8 +20,8 @@ from app import access, db, wiring
 from app.cli.finding import Finding, fault, ok, warning
 from app.config import Settings, unknown
 from app.database import opened
-from app.db import Token
 from app.errors import AppError
+from app.rows import Token
 
 
 def database(settings: Settings) -> Finding:

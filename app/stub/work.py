@@ -15,10 +15,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from app.access import NONE, Allowance
-from app.db import Task
 from app.errors import Cancelled, State
 from app.keys import source_key
 from app.leases import Hold, Leases
+from app.rows import Task
 from app.stub import papers
 from app.stub.script import Script, in_name, parse
 from app.tasks import Submission, Tasks
