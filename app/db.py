@@ -339,6 +339,12 @@ def take_round(session: Session, name: str, every_s: float) -> bool:
     return session.execute(taking.returning(Round.name)).one_or_none() is not None
 
 
+def renew_round(session: Session, name: str, every_s: float) -> None:
+    """Say that this server is still at it: the others leave it alone for ``every_s``."""
+    due = time.time() + every_s
+    session.execute(update(Round).where(Round.name == name).values(due=due))
+
+
 def ping(session: Session) -> None:
     """Fail unless the database answers."""
     session.execute(text("SELECT 1"))

@@ -38,7 +38,7 @@ EXPIRED = "Complete; the result was kept for its time and is deleted"
 
 _ROWS = 100  # Of a batch: others write to the database too.
 _FILES = 500
-_ROUND_S = 600.0  # From one walk through all files to the next, of whichever server.
+_ROUND_S = 600.0  # From the end of a walk through all files to the next, of whichever server.
 _SAFE_AGE_S = 3600.0  # A file may be older than the row that is to know of it.
 _SECOND_LOOK_S = 30.0  # A clock that was set forward makes all files old, but no time passes.
 
@@ -85,8 +85,7 @@ class Sweeper:
         with self._told():
             self._tidy()
         self._sweep_staging()
-        more = [self._end_sources(), self._end_results(), self._end_tasks()]
-        self._walk()
+        more = [self._end_sources(), self._end_results(), self._end_tasks(), self._walk()]
         return any(more)
 
     def _end_sources(self) -> bool:
@@ -141,13 +140,16 @@ class Sweeper:
             with self._sessions.begin() as session:
                 session.execute(update(Task).where(Task.id.in_(ids)).values(**values))
 
-    def _walk(self) -> None:
-        """Look at some files; remove those that no task wants, at the second look."""
+    def _walk(self) -> bool:
+        """Look at some files; remove those that no task wants, at the second look.
+
+        Whether there are more to be looked at.
+        """
         now = time.monotonic()
         seen = [key for key, first in self._suspects.items() if now - first >= _SECOND_LOOK_S]
         keys = [*seen, *self._some_files()]
         if not keys:
-            return
+            return False
         with self._sessions() as session:
             known = select(Task).where(Task.id.in_({task_of(key) for key in keys}))
             known = known.options(load_only(Task.state, Task.source_since, Task.result_since))
@@ -161,6 +163,7 @@ class Sweeper:
             if self._suspects.pop(key, None) is not None:
                 log.info("%s belongs to no task any more and is removed", key)
                 self._delete(key)
+        return self._files is not None
 
     def _some_files(self) -> list[str]:
         if self._files is None:
@@ -171,6 +174,10 @@ class Sweeper:
                 if not db.take_round(session, "files", _ROUND_S):
                     return []
             self._files = self._all_files()
+        else:  # However long the walk is, it is one server's.
+            with self._sessions.begin() as session:
+                db.renew_round(session, "files", _ROUND_S)
+            self._next_round = time.monotonic() + _ROUND_S
         keys = list(islice(self._files, _FILES))
         if len(keys) < _FILES:
             self._files = None

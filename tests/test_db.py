@@ -424,4 +424,8 @@ def test_one_of_all_servers_does_it(sessions: sessionmaker[Session]) -> None:
     assert [take("files", 60), take("files", 60), take("others", 60)] == [True, False, True]
     assert take("files", 10)
     assert not take("files", 10)
+    with sessions.begin() as session:
+        session.execute(text("UPDATE rounds SET due = 0"))
+        db.renew_round(session, "files", 10)
+    assert [take("files", 10), take("others", 60)] == [False, True]
     assert [take("always", 0), take("always", 0)] == [True, True]

@@ -299,17 +299,21 @@ def test_a_clock_that_is_set_forward(
 def test_a_long_walk_is_made_in_steps(
     tasks: Tasks, upload: Callable[[], Path], no_waiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And comes to its end."""
+    """They follow each other at once, and come to their end; it stays one server's meanwhile."""
     monkeypatch.setattr(retention, "_FILES", 3)
+    renewed = []
+    monkeypatch.setattr(db, "renew_round", lambda *asked: renewed.append(asked[1:]))
     for n in range(7):
         tasks.storage.put(upload(), f"sources/gone-{n}")
 
-    left = []
+    left, more = [], []
     for _ in range(4):
-        tasks.sweeper.step()
+        more.append(tasks.sweeper.step())
         left.append(len(list(tasks.storage.settled("sources", 0))))
 
     assert left == [7, 4, 1, 0]
+    assert more == [True, True, False, False]
+    assert renewed == [("files", 0.0)] * 2
 
 
 def test_the_supervisor_sweeps(
