@@ -1,5 +1,6 @@
 """Server-sent events of a task, on SQLite and on PostgreSQL."""
 
+import asyncio
 import json
 import threading
 import time
@@ -117,6 +118,25 @@ def test_what_a_stream_says_of_itself(client: TestClient) -> None:
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-accel-buffering"] == "no"
     assert parsed(response.text) == [("task", data)]
+
+
+def test_a_storage_that_signs_holds_no_stream_up(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked in a thread: its keys may come over the network."""
+    client, tasks = start()
+    task_id = send(client, picture()).json()["data"]["task_id"]
+
+    def link(*_: object) -> str:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return "https://store.example/link"
+
+    monkeypatch.setattr(tasks, "presigns", True)
+    monkeypatch.setattr(tasks.storage, "link", link)
+    heard = parsed(client.get(f"/task/{task_id}/events").text)
+
+    assert heard[-1][1]["file"] == "https://store.example/link"
 
 
 def test_only_its_owner_watches_a_task(client: TestClient, settings: Settings) -> None:

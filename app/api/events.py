@@ -116,7 +116,8 @@ class EventRoutes:
 
     async def _event(self, seen: Progress, base: str) -> bytes:
         task = seen.task
-        if task.return_text and task.state == State.COMPLETE:  # A file is read.
+        asks = task.return_text or self._tasks.presigns  # The storage.
+        if asks and task.state == State.COMPLETE:
             record = await run_in_threadpool(self._tasks.record, task, base)
         else:
             record = self._tasks.record(task, base)
