@@ -322,7 +322,8 @@ class Tasks:
         task = self._complete(task_id, suffix)
         if task.result_since is None:
             raise ResultExpired(_EXPIRED)
-        return self._link(task)
+        # An address that is good for a second more leads to no long life.
+        return self._link(task, min(_FOLLOWED_S, self._link_s))
 
     def _complete(self, task_id: str, suffix: str) -> Task:
         with self.sessions() as session:
@@ -331,10 +332,13 @@ class Tasks:
             raise TaskNotFound("There is no such result.")
         return task
 
-    def _link(self, task: Task) -> str | None:
-        kind = shown_type(task)
+    @property
+    def _link_s(self) -> float:
+        return self.links.lifetime_s or LONGEST_S
+
+    def _link(self, task: Task, seconds: float) -> str | None:
         return self.storage.link(
-            result_key(task), download_name(task), kind, self.links.lifetime_s or LONGEST_S
+            result_key(task), download_name(task), shown_type(task), seconds
         )
 
     def text(self, task: Task) -> str | None:
@@ -353,7 +357,7 @@ class Tasks:
         """What a client is told of a task; ``base`` begins the result's address."""
         address = None
         if self.presigns and task.state == State.COMPLETE and task.result_since is not None:
-            address = self._link(task)
+            address = self._link(task, self._link_s)
         address = address or self.links.address(base, task)
         return {"status": 200, "data": record(task, address, self.text(task))}
 
@@ -473,6 +477,7 @@ def _is_spent(derived: Task) -> bool:
 
 _EXPIRED = "The result was kept for its time and is deleted."
 _MOST_DERIVED = 16  # Unfinished ones of a token; none of them counts for its other limits.
+_FOLLOWED_S = 300.0  # Who is redirected to a link follows it at once.
 _COUNTED_S = 0.2  # Others may add some meanwhile.
 _AGAIN_S = 600.0  # What failed is not tried again before.
 _NOT_KEPT = "The document is not kept any more, so no other format can be made; send it again."

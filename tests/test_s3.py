@@ -164,6 +164,8 @@ def test_the_store_serves_results(machines: Machines) -> None:
         assert "filename*=UTF-8''%E5%8F%91" in answer.headers["content-disposition"]
     assert redirect.status_code == 307
     assert redirect.headers["cache-control"] == "no-store"
+    assert "X-Amz-Expires=604800&" in record["file"]
+    assert "X-Amz-Expires=300&" in redirect.headers["location"]
     assert redirect.headers["x-content-type-options"] == "nosniff"
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(direct.content)))
     assert httpx2.get(record["file"] + "0").status_code == 403
