@@ -205,7 +205,13 @@ class Storage(Protocol):
         """Have the file under another key, too. Raises FileNotFoundError, NotStored."""
 
     def locate(self, key: str) -> Path | None:
-        """A local path, good for some minutes, or None if there is no such file."""
+        """A local path, good for some minutes, or None if there is no such file.
+
+        Who needs it no more says so by ``let_go``: a file may lie there for this look alone.
+        """
+
+    def let_go(self, path: Path) -> None:
+        """Be told that nobody opens a path any more that ``locate`` gave. Raises nothing."""
 
     def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
         """An address at which anybody gets the file for so long; None if nobody else serves it.

@@ -305,8 +305,11 @@ class Tasks:
             forget_unwanted(self.storage, gone, None)
 
     def result(self, task_id: str, suffix: str) -> tuple[Task, Path]:
-        """A complete task and its result file. Raises TaskNotFound, ResultExpired."""
-        task = self._complete(task_id, suffix)
+        """A complete task and its result file, for ``storage.let_go`` when it has been read.
+
+        Raises TaskNotFound, ResultExpired, Unavailable.
+        """
+        task = self.complete(task_id, suffix)
         path = self.storage.locate(result_key(task))
         if path is None:
             raise ResultExpired(_EXPIRED)
@@ -319,17 +322,18 @@ class Tasks:
         """
         if not self.presigns:
             return None
-        task = self._complete(task_id, suffix)
-        if task.result_since is None:
-            raise ResultExpired(_EXPIRED)
+        task = self.complete(task_id, suffix)
         # An address that is good for a second more leads to no long life.
         return self._link(task, min(_FOLLOWED_S, self._link_s))
 
-    def _complete(self, task_id: str, suffix: str) -> Task:
+    def complete(self, task_id: str, suffix: str) -> Task:
+        """A complete task whose result is kept. Raises TaskNotFound, ResultExpired."""
         with self.sessions() as session:
             task = db.task(session, task_id)
         if task is None or task.state != State.COMPLETE or task.format != suffix:
             raise TaskNotFound("There is no such result.")
+        if task.result_since is None:
+            raise ResultExpired(_EXPIRED)
         return task
 
     @property
@@ -337,16 +341,19 @@ class Tasks:
         return self.links.lifetime_s or LONGEST_S
 
     def _link(self, task: Task, seconds: float) -> str | None:
-        return self.storage.link(
-            result_key(task), download_name(task), shown_type(task), seconds
-        )
+        return self.storage.link(result_key(task), download_name(task), shown_type(task), seconds)
 
     def text(self, task: Task) -> str | None:
         """The plain text of a complete task that was asked to keep it."""
         if not task.return_text or task.state != State.COMPLETE:
             return None
         path = self.storage.locate(result_key(task) if task.format == "txt" else text_key(task))
-        return path.read_text(encoding="utf-8") if path else None
+        if path is None:
+            return None
+        try:
+            return path.read_text(encoding="utf-8")
+        finally:
+            self.storage.let_go(path)
 
     def finished(self, task_ids: Collection[str]) -> set[str]:
         """Those of ``task_ids`` that are final or gone."""

@@ -36,6 +36,10 @@ class WatchedStorage:
         with self._noted("load"):
             return self._storage.locate(key)
 
+    def let_go(self, path: Path) -> None:
+        """Be told that nobody opens a located path any more."""
+        self._storage.let_go(path)
+
     def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
         """An address at which anybody gets the file for so long."""
         return self._storage.link(key, name, media_type, seconds)

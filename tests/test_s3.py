@@ -20,6 +20,7 @@ from app.config import Settings
 from app.errors import State
 from app.main import create_app
 from app.storage.presign import Keys, presigned
+from app.storage.s3 import S3Storage
 from app.tasks import Tasks
 from tests import services
 from tests.conftest import TOKEN, InlineQueue
@@ -171,6 +172,39 @@ def test_the_store_serves_results(machines: Machines) -> None:
     assert httpx2.get(record["file"] + "0").status_code == 403
     machines.client.delete(f"/task/{task['task_id']}")
     assert machines.client.get(path, follow_redirects=False).status_code == 404
+
+
+@pytest.mark.parametrize("machines", [{"cache_bytes": 0}], indirect=True)
+def test_what_is_not_kept_is_gone_when_it_is_sent(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is asked for, and however that ends; HEAD downloads nothing."""
+    task = _post(machines, format="txt", return_text="1")
+    machines.work()
+    record = machines.client.get(f"/task/{task['task_id']}").json()["data"]
+    address, path = record["file"], f"/task/{task['task_id']}"
+    monkeypatch.setattr("app.api.derived._WAIT_S", 0.1)
+    others = {"/document": 200, "/document?page=1": 200, "/document?page=9": 404, "/pages/1": 200}
+    for more in others:
+        machines.client.get(path + more)
+        machines.work()
+
+    whole = machines.client.get(address)
+    ranges = {"bytes=0-3": 206, "bytes=99999-": 416, "lines=1": 400}
+    answers = {r: machines.client.get(address, headers={"Range": r}) for r in ranges}
+    again = {"Range": "bytes=0-3", "If-Range": whole.headers["etag"]}
+    with monkeypatch.context() as away:
+        away.setattr(S3Storage, "locate", None)
+        head = machines.client.head(address)
+
+    assert record["text"] == whole.text
+    assert {r: answer.status_code for r, answer in answers.items()} == ranges
+    assert machines.client.get(address, headers=again).status_code == 206
+    assert {more: machines.client.get(path + more).status_code for more in others} == others
+    for name in ("content-length", "content-type", "content-disposition", "etag", "last-modified"):
+        assert head.headers[name] == whole.headers[name]
+    shown = (tmp_path / "server/cache/shown").rglob("*")
+    assert not [found for found in shown if found.is_file()]
 
 
 def test_links_are_signed_as_amazon_says() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from app.api import schema
 from app.api.answers import Answers
+from app.api.files import Located
 from app.api.forms import Bounds, read_form
 from app.api.proxies import base_url
 from app.api.tasks import FORMATS
@@ -146,20 +147,26 @@ class DerivedRoutes:
         pages = None if number is None else _chunk(number)
         task, path = await self._made(request, task_id, wanted, pages)
         if number is not None:
-            length, page_object = await run_in_threadpool(_page_object, path, number)
+            try:
+                length, page_object = await run_in_threadpool(_page_object, path, number)
+            finally:  # It is open.
+                await run_in_threadpool(self._tasks.storage.let_go, path)
             return StreamingResponse(
                 page_object,
                 media_type="application/json",
                 headers=_HEADERS | {"Content-Length": str(length)},
             )
         kind = task.output_media_type or "application/octet-stream"
-        return FileResponse(path, media_type=kind, filename=download_name(task), headers=_HEADERS)
+        return Located(self._tasks.storage, path, kind, download_name(task), _HEADERS)
 
     async def page(self, request: Request, task_id: str, number: str) -> Response:
         """The picture of a page, upright, at most 2000 pixels long."""
         wanted = _number(number)
         _, path = await self._made(request, task_id, "pictures", _chunk(wanted))
-        picture = await run_in_threadpool(_picture, path, wanted)
+        try:
+            picture = await run_in_threadpool(_picture, path, wanted)
+        finally:
+            await run_in_threadpool(self._tasks.storage.let_go, path)
         return Response(picture, media_type="image/jpeg", headers=_HEADERS)
 
     async def _made(

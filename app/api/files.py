@@ -1,14 +1,21 @@
 """Result files, at addresses that cannot be guessed."""
 
 import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from pathlib import Path
 
+import anyio
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app import media
 from app.api import schema
+from app.db import Task
 from app.errors import InternalError, ResultExpired, TaskNotFound, Unavailable
+from app.interfaces import Storage
 from app.links import download_name, shown_type
 from app.tasks import Tasks
 
@@ -48,18 +55,45 @@ class FileRoutes:
             raise TaskNotFound(
                 "The address is not valid any more; the task's record has a new one."
             )
-        # A link is signed for GET: the storage would refuse HEAD.
-        if request.method == "GET":
-            link = await run_in_threadpool(self._tasks.result_link, *parts.groups())
-            if link is not None:
-                return RedirectResponse(link, headers={**_HEADERS, "Cache-Control": "no-store"})
-        task, path = await run_in_threadpool(self._tasks.result, *parts.groups())
-        return FileResponse(
-            path,
-            media_type=shown_type(task),
-            filename=download_name(task),
-            headers={**_HEADERS, "Cache-Control": "private, max-age=3600"},
-        )
+        # A link is signed for GET: the storage would refuse HEAD. The row knows all that it asks.
+        if request.method == "HEAD":
+            task = await run_in_threadpool(self._tasks.complete, *parts.groups())
+            told = dict(self._file(task, Path()).headers)
+            return Response(headers=told | {"content-length": str(task.output_size or 0)})
+        link = await run_in_threadpool(self._tasks.result_link, *parts.groups())
+        if link is not None:
+            return RedirectResponse(link, headers={**_HEADERS, "Cache-Control": "no-store"})
+        return self._file(*await run_in_threadpool(self._tasks.result, *parts.groups()))
+
+    def _file(self, task: Task, path: Path) -> "Located":
+        # Not of the path, which may be another one, and newer, at each request and machine.
+        since = task.result_since or 0.0
+        headers = {
+            **_HEADERS,
+            "Cache-Control": "private, max-age=3600",
+            "ETag": f'"{since:.6f}-{task.output_size}"',
+            "Last-Modified": formatdate(since, usegmt=True),
+        }
+        return Located(self._tasks.storage, path, shown_type(task), download_name(task), headers)
+
+
+class Located(FileResponse):
+    """A file that a storage located, which is told when it has been sent, or cannot be."""
+
+    def __init__(
+        self, storage: Storage, path: Path, media_type: str, name: str, headers: Mapping[str, str]
+    ) -> None:
+        """``name`` is the one that the client gets it under."""
+        super().__init__(path, media_type=media_type, filename=name, headers=headers)
+        self._storage, self._located = storage, path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(self._storage.let_go, self._located)
 
 
 _HEADERS = {

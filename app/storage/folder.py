@@ -57,6 +57,9 @@ class FolderStorage:
         path = below(self.root, key)
         return path if path.is_file() else None
 
+    def let_go(self, path: Path) -> None:
+        """The file is the one that is kept: it stays."""
+
     def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
         """None: nobody else serves the files of a folder."""
         return None

@@ -95,8 +95,14 @@ class S3Storage:
         except FileNotFoundError:
             return None
         except OSError as error:
+            self.let_go(path)  # Half of it.
             raise Unavailable("The server's disk is full, or fails; try again later.") from error
         return path
+
+    def let_go(self, path: Path) -> None:
+        """Remove a located path, which is one look's own; what is not kept has no other."""
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def link(self, key: str, name: str, media_type: str, seconds: float) -> str | None:
         """A link to the file for whoever follows it, good for so long, a week at most."""
