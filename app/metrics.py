@@ -29,6 +29,8 @@ from app import __version__
 from app.errors import AppError
 from app.operations import WorkerState
 
+_MOST_LABELLED = 1000  # Of a metric, sets of labels; whoever makes up labels gets no more.
+_MOST = 1e12  # Seconds or pieces, at a time.
 _KEPT_S = 1.0  # What the database was asked, however many ask.
 
 
@@ -126,18 +128,28 @@ class Metrics:
                     registry=self._registry,
                 )
         self._known: dict[tuple[str, tuple[str, ...]], Callable[[float], None]] = {}
+        self._labelled = dict.fromkeys(self._noted, 0)
         ProcessCollector(registry=self._registry)
         self._registry.register(_Gauges(self._gauges))
         self._ask: Callable[[], Mapping[str, Sequence[Reading]]] = dict
         self._engine = engine
 
     def note(self, metric: str, value: float, *labels: str) -> None:
-        """Add ``value`` to a counter, or to what a histogram is of. Safe in any thread."""
+        """Add ``value`` to a counter, or to what a histogram is of. Safe in any thread.
+
+        Raises KeyError, TypeError, ValueError for what is no figure: it would stay in the sum.
+        """
+        if not 0 <= value <= _MOST:  # Nor is NaN.
+            raise ValueError(f"{metric} cannot grow by {value}.")
         key = metric, labels
         add = self._known.get(key)
         if add is None:
+            "".join(labels).encode()  # Half a surrogate could not be written down.
+            if self._labelled[metric] >= _MOST_LABELLED:
+                return
             found = self._noted[metric]
             child = found.labels(*labels) if labels else found
+            self._labelled[metric] += 1
             add = self._known[key] = (
                 child.inc if METRICS[metric].kind == "counter" else child.observe
             )

@@ -107,13 +107,21 @@ class Listener:
         self._rest = b""
 
     def heard(self) -> Iterator[dict[str, Any]]:
-        """What was told since; a worker that was killed may have left half a line."""
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._descriptor, _PIPE_BYTES):
-                *lines, rest = (self._rest + data).split(b"\n")
-                self._rest = rest[:_ATOMIC_BYTES]  # No line is longer.
-                for line in lines:
-                    yield json.loads(line)
+        """What was told since; a worker that was killed may have left half a line.
+
+        Raises ValueError, RecursionError for what no worker tells.
+        """
+        try:
+            # Once, so that nobody who writes on and on is listened to for ever.
+            data = os.read(self._descriptor, _PIPE_BYTES)
+        except BlockingIOError:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in (*lines, self._rest):
+            if len(line) > _ATOMIC_BYTES:
+                raise ValueError("No line is as long.")
+        for line in lines:
+            yield json.loads(line)
 
     def close(self) -> None:
         """Let go of the pipe."""

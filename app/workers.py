@@ -55,9 +55,15 @@ class _Worker:
     is_ready: bool = False
     is_spent: bool = False
     is_leaving: bool = False
+    is_understood: bool = True
 
     def listen(self, watch: Watch) -> None:
-        """Hear what it has told; figures and spans are for ``watch``."""
+        """Hear what it has told; figures and spans are for ``watch``.
+
+        It is killed for what no worker tells: a document may have taken it over.
+        """
+        if not self.is_understood:
+            return
         try:
             for told in self.listener.heard():
                 self.is_ready |= "ready" in told
@@ -66,8 +72,10 @@ class _Worker:
                     watch.note(metric, value, *labels)
                 for span in told.get("spans", ()):
                     watch.span(span_of(span))
-        except Exception:  # Whoever a document has taken over may say anything.
-            log.exception("what worker %s tells is not understood", self.name)
+        except Exception:  # There are as many ways to talk nonsense.
+            log.exception("what worker %s tells is not understood: it is killed", self.name)
+            self.is_understood = False
+            self.process.kill()
 
     def leave(self) -> None:
         """Ask it to end when it has finished what it is at."""
@@ -219,8 +227,7 @@ class Supervisor:
             self._dead.append((worker.name, Blame.NOBODY, False))
             return
         log.warning("worker %s ended (%s)", worker.name, _said(status))
-        killed = status == -signal.SIGKILL and _kills_for_memory() == worker.kills_for_memory
-        blame = Blame.KILLER if killed else Blame.DOCUMENT
+        blame = Blame.KILLER if _reason(worker, status) == "killed" else Blame.DOCUMENT
         self._dead.append((worker.name, blame, status == -signal.SIGALRM))
         now = time.monotonic()
         quick = now - worker.started < _QUICK_DEATH_S
@@ -385,7 +392,7 @@ def _reason(worker: _Worker, status: int) -> str:
         return "replaced" if worker.is_leaving else "exit"
     if status == -signal.SIGALRM:
         return "timed_out"
-    if status == -signal.SIGKILL:
+    if status == -signal.SIGKILL and worker.is_understood:
         killed = _kills_for_memory() == worker.kills_for_memory
         return "killed" if killed else "out_of_memory"
     return "crashed" if status < 0 else "exit"

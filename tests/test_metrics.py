@@ -1,6 +1,7 @@
 """The figures for Prometheus: what they say, who may read them, and what reads them."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +211,40 @@ def test_the_labels_that_are_asked_for_exist() -> None:
 def _panels() -> list[dict[str, Any]]:
     board = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
     return list(board["panels"])
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        *[("ocr_steps_total", value, "page", "") for value in (math.nan, math.inf, -1, 1e300, "1")],
+        ("ocr_steps_total", 1, "page", "\ud800"),
+        ("ocr_steps_total", 1, "page", 3),
+        ("ocr_steps_total", 1, "page"),
+        ("ocr_workers", 1),
+    ],
+)
+def test_what_is_no_figure_is_refused(note: Any) -> None:
+    """It would stay in the sum, or in all that is told after it."""
+    found = Metrics("stub")
+    found.note("ocr_steps_total", 2, "page", "")
+    before, _ = found.text()
+
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        found.note(*note)
+
+    steps = re.compile(rb"^ocr_steps_total.*", re.MULTILINE)
+    assert steps.findall(found.text()[0]) == steps.findall(before)
+
+
+def test_labels_are_bounded() -> None:
+    """Nobody fills the memory by new ones; those that are known go on."""
+    found = Metrics("stub")
+    for n in range(1100):
+        found.note("ocr_steps_total", 1, str(n), "")
+    found.note("ocr_steps_total", 1, "0", "")
+    found.note("ocr_pages_total", 1, "recognized")
+
+    values = read(found.text()[0].decode())
+    assert sum(name == "ocr_steps_total" for name, _ in values) == 1000
+    assert value(values, "ocr_steps_total", step="0", engine="") == 2
+    assert value(values, "ocr_pages_total", how="recognized") == 1

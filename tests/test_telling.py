@@ -83,8 +83,24 @@ def test_half_a_line_and_nonsense(ends: Ends) -> None:
     teller, listener = ends
     os.write(teller._descriptor, b'{"ready": tr')
     assert not list(listener.heard())
-    os.write(teller._descriptor, b"ue}\n" + b"x" * 9000)
+    os.write(teller._descriptor, b"ue}\nx")
     assert list(listener.heard()) == [{"ready": True}]
     os.write(teller._descriptor, b"\n")
     with pytest.raises(ValueError, match="Expecting value"):
         list(listener.heard())
+    os.write(teller._descriptor, b"1" * 9000)
+    with pytest.raises(ValueError, match="as long"):
+        list(listener.heard())
+
+
+def test_whoever_never_stops_is_heard_for_a_while(ends: Ends) -> None:
+    """What it tells meanwhile is for the next time: others are to be listened to."""
+    teller, listener = ends
+    teller.ready()
+
+    heard = 0
+    for _ in listener.heard():
+        heard += 1
+        teller.ready()
+
+    assert heard == 1

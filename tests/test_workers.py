@@ -16,9 +16,12 @@ import PIL.Image
 import pytest
 
 from app import proc, sandbox
+from app.metrics import Metrics
 from app.ration import Ration
-from app.telling import Teller, pipe
+from app.telling import Listener, Teller, pipe
+from app.wiring import Observer
 from app.worker import work
+from app.workers import _kills_for_memory, _reason, _Worker
 from tests import stack
 from tests.pictures import frames
 from tests.server import TOKEN, Server
@@ -250,6 +253,30 @@ def test_workers_do_not_know_the_tokens(server: Server) -> None:
     (room,) = (server.folder / "tmp").iterdir()
     assert f"TMPDIR={room}" in entries
     assert room.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_worker_that_talks_nonsense_is_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is said once, and it is the document's fault."""
+    ours, theirs = pipe()
+    process = subprocess.Popen(["/bin/sleep", "60"])
+    worker = _Worker("w", tmp_path, process, Listener(ours), 0.0, _kills_for_memory())
+    metrics = Metrics("stub")
+    watch = Observer(metrics, None)
+
+    for told in (b'{"notes":[["ocr_steps_total",NaN,"page",""]]}\n', b"nonsense\n"):
+        os.write(theirs, told)
+        worker.listen(watch)
+
+    assert process.wait(30) == -signal.SIGKILL
+    assert _reason(worker, process.returncode) == "crashed"
+    assert [record.getMessage() for record in caplog.records] == [
+        "what worker w tells is not understood: it is killed"
+    ]
+    assert b"nan" not in metrics.text()[0].lower()
+    worker.listener.close()
+    os.close(theirs)
 
 
 class _Hanging:
