@@ -17,21 +17,33 @@ Text = Callable[[str], tuple[bytes, str]]
 """The figures, and their media type, for what a request accepts."""
 
 
-def serve(listener: socket.socket, text: Text, readiness: Readiness) -> None:
-    """Answer on ``listener`` in the background, as long as the process lives."""
-    server = _Server(listener, text, readiness)
+def serve(
+    listener: socket.socket, text: Text, readiness: Readiness, hangs: Callable[[], bool]
+) -> None:
+    """Answer on ``listener`` in the background, as long as the process lives.
+
+    ``hangs``: it lives, but does nothing any more.
+    """
+    server = _Server(listener, text, readiness, hangs)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, text: Text, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        text: Text,
+        readiness: Readiness,
+        hangs: Callable[[], bool],
+    ) -> None:
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self.text = text
         self.readiness = readiness
+        self.hangs = hangs
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Whoever goes away before the answer is not worth a line."""
@@ -50,7 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             self._answer(200, *self._ours.text(self.headers.get("Accept", "")))
         elif path == "/healthz":
-            self._say(200, {"status": "ok"})
+            if self._ours.hangs():
+                self._say(503, {"message": "The supervision of the workers hangs."})
+            else:
+                self._say(200, {"status": "ok"})
         elif path == "/readyz":
             lacking = self._ours.readiness.why_not()
             said = {"status": "ready"} if lacking is None else {"message": lacking}

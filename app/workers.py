@@ -37,6 +37,7 @@ _AGAIN_S = 1.0
 _HOUSEKEEPING_S = 5.0
 _BETWEEN_BATCHES_S = 0.1
 _STARTING_S = 60.0  # A worker has its lock well before.
+_HANGS_S = 120.0  # A step that asks a database that does not answer takes less.
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -114,6 +115,7 @@ class Supervisor:
     _threads: list[threading.Thread] = field(default_factory=list)
     _prefix: list[str] | None = None
     _was_warm: bool = False
+    _step_began: float = field(default_factory=time.monotonic)
     _downloader: Downloader = field(init=False)
     _renewal: Renewal = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -147,6 +149,12 @@ class Supervisor:
         """Whether a worker has read its warm-up page, though it may have ended since."""
         self._was_warm |= not self._slots or any(worker.is_ready for worker in self._workers)
         return self._was_warm
+
+    def hangs(self) -> bool:
+        """Whether it has been at one step for minutes, so that all should begin anew."""
+        if self._stopping.is_set():  # The drain time may be longer.
+            return False
+        return time.monotonic() - self._step_began > _HANGS_S
 
     def workers(self) -> list[WorkerState]:
         """The worker processes as they are now."""
@@ -191,6 +199,7 @@ class Supervisor:
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Supervision outlives a database that is away for a while."""
+        self._step_began = time.monotonic()
         try:
             step()
         except Unavailable as error:

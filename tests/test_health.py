@@ -24,7 +24,8 @@ def test_who_has_a_port_is_asked(tmp_path: Path, name: str) -> None:
     """It is ready if it says so; why it is not is passed on."""
     warm = [False]
     listener = socket.create_server(("127.0.0.1", 0))
-    probes.serve(listener, lambda _: (b"", ""), Readiness(lambda: None, lambda: warm[0]))
+    readiness = Readiness(lambda: None, lambda: warm[0])
+    probes.serve(listener, lambda _: (b"", ""), readiness, lambda: False)
     port = {name: listener.getsockname()[1]}
 
     cold = health(tmp_path, **port)

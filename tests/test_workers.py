@@ -7,21 +7,27 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import PIL.Image
 import pytest
 
-from app import proc, sandbox
+from app import probes, proc, sandbox, workers
+from app.leases import Blame
 from app.metrics import Metrics
 from app.ration import Ration
+from app.readiness import Readiness
+from app.tasks import Tasks
 from app.telling import Listener, Teller, pipe
 from app.wiring import Observer
 from app.worker import work
-from app.workers import _kills_for_memory, _reason, _Worker
+from app.workers import Supervisor, _kills_for_memory, _reason, _Worker
 from tests import stack
 from tests.pictures import frames
 from tests.server import TOKEN, Server
@@ -277,6 +283,44 @@ def test_a_worker_that_talks_nonsense_is_killed(
     assert b"nan" not in metrics.text()[0].lower()
     worker.listener.close()
     os.close(theirs)
+
+
+def test_a_supervisor_that_hangs_says_so(
+    tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its machine would be thought well for ever, and do nothing."""
+    goes_on = threading.Event()
+    monkeypatch.setattr(workers, "_HANGS_S", 0.3)
+    monkeypatch.setattr(tasks.runner, "release", lambda *_: goes_on.wait(60))
+    supervisor = Supervisor(tasks, 0, tmp_path / "locks", tmp_path / "rooms", 5, 1, 30)
+    supervisor._dead.append(("gone", Blame.NOBODY, False))
+    listener = socket.create_server(("127.0.0.1", 0))
+    readiness = Readiness(lambda: None, supervisor.warm)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
+
+    def status() -> int:
+        return httpx2.get(address).status_code
+
+    with probes._Server(listener, lambda _: (b"", ""), readiness, supervisor.hangs) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        supervisor.start()
+        try:
+            _until(lambda: status() == 503)
+            goes_on.set()
+            _until(lambda: status() == 200)
+        finally:
+            goes_on.set()
+            supervisor.stop()
+            server.shutdown()
+            thread.join()
+
+
+def _until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.01)
 
 
 class _Hanging:

@@ -198,7 +198,7 @@ def _answer_probes(
     from app import probes
 
     readiness = wiring.readiness(tasks, supervisor.warm)
-    probes.serve(listener, observer.metrics.text, readiness)
+    probes.serve(listener, observer.metrics.text, readiness, supervisor.hangs)
     log.info("Figures and probes are on %s:%d.", *listener.getsockname()[:2])
 
 
