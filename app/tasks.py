@@ -154,6 +154,7 @@ class Tasks:
         task = self._task(owner, submission)
         if known := self._known(task):
             return known
+        is_sent = False
         try:
             if source:
                 task.input_size = source.stat().st_size
@@ -165,8 +166,9 @@ class Tasks:
                 inserted = db.add(session, task)
                 if inserted and allowance.any:
                     enter(session, owner, allowance)
+                is_sent = True
         except AppError:
-            if kept := self._in_spite(task):
+            if kept := self._in_spite(task, is_sent):
                 return kept
             raise
         if not inserted:  # The same request came twice at the same moment.
@@ -217,6 +219,7 @@ class Tasks:
                 self.delete(owner, known.id)
         if not self._disk.has_room(root.input_size or 0):
             raise Unavailable("The server's disk is full; try again later.")
+        is_sent = False
         try:
             self.storage.copy(source_key(root), source_key(task))
             with self.sessions.begin() as session:
@@ -230,10 +233,11 @@ class Tasks:
                     # The document has had its turn, and somebody may be waiting before a screen.
                     task.queued_at = self._places.of_task(session, task, ahead=not others)
                     db.note_queued(session, task.id, task.queued_at)
+                is_sent = True
         except FileNotFoundError:
             raise SourceExpired(_NOT_KEPT) from None
         except AppError:
-            if kept := self._in_spite(task):
+            if kept := self._in_spite(task, is_sent):
                 return kept
             raise
         if not inserted:  # The same was asked for twice at the same moment.
@@ -277,14 +281,19 @@ class Tasks:
             **origin(),
         )
 
-    def _in_spite(self, task: Task) -> Task | None:
-        """The task if it was accepted although no answer came; else its files are removed."""
+    def _in_spite(self, task: Task, is_sent: bool) -> Task | None:
+        """The task if it was accepted although no answer came; else its files are removed.
+
+        ``is_sent``: all of it was, and only the answer to the commit is lacking. Then the database
+        may still be at it, and the task have its row in a moment: its files are left to the walk.
+        """
         try:
             with self.sessions() as session:
                 kept = db.task(session, task.id)
         except Unavailable:
             return None  # What is in the way is found later, if nobody knows of it.
-        forget_unwanted(self.storage, task, kept)
+        if kept or not is_sent:
+            forget_unwanted(self.storage, task, kept)
         return kept
 
     def get(self, owner: str, task_id: str) -> Task:

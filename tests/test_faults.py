@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
@@ -314,6 +314,31 @@ def test_an_accepted_task_whose_answer_was_lost(
     queue.held = True
     tasks.runner.run(task.id, "worker")
     assert tasks.get(OWNER, task.id).state == State.COMPLETE
+
+
+def test_a_commit_that_is_late(tasks: Tasks, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is told to come again; the task that appears afterwards has its document."""
+    add, added = db.add, []
+    engine = tasks.sessions.kw["bind"]
+
+    def add_and_note(session: Session, task: Task) -> bool:
+        added.append(task)
+        return add(session, task)
+
+    def lose(_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(db, "add", add_and_note)
+    event.listen(engine, "commit", lose)
+    with pytest.raises(Unavailable):
+        tasks.submit(OWNER, TEXT, source)
+    event.remove(engine, "commit", lose)
+
+    with tasks.sessions.begin() as session:
+        add(session, added[0])
+    tasks.runner.run(added[0].id, "worker")
+
+    assert tasks.get(OWNER, added[0].id).state == State.COMPLETE
 
 
 def test_a_holder_that_lost_its_lease_harms_nobody(
