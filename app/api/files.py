@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from app import media
 from app.api import schema
-from app.db import Task
 from app.errors import InternalError, ResultExpired, TaskNotFound, Unavailable
 from app.interfaces import Storage
 from app.links import download_name, shown_type
+from app.rows import Task
 from app.tasks import Tasks
 
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([a-z]{3,4})")
