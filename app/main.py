@@ -32,9 +32,9 @@ from app.api.waiting import Waiting
 from app.api.watching import Watched
 from app.config import Settings
 from app.fetch import Fetcher
+from app.observer import Observer
 from app.operations import WorkerState
 from app.tasks import Tasks
-from app.wiring import Observer
 
 
 def create_app(

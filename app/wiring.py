@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app import __version__, callbacks, database, db, languages, operations, otlp
 from app.access import Allowance
 from app.config import Settings
-from app.context import Blind, Span, Watch
+from app.context import Blind, Watch
 from app.disk import Disk
 from app.ends import PipeEnds, PostgresEnds
 from app.fetch import Fetcher
@@ -20,7 +20,6 @@ from app.languages import Language
 from app.leases import Leases
 from app.links import Links, kept_secret
 from app.operations import WorkerState
-from app.otlp import Exporter
 from app.pipeline import Pipeline
 from app.places import Places
 from app.ration import Ration
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from app.converters.office_program import Office
-    from app.metrics import Gauges, Metrics
+    from app.metrics import Gauges
+    from app.observer import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +50,10 @@ class Kinds:
     pipeline: Callable[[Settings], Pipeline] | None = None  # None: that of ``pipeline``.
 
 
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """Takes the figures and spans of this process and of its workers."""
-
-    metrics: Metrics
-    exporter: Exporter | None  # None: no traces are wanted.
-
-    @property
-    def traces(self) -> bool:
-        """Whether spans are wanted."""
-        return self.exporter is not None
-
-    def note(self, metric: str, value: float, *labels: str) -> None:
-        """Add ``value`` to a metric."""
-        self.metrics.note(metric, value, *labels)
-
-    def span(self, span: Span) -> None:
-        """Send a span."""
-        if self.exporter is not None:
-            self.exporter.send(span)
-
-    def close(self) -> None:
-        """Send what is left."""
-        if self.exporter is not None:
-            self.exporter.close()
-
-
 def observer(settings: Settings) -> Observer:
     """What notes figures, and sends spans if the environment says where to."""
     from app.metrics import Metrics
+    from app.observer import Observer
 
     return Observer(Metrics(settings.engine), otlp.Exporter() if otlp.endpoint() else None)
 
@@ -140,10 +114,10 @@ def build(
             downloads,
             places,
             ends,
-            settings.lease_s,
-            settings.max_attempts,
-            settings.keep_sources_s > 0,
-            watch,
+            lease_s=settings.lease_s,
+            max_attempts=settings.max_attempts,
+            keeps_sources=settings.keep_sources_s > 0,
+            watch=watch,
         ),
         storage=storage,
         queue=queue,
@@ -178,12 +152,12 @@ def build(
         sweeper,
         links,
         places,
-        maker,
-        room,
-        settings.result_links == "presigned",
-        settings.max_queued,
-        settings.max_pages,
-        watch,
+        maker=maker,
+        disk=room,
+        presigns=settings.result_links == "presigned",
+        max_queued=settings.max_queued,
+        max_pages=settings.max_pages,
+        watch=watch,
     )
 
 

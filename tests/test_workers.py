@@ -21,11 +21,11 @@ import pytest
 from app import probes, proc, sandbox, workers
 from app.leases import Blame
 from app.metrics import Metrics
+from app.observer import Observer
 from app.ration import Ration
 from app.readiness import Readiness
 from app.tasks import Tasks
 from app.telling import Listener, Teller, pipe
-from app.wiring import Observer
 from app.worker import work
 from app.workers import Supervisor, _kills_for_memory, _reason, _Worker
 from tests import stack

@@ -1,5 +1,7 @@
 """The commands ``ocr-server serve`` and ``ocr-server worker``."""
 
+from __future__ import annotations
+
 import errno
 import gc
 import logging
@@ -10,6 +12,7 @@ import socket
 import sys
 import threading
 from contextlib import closing
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
@@ -24,6 +27,9 @@ from app.tasks import Tasks
 from app.telling import Teller
 from app.worker import work as work_on
 from app.workers import Supervisor
+
+if TYPE_CHECKING:
+    from app.observer import Observer
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +177,7 @@ def work(name: str, pipe: int, traces: bool) -> None:
 
 
 def _supervisor(
-    settings: Settings, tasks: Tasks, observer: wiring.Observer, count: int | None = None
+    settings: Settings, tasks: Tasks, observer: Observer, count: int | None = None
 ) -> Supervisor:
     said, is_warning = sandbox.report()
     log.log(logging.WARNING if is_warning else logging.INFO, said)
@@ -193,7 +199,7 @@ def _listen_for_probes(settings: Settings) -> socket.socket | None:
 
 
 def _answer_probes(
-    listener: socket.socket, tasks: Tasks, observer: wiring.Observer, supervisor: Supervisor
+    listener: socket.socket, tasks: Tasks, observer: Observer, supervisor: Supervisor
 ) -> None:
     from app import probes
 

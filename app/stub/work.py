@@ -61,8 +61,10 @@ class StubTasks(Tasks):
 class StubLeases(Leases):
     """Tells of a task what its script says instead of what is true."""
 
-    def __init__(self, scripts: dict[str, Script], held: dict[str, Hold], *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self, scripts: dict[str, Script], held: dict[str, Hold], *args: Any, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
         self._scripts = scripts
         self._held = held
 
@@ -117,9 +119,9 @@ class Workshop:
         self._tasks: Tasks  # Once it has begun.
         self._leases: StubLeases
 
-    def leases(self, *args: Any) -> StubLeases:
-        """The leases that all is done with; ``args`` are those of ``Leases``."""
-        self._leases = StubLeases(self.scripts, self._held, *args)
+    def leases(self, *args: Any, **more: Any) -> StubLeases:
+        """The leases that all is done with; what is given is what ``Leases`` wants."""
+        self._leases = StubLeases(self.scripts, self._held, *args, **more)
         return self._leases
 
     def begin(self, tasks: Tasks) -> None:
