@@ -55,12 +55,16 @@ def environment(room: Path, ours: Mapping[str, str] = os.environ) -> dict[str, s
     fresh memory costs a page fault for every 4 KB otherwise, nearly half the time of decoding a
     picture. Elsewhere it is not looked at.
     """
-    kept = {name: value for name, value in ours.items() if _is_needed(name)}
+    names, prefixes = list(_NAMES), list(_PREFIXES)
+    if ours.get("OCR_STORAGE_URL", "").startswith("s3:"):
+        names += _WAY_NAMES
+        prefixes.append("AWS_")
+
+    def is_needed(name: str) -> bool:
+        return name not in _SECRETS and (name in names or name.startswith(tuple(prefixes)))
+
+    kept = {name: value for name, value in ours.items() if is_needed(name)}
     return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **kept, "TMPDIR": str(room)}
-
-
-def _is_needed(name: str) -> bool:
-    return name not in _SECRETS and (name in _NAMES or name.startswith(_PREFIXES))
 
 
 def _limit(kind: int, value: int) -> None:
@@ -77,10 +81,9 @@ _SECRETS = {
     for name, field in Settings.model_fields.items()
     if field.annotation is SecretStr
 }
-_NAMES = (
-    *("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "TESSDATA_PREFIX"),
-    *("SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),  # On the way to a store.
-)
+_NAMES = ("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "TESSDATA_PREFIX")
+# On the way to a store of files, to which "AWS_…" lets them in.
+_WAY_NAMES = ("SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 # Settings, locale, Python's own, how many threads libraries start, how memory is managed, where
-# a database is, how to get into a store of files.
-_PREFIXES = ("OCR_", "LC_", "PYTHON", "OMP_", "OPENBLAS_", "OV_", "GLIBC_", "MALLOC_", "PG", "AWS_")
+# a database is.
+_PREFIXES = ("OCR_", "LC_", "PYTHON", "OMP_", "OPENBLAS_", "OV_", "GLIBC_", "MALLOC_", "PG")

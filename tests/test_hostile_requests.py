@@ -302,6 +302,6 @@ def test_nothing_was_written_elsewhere(server: Server) -> None:
 
 
 _OTHERS = {
-    *("files", "staging", "work", "workers", "models", "tmp", "migrate.lock", "cache"),
+    *("files", "staging", "work", "workers", "models", "tmp", "migrate.lock", "cache", "ends"),
     *("queue.db", "queue.db-shm", "queue.db-wal"),
 }

@@ -60,7 +60,7 @@ def test_a_worker_is_spent_by_tasks_or_memory() -> None:
 
 
 def test_the_environment_is_what_workers_need(tmp_path: Path) -> None:
-    """No tokens, no proxies, nothing of other programs; large pages unless told otherwise."""
+    """No tokens, what leads to a store if there is one, nothing of other programs; large pages."""
     ours = {
         "PATH": "/bin",
         "LC_ALL": "C",
@@ -80,5 +80,7 @@ def test_the_environment_is_what_workers_need(tmp_path: Path) -> None:
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         "TMPDIR": str(tmp_path),
     }
+    store = {**ours, "OCR_STORAGE_URL": "s3://files"}
+    assert environment(tmp_path, store).keys() >= {"AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"}
     assert environment(tmp_path, {"GLIBC_TUNABLES": ""})["GLIBC_TUNABLES"] == ""
     assert environment(tmp_path)["PATH"] == os.environ["PATH"]

@@ -18,6 +18,7 @@ class Counting(StubEngine):
     """Counts what it is asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked = 0
 
     def turns(self, image: Image, languages: Sequence[Language]) -> int:

@@ -117,6 +117,8 @@ const SENTENCES = {
   "image_url: white space, control characters and backslashes are not allowed.":
     "网址中不允许有空白、控制字符和反斜杠。",
   "image_url: longer than {n} characters.": "网址超过 {1} 个字符。",
+  "This document needs LibreOffice, which the server does without: send it as PDF.":
+    "本服务器没有安装 LibreOffice，不能处理这种文档，请转换为 PDF 后上传。",
   // Requests.
   "password must have at most {n} characters.": "密码最多 {1} 个字符。",
   "language: at most {n} languages, not {n}.": "最多选择 {1} 种语言。",
