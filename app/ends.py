@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, bindparam, func, select
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +119,8 @@ class PostgresEnds(_Ends):
     def _send(self, text: str) -> None:
         # One lock of the whole server is held from a NOTIFY to the end of its commit. So it has a
         # transaction of its own, which does not wait for the disk: nothing is lost with it.
-        quick = func.set_config("synchronous_commit", "off", True)
         with self._at_once.connect() as connection:
-            connection.execute(select(quick, func.pg_notify(_CHANNEL, text)))
+            connection.execute(_NOTIFY, {"ids": text})
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[tuple[int, Callable[[], list[str]]]]:
@@ -141,6 +140,10 @@ class PostgresEnds(_Ends):
 
 
 _CHANNEL = "ocr_ends"
+_NOTIFY = select(
+    func.set_config("synchronous_commit", "off", True),
+    func.pg_notify(_CHANNEL, bindparam("ids")),
+)
 
 
 class PipeEnds(_Ends):

@@ -118,6 +118,9 @@ def serve(
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
+        # What is loaded stays: to look through it for rings of objects takes a tenth of a request.
+        gc.freeze()
+        gc.set_threshold(10_000)
         if watched is not None:
             _answer_probes(watched, tasks, observer, supervisor)
         server.run([listener])
