@@ -29,7 +29,7 @@ def start(level: str, form: str = "text", worker: str = "") -> None:
     # A line for each of its parts.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # Addresses of others, with what they are signed with.
-    for name in ("httpx2", "httpcore2", "urllib3", "botocore", "boto3"):
+    for name in ("httpx2", "httpcore2", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if form == "json":
         logging.captureWarnings(capture=True)

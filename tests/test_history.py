@@ -116,7 +116,7 @@ def test_only_ones_own_tasks_are_a_place(client: TestClient, before: str) -> Non
 def test_a_long_history_is_not_walked_along(sessions: sessionmaker[Session]) -> None:
     """The database goes to the place in its index, and reads on from there."""
     add(sessions, "a")
-    with sessions() as session:
+    with sessions.begin() as session:
         last = session.get_one(Task, "a")
         plans = [
             plan(session, lambda: history.page(session, "o", 10)),

@@ -206,8 +206,7 @@ def test_a_queue_that_is_away(line: Line, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_of_ten_thousand_the_last_is_found_at_once(line: Line) -> None:
     """By an index, on either database."""
-    with line.sessions() as session:
-        assert session.get_bind() is not None
+    with line.sessions.begin() as session:
         for condition in (SENT, LINKED, DIVIDED):
             plan = _plan(session, condition)
             assert "queued_at" in plan, plan
