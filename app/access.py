@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, case, func, select, update
@@ -90,19 +89,6 @@ def enter(session: Session, owner: str, allowance: Allowance) -> None:
         .returning(Usage.pages, Usage.minute_from, Usage.minute_tasks)
     ).one()
     _check(session, owner, allowance, pages, minute_from, tasks, new=0)
-
-
-def count_pages(session: Session, owner: str, pages: int) -> None:
-    """Add the pages of a task, in the transaction that completes it."""
-    used = {"owner": owner, "pages": pages, "minute_from": 0.0, "minute_tasks": 0}
-    session.connection().execute(_counting(session.get_bind().dialect.name), used)
-
-
-@cache
-def _counting(dialect: str) -> Any:
-    counting = insert(dialect, Usage)
-    more = {"pages": Usage.pages + counting.excluded.pages}
-    return counting.on_conflict_do_update(index_elements=[Usage.owner], set_=more)
 
 
 def pages_used(session: Session) -> dict[str, int]:

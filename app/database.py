@@ -20,30 +20,40 @@ from app.errors import Unavailable
 from app.rows import Base
 
 
-def connect(url: str, failed: Callable[[], None] = lambda: None) -> sessionmaker[Session]:
+def connect(url: str, failed: Callable[[], None] = lambda: None) -> "Sessions":
     """Sessions on the database at ``url``, which ``migrate`` has been run on.
 
-    One that is got by ``begin`` is a transaction; of any other, each statement is one of its own.
     ``failed`` is called whenever the database does not answer.
     """
-    return _Sessions(_engine(url, failed=failed), expire_on_commit=False)
+    return Sessions(_engine(url, failed=failed), expire_on_commit=False)
 
 
-class _Sessions(sessionmaker[Session]):
-    """On PostgreSQL, a look costs one round trip instead of three."""
+class Sessions(sessionmaker[Session]):
+    """Sessions: what ``begin`` gives is a transaction, any other is for looks.
+
+    On PostgreSQL a single statement, or a look, costs one round trip instead of three.
+    """
 
     def __init__(self, bind: Engine, **how: Any) -> None:
         super().__init__(bind, **how)
-        self._looks = bind
+        self._at_once = None
         if bind.dialect.name == "postgresql":
-            self._looks = bind.execution_options(isolation_level="AUTOCOMMIT")
+            self._at_once = bind.execution_options(isolation_level="AUTOCOMMIT")
 
     def __call__(self, **local: Any) -> Session:
-        return super().__call__(**{"bind": self._looks, **local})
+        """A session for looks."""
+        return super().__call__(**{"bind": self._at_once or self.kw["bind"], **local})
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
+        """A transaction."""
         with super().__call__(bind=self.kw["bind"]) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def single(self) -> Iterator[Session]:
+        """For one statement, which is a transaction of its own."""
+        with self() if self._at_once is not None else self.begin() as session:
             yield session
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     CursorResult,
     Float,
     bindparam,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     extract,
     false,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.errors import State
-from app.rows import Base, Part, Round, Task
+from app.rows import Base, Part, Round, Task, Usage
 
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
 RUNNING = (State.PREPARING, State.PROCESSING)
@@ -173,13 +175,26 @@ def renew_all(session: Session, workers: Collection[str], lease_s: float) -> Non
 
 
 def finish(
-    session: Session, task_id: str, worker: str, divided: bool = True, **values: Any
+    session: Session,
+    task_id: str,
+    worker: str,
+    divided: bool = True,
+    used: int = 0,
+    **values: Any,
 ) -> Task | None:
-    """End a task, which may be ``divided``; None if it is no longer this worker's."""
+    """End a task, which may be ``divided``; None if it is no longer this worker's.
+
+    So many pages are ``used`` by it. On PostgreSQL it is one statement if it is not divided.
+    """
     new = {name: value for name, value in ended(values).items() if name != "callback_due"}
-    ending = _ending(tuple(sorted(new)))
+    dialect = session.get_bind().dialect.name
+    at_once = used > 0 and dialect == "postgresql"
     held = {"task_id": task_id, "worker": worker, "now": new["completed_at"]}
+    held |= {"used": used} if at_once else {}
+    ending = _ending(tuple(sorted(new)), at_once)
     task = _task_of(session, ending, held | {f"new_{name}": new[name] for name in new})
+    if task is not None and used and not at_once:
+        session.connection().execute(_counting(), {"owner": task.owner, "used": used})
     if task is not None and divided:
         session.execute(delete(Part).where(Part.task_id == task_id))
     return task
@@ -193,11 +208,11 @@ _KNOWN_AT_END = (
 
 
 @cache
-def _ending(names: tuple[str, ...]) -> Any:
+def _ending(names: tuple[str, ...], counts: bool) -> Any:
     columns = _TASKS.c
     values = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
     due = case((Task.callback_url.is_not(None), bindparam("now", type_=Float)))
-    return (
+    ending = (
         update(_TASKS)
         .where(
             Task.id == bindparam("task_id"),
@@ -207,6 +222,27 @@ def _ending(names: tuple[str, ...]) -> Any:
         .values(**values, callback_due=due)
         .returning(*(columns[name] for name in _KNOWN_AT_END))
     )
+    if not counts:
+        return ending
+    task = ending.cte("ended")
+    used = select(task.c.owner, bindparam("used", type_=BigInteger), literal(0.0), literal(0))
+    counting = _counted(insert("postgresql", Usage).from_select([*_USED], used))
+    return select(task).add_cte(counting.cte("counted"))
+
+
+@cache
+def _counting() -> Any:
+    values = {"pages": bindparam("used"), "minute_from": 0.0, "minute_tasks": 0}
+    return _counted(insert("sqlite", Usage).values(owner=bindparam("owner"), **values))
+
+
+def _counted(using: Any) -> Any:
+    """An INSERT of the first pages that an owner has used, or of more."""
+    more = {"pages": Usage.pages + using.excluded.pages}
+    return using.on_conflict_do_update(index_elements=[Usage.owner], set_=more)
+
+
+_USED = ("owner", "pages", "minute_from", "minute_tasks")
 
 
 def _task_of(session: Session, statement: Any, values: dict[str, Any]) -> Task | None:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy.orm import Session, sessionmaker
-
-from app import access, db, parts
+from app import db, parts
 from app.context import Blind, Watch
+from app.database import Sessions
 from app.db import SKEW_S
 from app.errors import AppError, Cancelled, InternalError, State, Unavailable
 from app.interfaces import Ends, Queue, Storage
@@ -89,7 +88,7 @@ class Leases:
 
     def __init__(
         self,
-        sessions: sessionmaker[Session],
+        sessions: Sessions,
         storage: Storage,
         queue: Queue,
         downloads: Queue,
@@ -118,24 +117,29 @@ class Leases:
         ``download``: only if it is to be downloaded; else only what need not be.
         """
         task_id, _, first = unit.partition(":")
-        part: Part | None = None
-        with self._sessions.begin() as session:
-            if first:
+        if first:
+            with self._sessions.begin() as session:
                 part = parts.claim(session, task_id, int(first), worker, self.lease_s)
                 task = db.task(session, task_id) if part is not None else None
-            else:
-                task = db.claim(session, task_id, worker, self.lease_s, download)
-            if task is None:
-                return None
-            # Of a task that was never divided, nothing is known of its document yet.
-            divided = task.input_media_type is not None
-            hold = Hold(worker, task, part, tuple(parts.of(session, task_id)) if divided else ())
-            following = parts.first_waiting(session, task_id) if hold.parts else None
+        else:
+            with self._sessions.single() as session:
+                part, task = None, db.claim(session, task_id, worker, self.lease_s, download)
+        if task is None:
+            return None
+        # Of a task that was never divided, nothing is known of its document yet.
+        divided = task.input_media_type is not None
+        return self._with_parts(worker, task, part) if divided else Hold(worker, task)
+
+    def _with_parts(self, worker: str, task: Task, part: Part | None) -> Hold:
+        """What ``worker`` holds of a divided task; the next part is announced."""
+        with self._sessions.begin() as session:
+            hold = Hold(worker, task, part, tuple(parts.of(session, task.id)))
+            following = parts.first_waiting(session, task.id) if hold.parts else None
             if following is not None:
                 place = self._places.of_part(session, task.owner)
-                db.note_queued(session, task_id, place)
+                db.note_queued(session, task.id, place)
         if following is not None:
-            self._put(self._queue, unit_of(task_id, following), place)
+            self._put(self._queue, unit_of(task.id, following), place)
         return hold
 
     def keeps(self, task: Task) -> bool:
@@ -286,10 +290,9 @@ class Leases:
             "state": State.COMPLETE,
             "source_since": time.time() if self.keeps(hold.task) else None,
         }
-        with self._sessions.begin() as session:
-            ended = db.finish(session, hold.task.id, hold.worker, bool(hold.parts), **values)
-            if ended is not None and pages:
-                access.count_pages(session, ended.owner, pages)
+        task_id, divided = hold.task.id, bool(hold.parts)
+        with self._sessions.begin() if divided else self._sessions.single() as session:
+            ended = db.finish(session, task_id, hold.worker, divided, pages, **values)
         self._count(ended)
         self._tidy(hold.task, ended)
 

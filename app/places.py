@@ -25,7 +25,7 @@ from app.rows import DIVIDED, LINKED, SENT, Task
 _STEP = 1e-3  # Small against what a queue takes for a step, so that no place is ahead of the clock.
 _NEXT = _STEP / 10  # Tokens with one task each keep their order,
 _BEHIND = 5 * _STEP  # and so many tasks, or ten times as many tokens, pass a part.
-_KEPT_S = 0.02  # Who is next is asked so seldom,
+_KEPT_S = 0.02  # Who is next, or an owner's last, is asked so seldom,
 _AWAY_S = 2.0  # and a queue that does not answer even less.
 _MOST_OWNERS = 1000
 
@@ -63,8 +63,10 @@ class Places:
     def _behind_own(self, session: Session, owner: str, download: bool) -> float:
         clock = self._clocks[download]
         now = clock.now()  # Before the database is asked: the queue may be slow to answer.
-        waiting = _last(session, LINKED if download else SENT, owner)
-        return clock.give(now + _NEXT, owner, waiting or 0.0)
+        waiting = 0.0
+        if clock.asks_for(owner):
+            waiting = _last(session, LINKED if download else SENT, owner) or 0.0
+        return clock.give(now + _NEXT, owner, waiting)
 
 
 class _Clock:
@@ -77,6 +79,7 @@ class _Clock:
         self._start = self._end = 0.0  # What time it may be, by who is next in the queue.
         self._given = 0.0  # The last place that was given to one who comes next.
         self._lasts: dict[str, float] = {}  # The last places that owners were given.
+        self._asked: dict[str, float] = {}  # Until when it is known what others gave them.
 
     def now(self) -> float:
         """The time: next to who is served, and behind those who came since.
@@ -88,6 +91,17 @@ class _Clock:
         with self._lock:
             # What was given outside of that was at another time, such as when nobody waited.
             return self._given if self._start <= self._given <= self._end else self._start
+
+    def asks_for(self, owner: str) -> bool:
+        """Whether it is time to ask where the last of an owner's tasks waits."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._asked.get(owner, 0.0):
+                return False
+            if len(self._asked) > _MOST_OWNERS:
+                self._asked.clear()
+            self._asked[owner] = now + _KEPT_S
+            return True
 
     def give(self, next_one: float, owner: str | None = None, waiting: float = 0.0) -> float:
         """The place ``next_one``, or if that is later, a step behind the last one of ``owner``.

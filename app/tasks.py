@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from app import access, db, media
 from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
 from app.context import Watch, origin, stepped
+from app.database import Sessions
 from app.disk import Disk
 from app.errors import (
     AppError,
@@ -77,7 +76,7 @@ class Tasks:
 
     def __init__(
         self,
-        sessions: sessionmaker[Session],
+        sessions: Sessions,
         storage: Storage,
         ends: Ends,
         fetcher: Fetcher,
@@ -160,9 +159,10 @@ class Tasks:
                 task.input_size = source.stat().st_size
                 if not self._reuse(task):
                     self.storage.put(source, source_key(task))
-            with self.sessions.begin() as session:
-                if not State(task.state).final:
+            if not State(task.state).final:
+                with self.sessions() as session:
                     task.queued_at = self._places.of_task(session, task)
+            with self.sessions.begin() if allowance.any else self.sessions.single() as session:
                 inserted = db.add(session, task)
                 if inserted and allowance.any:
                     enter(session, owner, allowance)
@@ -364,6 +364,12 @@ class Tasks:
         finally:
             self.storage.let_go(path)
 
+    def seen(self, task_ids: Collection[str]) -> dict[str, Task]:
+        """The rows of those of ``task_ids`` that are not gone."""
+        with self.sessions() as session:
+            rows = [db.task(session, task_id) for task_id in task_ids]
+        return {row.id: row for row in rows if row is not None}
+
     def finished(self, task_ids: Collection[str]) -> set[str]:
         """Those of ``task_ids`` that are final or gone."""
         with self.sessions() as session:
@@ -458,7 +464,7 @@ class Tasks:
 class _Room:
     """How many tasks may be added to those that wait; safe to share between threads."""
 
-    def __init__(self, sessions: sessionmaker[Session], most: int) -> None:
+    def __init__(self, sessions: Sessions, most: int) -> None:
         self._sessions = sessions
         self._most = most
         self._left = most  # As of the last count, less those taken since.

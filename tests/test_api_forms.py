@@ -33,7 +33,9 @@ def _read(
     sent = {"content-type": "multipart/form-data; boundary=b"} | (headers or {})
     raw = [(k.encode(), v.encode()) for k, v in sent.items()]
     request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-    return asyncio.run(read_form(request, staged, Bounds(most, 30, 500)))
+    form = asyncio.run(read_form(request, staged, Bounds(most, 30, 500)))
+    form.store()
+    return form
 
 
 @given(cuts=st.sets(st.integers(1, len(BODY) - 1)))

@@ -28,6 +28,7 @@ from app.tasks import Tasks
 from tests.conftest import TOKEN, InlineQueue
 from tests.pictures import frames, picture
 from tests.stack import kept
+from tests.test_db import add
 
 KEYS = [
     *("file", "type", "state", "task_id", "progress", "ocr_pages", "created_at", "file_pages"),
@@ -386,6 +387,7 @@ def test_a_task_that_exists_is_told(
 
 def test_no_thread_to_look_with(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait has its end then, and the next one tries again."""
+    task = tasks.get("o", add(tasks.sessions))
 
     class Never(threading.Thread):
         def start(self) -> None:
@@ -394,9 +396,9 @@ def test_no_thread_to_look_with(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -
     waiting = Waiting(tasks, lambda: True)
     with monkeypatch.context() as patched:
         patched.setattr("app.api.waiting.threading.Thread", Never)
-        assert not asyncio.run(waiting.until_final("a", 0.05))
+        assert asyncio.run(waiting.until_final(task, 0.05)) is None
 
-    assert asyncio.run(waiting.until_final("b", 30))
+    assert asyncio.run(waiting.until_final(task, 30)) is not None
 
 
 def test_the_end_is_told_quickly(client: TestClient, tasks: Tasks, queue: InlineQueue) -> None:

@@ -219,7 +219,7 @@ def statements() -> Iterator[list[str]]:
 
 
 async def _began(looks: Any, number: int) -> None:
-    while len(looks._awaited) < number or looks._new:
+    while len(looks._awaited) < number:
         await asyncio.sleep(0.005)
 
 
@@ -239,8 +239,10 @@ def test_thousands_wait(
     requests = Waiting(tasks, lambda: False)
     asked: list[int] = []
 
-    async def wait() -> list[bool]:
-        all_of_them = [asyncio.create_task(requests.until_final(n, 20)) for n in IDS[:3000]]
+    waited_for = [Task(id=name, owner="o", state=State.QUEUED) for name in IDS[:3000]]
+
+    async def wait() -> list[Task | None]:
+        all_of_them = [asyncio.create_task(requests.until_final(t, 60)) for t in waited_for]
         await _began(requests._looks, 3000)
         while not tasks.ends.hears:
             await asyncio.sleep(0.005)
@@ -251,7 +253,7 @@ def test_thousands_wait(
         await asyncio.to_thread(tasks.ends.tell, IDS)
         return await asyncio.gather(*all_of_them)
 
-    assert asyncio.run(wait()) == [True] * 3000
+    assert [task.id for task in asyncio.run(wait()) if task] == IDS[:3000]
     assert asked == [0]
     statements.clear()
     until(lambda: "waiting" not in [thread.name for thread in threading.enumerate()])
@@ -265,8 +267,10 @@ def test_what_was_not_told_is_found(start: Start, sessions: sessionmaker[Session
     add(sessions, IDS[0])
     requests = Waiting(tasks, lambda: False)
 
-    async def wait() -> bool:
-        request = asyncio.create_task(requests.until_final(IDS[0], 60))
+    task = Task(id=IDS[0], owner="o", state=State.QUEUED)
+
+    async def wait() -> Task | None:
+        request = asyncio.create_task(requests.until_final(task, 60))
         await _began(requests._looks, 1)
         while not tasks.ends.hears:
             await asyncio.sleep(0.005)
@@ -274,7 +278,9 @@ def test_what_was_not_told_is_found(start: Start, sessions: sessionmaker[Session
             session.execute(update(Task).values(state=State.COMPLETE))
         return await request
 
-    assert asyncio.run(wait())
+    ended = asyncio.run(wait())
+    assert ended is not None
+    assert ended.state == State.COMPLETE
 
 
 def test_every_end_is_told(

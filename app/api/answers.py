@@ -1,6 +1,5 @@
 """Records as answers: at once, or when their task has ended."""
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,11 +38,11 @@ class Answers:
         first = self._sync_wait_s
         if request.scope["http_version"] != "1.0":  # Which knows no answer in pieces.
             first = min(_SPACE_S, first)
-        if await self._waiting.until_final(task.id, first) or first >= self._sync_wait_s:
-            # The task exists: a database that is away now is no reason to say otherwise.
-            with contextlib.suppress(Unavailable):
-                task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
-            return await self.now(task, base)
+        ended = await self._waiting.until_final(task, first)
+        if ended is None and first >= self._sync_wait_s:
+            ended = await self._waiting.latest(task)
+        if ended is not None:
+            return await self.now(ended, base)
         return StreamingResponse(self._slowly(task, base), media_type="application/json")
 
     async def _envelope(self, task: Task, base: str) -> dict[str, Any]:
@@ -54,16 +53,14 @@ class Answers:
 
     async def _slowly(self, task: Task, base: str) -> AsyncIterator[bytes]:
         """Spaces while the task goes on, then the record: JSON may begin with white space."""
-        waited = _SPACE_S
-        final = False
-        while not final and waited < self._sync_wait_s:
-            yield b" "
-            step = min(_SPACE_S, self._sync_wait_s - waited)
-            final = await self._waiting.until_final(task.id, step)
-            waited += step
+        waited, ended = _SPACE_S, None
         try:
-            ended = await run_in_threadpool(self._tasks.get, task.owner, task.id)
-            envelope = await self._envelope(ended, base)
+            while ended is None and waited < self._sync_wait_s:
+                yield b" "
+                step = min(_SPACE_S, self._sync_wait_s - waited)
+                ended = await self._waiting.until_final(task, step)
+                waited += step
+            envelope = await self._envelope(ended or await self._waiting.latest(task), base)
         except TaskNotFound:  # The status line is gone, so the record has to say it.
             gone = Task(id=task.id, state=State.CANCELLED, created_at=task.created_at, progress=0)
             gone.state_detail, gone.format = "The task was deleted.", task.format

@@ -174,9 +174,8 @@ class DerivedRoutes:
     ) -> tuple[Task, Path]:
         """A derived task that is complete, and its result. Raises NotMade, Unavailable."""
         task = await self._derive(request, task_id, form, base_url(request), pages=pages)
-        if not State(task.state).final:
-            await self._waiting.until_final(task.id, _WAIT_S)
-            task = await run_in_threadpool(self._tasks.get, task.owner, task.id)
+        ended = await self._waiting.until_final(task, _WAIT_S)
+        task = ended or await self._waiting.latest(task)
         if not State(task.state).final:
             raise Unavailable("It is not ready yet; ask again.")
         if task.state != State.COMPLETE:

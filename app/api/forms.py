@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -25,12 +25,17 @@ _WRITE_BYTES = 1 * 2**20
 
 @dataclass
 class Form:
-    """The fields of a request; the document, if there is one, lies at ``file``."""
+    """The fields of a request; the document, if there is one, lies at ``file`` once stored."""
 
     fields: dict[str, str] = field(default_factory=dict)
     file: Path | None = None
     digest: str | None = None  # SHA-256 of it, hexadecimal.
     file_name: str | None = None
+    rest: Callable[[], None] = lambda: None
+
+    def store(self) -> None:
+        """Write the rest of the document, which is short; it may block. Raises Unavailable."""
+        self.rest()
 
     def get(self, *names: str) -> str | None:
         """The value of the first of ``names`` that was sent; empty is the same as absent.
@@ -87,7 +92,7 @@ async def read_form(
     digested: bool = False,
     wanted: str = _DOCUMENT,
 ) -> Form:
-    """Read the body of ``request``; a document is written to ``staged``.
+    """Read the body of ``request``; a document is written to ``staged``, all of it by ``store``.
 
     ``digested``: its digest is wanted, which takes 2 ms a megabyte. ``wanted`` tells of a body that
     is none of these what it has to be.
@@ -146,8 +151,6 @@ async def _read_multipart(
             if len(parts.pending) >= _WRITE_BYTES:
                 await run_in_threadpool(parts.flush)
         parser.finalize()
-        if parts.pending:
-            await run_in_threadpool(parts.flush)
     except FormParserError as error:
         raise BadRequest("The multipart/form-data body is malformed.") from error
     finally:
@@ -155,6 +158,7 @@ async def _read_multipart(
     if not ended:
         raise BadRequest("The multipart/form-data body is cut off.")
     parts.decode_fields()
+    parts.form.rest = parts.finish
     return parts.form
 
 
@@ -234,7 +238,8 @@ class _Parts:
         try:
             if self._out is None:
                 self.staged.parent.mkdir(parents=True, exist_ok=True)
-                self._out = self.staged.open("wb", buffering=0)
+                mode = "wb" if self.form.file is None else "ab"
+                self._out = self.staged.open(mode, buffering=0)
                 self.form.file = self.staged
             self._out.write(self.pending)
             if self._digest is not None:
@@ -246,10 +251,15 @@ class _Parts:
     def close(self) -> None:
         if self._out is not None:
             self._out.close()
+            self._out = None
 
-    def decode_fields(self) -> None:
+    def finish(self) -> None:
+        self.flush()
+        self.close()
         if self.form.file is not None and self._digest is not None:
             self.form.digest = self._digest.hexdigest()
+
+    def decode_fields(self) -> None:
         for name, value in self._values.items():
             try:
                 self.form.fields[name] = value.decode("utf-8")

@@ -36,6 +36,7 @@ from app.rows import Task
 from app.tasks import Known, Submission, Tasks
 
 FORMATS = ("txt", "pdf", "docx", "xlsx", "pptx")
+_SHORT_BYTES = 2**16
 _MOST_PASSWORD = 32
 _MOST_FILENAME = 200
 
@@ -116,12 +117,16 @@ class TaskRoutes:
             await run_in_threadpool(self._tasks.look, access, key)
         staged = self._staging / uuid.uuid4().hex
         size = announced_bytes(request, self._bounds)
-        await run_in_threadpool(self._tasks.check_room, size)
+        # Of a short one nothing is lost if it is read first, and a step of a thread is saved.
+        is_short = 0 < size <= _SHORT_BYTES
+        if not is_short:
+            await run_in_threadpool(self._tasks.check_room, size)
         try:
             digested = key is not None or self._tasks.reuses
             form = await read_form(request, staged, self._bounds, digested)
             base = self._public_url or base_url(request)
-            task, wait = await run_in_threadpool(self._submit, form, base, access, key)
+            room = size if is_short else None
+            task, wait = await run_in_threadpool(self._submit, form, base, access, key, room)
         finally:
             if staged.exists():
                 await run_in_threadpool(staged.unlink, missing_ok=True)
@@ -129,8 +134,13 @@ class TaskRoutes:
             return await self._answers.now(task, base)
         return await self._answers.when_final(request, task, base)
 
-    def _submit(self, form: Form, base: str, access: Access, key: str | None) -> tuple[Task, bool]:
-        """The new task, and whether its end is waited for."""
+    def _submit(
+        self, form: Form, base: str, access: Access, key: str | None, room: int | None
+    ) -> tuple[Task, bool]:
+        """The new task, and whether its end is waited for; ``room`` is still to be checked."""
+        if room is not None:
+            self._tasks.check_room(room)
+        form.store()
         submission = self._checked(form, base)
         if key is not None:
             submission = replace(submission, known_by=_known_by(key, submission, access.seal))

@@ -6,9 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
+from starlette.concurrency import run_in_threadpool
+
+from app.errors import State, Unavailable
 from app.progress import Progress, Progresses
+from app.rows import Task
 from app.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -18,7 +23,8 @@ Seen = TypeVar("Seen")
 _STEP_S = 0.1  # So soon a server that stops answers, and tasks of whose ends nobody can tell.
 _LOOK_S = 1.0  # What was told may be lost.
 _PROGRESS_S = 0.3
-_TOGETHER_S = 0.02  # Who begins to wait in this time is looked for together.
+_TOGETHER_S = 0.02  # What is told in this time is looked for together.
+_MOST_TOLD = 10_000
 
 
 class Waiting:
@@ -28,37 +34,65 @@ class Waiting:
         self._tasks = tasks
         self._stopping = stopping
         self._looks = _Looks(self._finished, _STEP_S)
+        self._told: dict[str, None] = {}  # The last ids that were told, perhaps too early.
+        self._heard = False
         self._look_at = 0.0  # When all are looked at again (monotonic seconds).
 
-    async def until_final(self, task_id: str, timeout_s: float) -> bool:
-        """Wait until the task is final or gone, or the server stops; False if it took too long."""
-        loop, event = asyncio.get_running_loop(), asyncio.Event()
+    async def until_final(self, task: Task, timeout_s: float) -> Task | None:
+        """The task when it is final, or as it is when the server stops; None: it took too long.
 
-        def tell(_: None) -> None:
+        Raises TaskNotFound if it is gone.
+        """
+        if State(task.state).final:
+            return task
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Task | None] = loop.create_future()
+
+        def tell(now: Task | None) -> None:
             with contextlib.suppress(RuntimeError):  # The loop is closed, nobody waits any more.
-                loop.call_soon_threadsafe(event.set)
+                loop.call_soon_threadsafe(_settle, told, now)
 
         self._tasks.ends.listen(self._hear)
-        with self._looks.told_of(task_id, tell):
-            self._looks.hurry()  # Its end may have been told before.
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await event.wait()
-                return True
-            except TimeoutError:
-                return False
+        with self._looks.told_of(task.id, tell):
+            now = None
+            if task.id not in self._told:
+                try:
+                    async with asyncio.timeout(timeout_s):
+                        now = await told
+                except TimeoutError:
+                    return None
+        return now or await self.latest(task)
+
+    async def latest(self, task: Task) -> Task:
+        """The task as it is now, or as it was if the database is away. Raises TaskNotFound."""
+        # It exists: a database that does not answer is no reason to say otherwise.
+        with contextlib.suppress(Unavailable):
+            return await run_in_threadpool(self._tasks.get, task.owner, task.id)
+        return task
 
     def _hear(self, task_ids: Collection[str]) -> None:
-        self._looks.tell(dict.fromkeys(task_ids))
+        self._told.update(dict.fromkeys(task_ids))
+        for old in [*islice(self._told, max(0, len(self._told) - _MOST_TOLD))]:
+            del self._told[old]
+        if awaited := self._looks.awaited(task_ids):
+            seen: dict[str, Task | None] = dict.fromkeys(awaited)
+            with contextlib.suppress(Unavailable):  # Each looks for itself, and says so.
+                seen.update(self._tasks.seen(awaited))
+            self._looks.tell(seen)
 
-    def _finished(self, task_ids: list[str], new: list[str]) -> dict[str, None]:
+    def _finished(self, task_ids: list[str]) -> dict[str, Task | None]:
         if self._stopping():  # Better an unfinished record than an answer cut in two.
             return dict.fromkeys(task_ids)
-        now = time.monotonic()
-        if now >= self._look_at or not self._tasks.ends.hears:
-            self._look_at = now + _LOOK_S
-            new = task_ids
-        return dict.fromkeys(self._tasks.finished(new) if new else ())
+        now, hears = time.monotonic(), self._tasks.ends.hears
+        if now < self._look_at and hears and self._heard:
+            return {}
+        self._look_at, self._heard = now + _LOOK_S, hears
+        return dict.fromkeys(self._tasks.finished(task_ids))
+
+
+def _settle(told: asyncio.Future[Task | None], now: Task | None) -> None:
+    if not told.done():
+        told.set_result(now)
 
 
 class Watching:
@@ -67,7 +101,7 @@ class Watching:
     def __init__(self, tasks: Tasks) -> None:
         self._ends = tasks.ends
         look = Progresses(tasks.sessions).look
-        self._looks = _Looks(lambda task_ids, _: look(task_ids), _PROGRESS_S)
+        self._looks = _Looks(look, _PROGRESS_S)
 
     @contextlib.contextmanager
     def watch(self, task_id: str) -> Iterator["Watch"]:
@@ -78,7 +112,7 @@ class Watching:
             yield watch
 
     def _hear(self, task_ids: Collection[str]) -> None:
-        if self._looks.awaits(task_ids):
+        if self._looks.awaited(task_ids):
             self._looks.hurry()
 
 
@@ -114,15 +148,12 @@ class _Looks(Generic[Seen]):
     is anything to look for: to hand every look to one would cost more than looking.
     """
 
-    def __init__(
-        self, look: Callable[[list[str], list[str]], Mapping[str, Seen]], every_s: float
-    ) -> None:
-        """``look`` is given all ids that are waited for, and those of them that are new."""
+    def __init__(self, look: Callable[[list[str]], Mapping[str, Seen]], every_s: float) -> None:
+        """``look`` is given all ids that are waited for."""
         self._look_at = look
         self._every_s = every_s
         self._lock = threading.Lock()
         self._awaited: dict[str, set[Callable[[Seen], None]]] = {}
-        self._new: set[str] = set()
         self._looking = False
         self._hurry = threading.Event()
 
@@ -131,7 +162,6 @@ class _Looks(Generic[Seen]):
         """Have ``tell`` called with what is seen of the task, by the thread that looks."""
         with self._lock:
             self._awaited.setdefault(task_id, set()).add(tell)
-            self._new.add(task_id)
             if not self._looking:
                 self._looking = self._start_looking()
         try:
@@ -143,10 +173,10 @@ class _Looks(Generic[Seen]):
                 if not waiting:
                     del self._awaited[task_id]
 
-    def awaits(self, task_ids: Collection[str]) -> bool:
-        """Whether one of these is waited for."""
+    def awaited(self, task_ids: Collection[str]) -> list[str]:
+        """Those of these that are waited for."""
         with self._lock:
-            return not self._awaited.keys().isdisjoint(task_ids)
+            return [task_id for task_id in task_ids if task_id in self._awaited]
 
     def hurry(self) -> None:
         """Look soon."""
@@ -169,17 +199,15 @@ class _Looks(Generic[Seen]):
         return True
 
     def _look(self) -> None:
-        while (awaited := self._all_or_end()) is not None:
+        while awaited := self._all_or_end():
             # The database may be away; the wait has its end.
             with contextlib.suppress(Exception):
-                self.tell(self._look_at(*awaited))
+                self.tell(self._look_at(awaited))
             time.sleep(_TOGETHER_S)
             self._hurry.wait(self._every_s - _TOGETHER_S)
             self._hurry.clear()
 
-    def _all_or_end(self) -> tuple[list[str], list[str]] | None:
+    def _all_or_end(self) -> list[str]:
         with self._lock:
             self._looking = bool(self._awaited)
-            new = [task_id for task_id in self._new if task_id in self._awaited]
-            self._new.clear()
-            return ([*self._awaited], new) if self._looking else None
+            return [*self._awaited]

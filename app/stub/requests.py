@@ -165,6 +165,7 @@ async def _look_into(seen: Seen, scope: Scope, body: bytes) -> None:
             form = await read_form(Request(scope, receive), path, bounds, digested=True)
         except AppError:
             return
+        await run_in_threadpool(form.store)
         seen.fields = form.fields
         if form.file is not None:
             size = (await run_in_threadpool(path.stat)).st_size
