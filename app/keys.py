@@ -12,22 +12,23 @@ FOLDERS = ("sources", "readings", "parts", "results", "texts")
 """What the keys begin with; a name that begins with the id of its task follows."""
 
 
-def forget_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
+def forget_unwanted(storage: Storage, task: Task, now: Task | None, divided: bool = True) -> None:
     """Remove what is not wanted of the files of ``task``; ``now`` is its row, if there is one.
 
+    Only what was ``divided`` has parts, and to look for some costs a store a listing.
     What cannot be removed now is found later, by the walk through all files.
     """
     try:
-        remove_unwanted(storage, task, now)
+        remove_unwanted(storage, task, now, divided)
     except (OSError, Unavailable) as error:
         log.warning("files of task %s are removed later: %s", task.id, error)
 
 
-def remove_unwanted(storage: Storage, task: Task, now: Task | None) -> None:
+def remove_unwanted(storage: Storage, task: Task, now: Task | None, divided: bool = True) -> None:
     """The same, but raises Unavailable, OSError."""
     keys = (
-        *(source_key(task), readings_key(task.id), f"parts/{task.id}/"),
-        *(result_key(task), text_key(task)),
+        *(source_key(task), readings_key(task.id), result_key(task), text_key(task)),
+        *((f"parts/{task.id}/",) if divided else ()),
     )
     for key in keys:
         if not is_wanted(key, now):

@@ -294,7 +294,7 @@ class Leases:
         with self._sessions.begin() if divided else self._sessions.single() as session:
             ended = db.finish(session, task_id, hold.worker, divided, pages, **values)
         self._count(ended)
-        self._tidy(hold.task, ended)
+        self._tidy(hold.task, ended, divided)
 
     def take_back(
         self, hold: Hold, blame: Blame, cause: AppError | None = None, *, expired: bool = False
@@ -342,7 +342,7 @@ class Leases:
         except Unavailable:
             log.warning("the queue does not answer; %s is announced later", unit)
 
-    def _tidy(self, task: Task, ended: Task | None = None) -> None:
+    def _tidy(self, task: Task, ended: Task | None = None, divided: bool = True) -> None:
         """Tell of a task that ``ended``, and remove the files that are not wanted of it.
 
         Without that row someone else ended or deleted it in the last moment, and what was made
@@ -353,7 +353,7 @@ class Leases:
         else:
             with self._sessions() as session:
                 ended = db.task(session, task.id)
-        forget_unwanted(self._storage, task, ended)
+        forget_unwanted(self._storage, task, ended, divided)
 
 
 def surely(step: Callable[[], None], beat: Beat) -> None:

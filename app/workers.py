@@ -180,10 +180,12 @@ class Supervisor:
             self._guarded(self._release_the_dead)
             if time.monotonic() > housekeeping:
                 self._guarded(self._recover)
+                self._guarded(self._sweep_rooms)
                 housekeeping = time.monotonic() + min(_HOUSEKEEPING_S, self.lease_s / 3)
             self._stopping.wait(_LOOK_S)
         try:
             self._end_workers()
+            self._guarded(self._sweep_rooms)
         finally:
             self._ended.set()
 
@@ -253,7 +255,6 @@ class Supervisor:
     def _recover(self) -> None:
         sure = self._renewal.others_could()
         self.tasks.runner.recover(self._is_living if sure else lambda _: True)
-        self._sweep_rooms()
 
     def _is_living(self, name: str) -> bool:
         """Whether somebody of this name is at work, here or beside us in this data folder."""

@@ -238,8 +238,8 @@ class _Parts:
         try:
             if self._out is None:
                 self.staged.parent.mkdir(parents=True, exist_ok=True)
-                mode = "wb" if self.form.file is None else "ab"
-                self._out = self.staged.open(mode, buffering=0)
+                first = self.form.file is None
+                self._out = self.staged.open("wb" if first else "ab", buffering=0)
                 self.form.file = self.staged
             self._out.write(self.pending)
             if self._digest is not None:
