@@ -85,6 +85,24 @@ def task(session: Session, task_id: str) -> Task | None:
 _ONE = select(_TASKS).where(Task.id == bindparam("task_id"))
 
 
+def told(session: Session, task_id: str) -> Task | None:
+    """What of a task its client is told."""
+    return _task_of(session, _TOLD, {"task_id": task_id})
+
+
+_TOLD = select(
+    *(
+        _TASKS.c[name]
+        for name in (
+            *("id", "owner", "state", "state_detail", "progress", "format", "filename"),
+            *("base_url", "return_text", "output_media_type", "input_size", "output_size"),
+            *("file_pages", "ocr_pages", "failed_pages", "created_at", "processed_at"),
+            *("completed_at", "result_since"),
+        )
+    )
+).where(Task.id == bindparam("task_id"))
+
+
 _GOING = select(Task.id).where(
     Task.id.in_(bindparam("ids", expanding=True)), Task.state.not_in(FINAL)
 )
@@ -128,6 +146,14 @@ def claim(
     return _task_of(session, claiming, values)
 
 
+# To get all columns would take longer than all the rest.
+_KNOWN_TO_WORKERS = (
+    *("id", "parent_id", "owner", "state", "format", "languages", "password", "source_url"),
+    *("base_url", "return_text", "pdfa", "mode", "pages", "input_media_type", "input_size"),
+    *("created_at", "queued_at", "attempts", "kills", "leased_by", "request_id", "traceparent"),
+)
+
+
 # Statements of each task's way are made once: to make one takes longer than to carry it out.
 @cache
 def _claiming(dialect: str, download: bool) -> Any:
@@ -147,7 +173,7 @@ def _claiming(dialect: str, download: bool) -> Any:
             leased_until=_clock(dialect) + bindparam("lease_s", type_=Float),
             processed_at=func.coalesce(Task.processed_at, bindparam("now", type_=Float)),
         )
-        .returning(*_TASKS.c)
+        .returning(*(_TASKS.c[name] for name in _KNOWN_TO_WORKERS))
     )
 
 
@@ -200,7 +226,7 @@ def finish(
     return task
 
 
-# What an end is told by, and its files: to get all columns takes longer than to change them.
+# What an end is told by, and its files.
 _KNOWN_AT_END = (
     *("id", "parent_id", "owner", "state", "error_code", "format", "created_at"),
     *("source_since", "result_since"),

@@ -187,30 +187,32 @@ class Job:
         self._writer, self._text_writer = writers[order.writer], writers["txt"]
         self._keepers = keepers
         self._reader = Reader(engine, order.languages, order.mode)
-        self._opened = opened
+        # To ask each time which of the two it is takes long.
+        self._kept = opened if isinstance(opened, Keepsake) else None
+        self._pages_of = None if isinstance(opened, Keepsake) else opened
         self.media_type = kind
         self.page_count = opened.page_count
 
     @property
     def indivisible(self) -> bool:
         """Whether it has to be done by ``run``: it is given back as it is."""
-        return isinstance(self._opened, Keepsake)
+        return self._kept is not None
 
     @property
     def original(self) -> Path | None:
         """The unlocked PDF whose pages are read, if it is one."""
-        return None if isinstance(self._opened, Keepsake) else self._opened.original
+        return self._pages_of.original if self._pages_of is not None else None
 
     @property
     def _left_out(self) -> tuple[str, ...]:
-        return () if isinstance(self._opened, Keepsake) else self._opened.left_out
+        return self._pages_of.left_out if self._pages_of is not None else ()
 
     def run(self, target: Path, progress: Progress, show: Show | None = None) -> Outcome:
         """Make ``target``, from the first page to the last."""
-        if isinstance(self._opened, Keepsake):
-            return self._give_back(self._opened, target, progress)
+        if self._kept is not None:
+            return self._give_back(self._kept, target, progress)
         maker = self._maker(show)
-        self._write(self._pages(self._opened, maker, 1, progress), target)
+        self._write(self._pages(maker, 1, progress), target)
         read = Portion((), maker.recognized, tuple(maker.failed), maker.fault, self._left_out)
         return self._outcome(self.page_count, read)
 
@@ -221,10 +223,9 @@ class Job:
 
         Sheets of a workbook are read to the end: it would have to be opened anew for each part.
         """
-        assert not isinstance(self._opened, Keepsake)
         maker = self._maker()
         read: list[Page] = []
-        for page in self._pages(self._opened, maker, first, progress):
+        for page in self._pages(maker, first, progress):
             read.append(slim(page, self._writer.exact))
             if page.number == last or (not page.endless and enough(len(read))):
                 break
@@ -240,7 +241,7 @@ class Job:
         text: Path | None = None,
     ) -> Outcome:
         """Make ``target`` of all ``portions``, and a plain text, if ``text`` says where."""
-        assert not isinstance(self._opened, Keepsake)
+        assert self._pages_of is not None
         done = recognized = 0
         failed: list[int] = []
         fault: AppError | None = None
@@ -258,7 +259,7 @@ class Job:
                     done += 1
                     progress(self.page_count, self.page_count, recognized)
 
-        self._write(map(self._opened.shown, pages()), target)
+        self._write(map(self._pages_of.shown, pages()), target)
         if text is not None:
             read = (page for portion in portions() for page in portion.pages)
             with step("write"):
@@ -272,16 +273,15 @@ class Job:
 
         return PageMaker(self._reader, self._writer, self._order.text, show)
 
-    def _pages(
-        self, source: Source, maker: PageMaker, first: int, progress: Progress
-    ) -> Iterator[Page]:
+    def _pages(self, maker: PageMaker, first: int, progress: Progress) -> Iterator[Page]:
+        assert self._pages_of is not None
         done, total = 0, self.page_count
 
         def tell() -> None:
             progress(done, total, maker.recognized)
 
         tell()
-        pages = source.pages(first)
+        pages = self._pages_of.pages(first)
         while True:
             with step("convert"):
                 page = next(pages, None)

@@ -74,7 +74,6 @@ class Runner:
         self._disk = disk
         self._limits = limits
         self._watch = watch or Blind()
-        self._spare: list[Path] = []  # Folders of work that is done, empty.
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -90,8 +89,6 @@ class Runner:
         """Let go of the queue; end what the parts of the pipeline have started."""
         if "pipeline" in self.__dict__:
             self.pipeline.close()
-        while self._spare:
-            shutil.rmtree(self._spare.pop(), ignore_errors=True)
         self.queue.close()
         self.downloads.close()
 
@@ -155,32 +152,13 @@ class Runner:
         """Do ``work`` in a folder of its own, and deal with all that can go wrong."""
         folder = self._work / hold.folder
         try:
-            self._make(folder)
+            folder.mkdir(parents=True)
             work(folder)
         except Cancelled:
             log.info("task %s was deleted or taken over while it ran", hold.task.id)
         except Exception as error:
             self._fail(hold, error, folder, beat)
         finally:
-            self._empty(folder)
-
-    def _make(self, folder: Path) -> None:
-        """Make a new, empty folder: to rename an old one takes some file systems less time."""
-        try:
-            self._spare.pop().rename(folder)
-        except (IndexError, FileNotFoundError):  # It was swept.
-            folder.mkdir(parents=True)
-
-    def _empty(self, folder: Path) -> None:
-        """Remove all that is in a folder, and the folder too if that fails."""
-        try:
-            for path in folder.iterdir():
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-            self._spare.append(folder)
-        except OSError:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _fail(self, hold: Hold, error: Exception, folder: Path, beat: Beat) -> None:

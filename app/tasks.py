@@ -364,10 +364,10 @@ class Tasks:
         finally:
             self.storage.let_go(path)
 
-    def seen(self, task_ids: Collection[str]) -> dict[str, Task]:
-        """The rows of those of ``task_ids`` that are not gone."""
+    def told(self, task_ids: Collection[str]) -> dict[str, Task]:
+        """What clients are told of those of ``task_ids`` that are not gone."""
         with self.sessions() as session:
-            rows = [db.task(session, task_id) for task_id in task_ids]
+            rows = [db.told(session, task_id) for task_id in task_ids]
         return {row.id: row for row in rows if row is not None}
 
     def finished(self, task_ids: Collection[str]) -> set[str]:

@@ -50,6 +50,7 @@ def _long(server: Server, pages: int) -> float:
 def _machines(opened: Stack, count: int) -> Iterator[Server]:
     """An API with one worker, and machines with one each; all are ready."""
     settings = {"OCR_WORKERS": "1", "OCR_STUB_PAGE_S": str(_PAGE_S)}
+    others: list[Server] = []
     with ExitStack() as ended:
         server = ended.enter_context(serving(opened, **settings))
         for number in range(1, count):
@@ -58,8 +59,12 @@ def _machines(opened: Stack, count: int) -> Iterator[Server]:
             other = Server(folder, opened.settings | settings, log, command="worker")
             other.process = other.launch()
             ended.callback(other.stop)
+            others.append(other)
         _warm(server, count)
         yield server
+        assert all(other.process and other.process.poll() is None for other in others), (
+            "a machine has ended"
+        )
 
 
 def _warm(server: Server, count: int) -> None:

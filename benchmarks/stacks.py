@@ -47,9 +47,8 @@ class Stack:
         return self.settings["OCR_DATABASE_URL"].replace("+psycopg", "")
 
     def machine(self, number: int) -> Path:
-        """The data folder of one of several machines: where files are in a folder, that of all."""
-        own = "OCR_STORAGE_URL" in self.settings
-        return self.folder / (f"machine{number}" if own else "data")
+        """The data folder of one of several machines."""
+        return self.folder / f"machine{number}"
 
 
 @contextmanager
@@ -66,6 +65,8 @@ def stack(name: str, options: tuple[str, ...] = ()) -> Iterator[Stack]:
             settings["OCR_DATABASE_URL"] = database.replace("postgresql:", "postgresql+psycopg:")
         if "Redis" in name:
             settings["OCR_QUEUE_URL"] = opened.enter_context(services.redis())
+        if name != "SQLite":  # What several machines share.
+            settings["OCR_STORAGE_URL"] = f"file://{folder}/files"
         if "S3" in name:
             store = opened.enter_context(services.s3())
             settings["OCR_STORAGE_URL"] = store.url

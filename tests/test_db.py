@@ -15,6 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import access, database, db, parts
+from app.database import Sessions
 from app.errors import State
 from app.rows import Base, Part, Task, Token
 
@@ -120,6 +121,32 @@ def test_only_the_holder_changes_a_task(sessions: sessionmaker[Session]) -> None
         assert db.renew(session, name, "second", 60, progress=50)
         assert db.finish(session, name, "second", state=State.COMPLETE, state_detail="Complete")
         assert not db.finish(session, name, "second", state=State.FAILED)
+
+
+def test_pages_are_counted_with_the_end(sessions: sessionmaker[Session]) -> None:
+    """Once, and if the task was still this worker's."""
+    for name, divided in (("whole", False), ("divided", True)):
+        add(sessions, name)
+        with sessions.begin() as session:
+            assert db.claim(session, name, "worker", 60)
+        for worker, ours in (("other", False), ("worker", True), ("worker", False)):
+            with sessions.begin() as session:
+                ended = db.finish(session, name, worker, divided, 3, state=State.COMPLETE)
+            assert (ended is not None) == ours
+
+    with sessions() as session:
+        assert access.pages_used(session) == {"o": 6}
+
+
+def test_a_single_statement_is_a_transaction(sessions: Sessions) -> None:
+    """It is there for others at its end, without a commit."""
+    add(sessions)
+
+    with sessions.single() as session:
+        assert db.claim(session, "t", "worker", 60)
+
+    with sessions() as session:
+        assert db.workers(session) == {"worker"}
 
 
 def test_finished(sessions: sessionmaker[Session]) -> None:

@@ -284,6 +284,24 @@ def test_what_was_not_told_is_found(start: Start, sessions: sessionmaker[Session
     assert ended.state == State.COMPLETE
 
 
+def test_an_end_that_is_told_too_early(
+    start: Start, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anybody waits for it: then it need not be found by a look."""
+    for name in ("_STEP_S", "_LOOK_S"):
+        monkeypatch.setattr(waiting, name, 3600.0)
+    _, tasks = start()
+    add(sessions, IDS[0], state=State.COMPLETE)
+    requests = Waiting(tasks, lambda: False)
+    asked = Task(id=IDS[0], owner="o", state=State.QUEUED)
+
+    requests._hear(IDS[:1])
+    ended = asyncio.run(requests.until_final(asked, 60))
+
+    assert ended is not None
+    assert ended.state == State.COMPLETE
+
+
 def test_every_end_is_told(
     start: Start,
     queue: InlineQueue,

@@ -77,7 +77,7 @@ class Waiting:
         if awaited := self._looks.awaited(task_ids):
             seen: dict[str, Task | None] = dict.fromkeys(awaited)
             with contextlib.suppress(Unavailable):  # Each looks for itself, and says so.
-                seen.update(self._tasks.seen(awaited))
+                seen.update(self._tasks.told(awaited))
             self._looks.tell(seen)
 
     def _finished(self, task_ids: list[str]) -> dict[str, Task | None]:
