@@ -22,9 +22,10 @@ help: ## Show the targets
 run: $(VENV)/.run ## Set up and start the server; prints its address, a token and a curl line
 	@$(BIN)/ocr-server serve --local-token
 
-# A file's tests stay together: they share servers and databases.
+# A file's tests stay together: they share servers and databases. Three at a time, as tests wait a
+# lot, and in the order that tests/conftest.py gives them.
 test: lint $(CLIENTS)/.clients ## Run every check and test
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-scale: export OCR_TEST_STACK := scale
 test-scale: test ## Run them with PostgreSQL, Redis and S3 in the place of SQLite and folders

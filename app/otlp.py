@@ -53,7 +53,8 @@ class Exporter:
         ours = {"service.version": __version__, "host.name": os.uname().nodename}
         self._resource = Resource(ours).merge(resource)
         self._sampler = TracerProvider(shutdown_on_exit=False).sampler
-        self._processor = BatchSpanProcessor(OTLPSpanExporter())
+        self._exporter = OTLPSpanExporter()
+        self._processor = BatchSpanProcessor(self._exporter)
 
     def begin(self, parent: Place | None) -> Place:
         """A new span: of the trace of its ``parent``, or of a new one. The sampler decides."""
@@ -92,6 +93,9 @@ class Exporter:
         last = threading.Thread(target=self._processor.shutdown, daemon=True)
         last.start()
         last.join(_LAST_S)
+        if last.is_alive():  # It is to try no more; what is left is dropped.
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
+            last.join(_LAST_S)
 
 
 def _remote(place: Place) -> NonRecordingSpan:

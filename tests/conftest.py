@@ -159,3 +159,12 @@ def start(
             return stack.enter_context(client), tasks
 
         yield begin
+
+
+_LONGEST = ("hostile", "workers", "hosts", "handbook", "fuzz", "page_browser", "machines", "ppocr")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that none is left alone at the end."""
+    order = {f"test_{name}": number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
