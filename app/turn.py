@@ -5,6 +5,7 @@ file. Whoever takes the task when all are finished makes the result of all pages
 """
 
 import contextlib
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -163,7 +164,7 @@ class Turn:
         """Read until the turn is over; let others do what is left."""
         part, task_id = self._hold.part, self._hold.task.id
         first, last = (1, job.page_count) if part is None else (part.first, part.last)
-        clock = _Clock(self._limits.turn_s)
+        clock = Clock(self._limits.turn_s, is_first=part is None)
         if self._hold.task.pages is not None:  # So few that they take no other turn.
             first, last = map(int, self._hold.task.pages.split("-"))
             portion = job.read(first, last, lambda _: False, self._progress)
@@ -284,11 +285,17 @@ class Turn:
             fetched.unlink()
 
 
-class _Clock:
-    """The time for which a worker stays with one document."""
+class Clock:
+    """The time for which a worker stays with one document.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    Of a long one that is not divided yet it reads a little, and others join in soon. Parts are of
+    a turn each, and smaller towards the end, so that all who read come to it together (guided
+    self-scheduling, Polychronopoulos and Kuck, 1987).
+    """
+
+    def __init__(self, seconds: float, is_first: bool) -> None:
+        self._turn_s = seconds
+        self._stay_s = seconds / 5 if is_first else seconds
         self._began = time.monotonic()
 
     @property
@@ -298,17 +305,24 @@ class _Clock:
 
     def is_over(self, done: int, pages: int) -> bool:
         """Whether it is after ``done`` of ``pages``; what takes no other turn is finished in it."""
-        left_s = self.worked_s * (pages - done) / done
-        return min(self.worked_s, left_s) >= self._seconds
+        worked_s = self.worked_s
+        left_s = worked_s * (pages - done) / done
+        return worked_s >= self._stay_s and left_s >= self._turn_s
 
     def divide(self, task_id: str, first: int, reached: int, last: int) -> list[Part]:
-        """Parts of a turn each, of the pages after ``reached``, by those from ``first`` on."""
-        pages = reached - first + 1
-        size = max(1, round(pages * self._seconds / self.worked_s))
-        return [
-            Part(task_id=task_id, first=start, last=min(last, start + size - 1))
-            for start in range(reached + 1, last + 1, size)
-        ]
+        """Parts of the pages after ``reached``, by the time of those from ``first`` on."""
+        per_s = (reached - first + 1) / self.worked_s
+        most, least = (max(1, round(per_s * s)) for s in (self._turn_s, self._turn_s / 2))
+        parts, start = [], reached + 1
+        while start <= last:
+            size = max(least, min(most, math.ceil((last - start + 1) / _SHARE)))
+            end = min(last, start + size - 1)
+            parts.append(Part(task_id=task_id, first=start, last=end))
+            start = end + 1
+        return parts
+
+
+_SHARE = 8  # Of what is left, one gets no more than so many would get each.
 
 
 def detail(outcome: Outcome) -> str:

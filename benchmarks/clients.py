@@ -20,10 +20,10 @@ def page(number: int = 0) -> bytes:
 
 
 def document(pages: int) -> bytes:
-    """So many pages as different pictures, as a TIFF."""
+    """So many pages as different pictures, as a PDF."""
     first, *rest = (_drawn(number) for number in range(pages))
     out = io.BytesIO()
-    first.save(out, "TIFF", save_all=True, append_images=rest)
+    first.save(out, "PDF", save_all=True, append_images=rest)
     return out.getvalue()
 
 

@@ -5,6 +5,7 @@ import io
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import openpyxl
@@ -12,7 +13,7 @@ import pikepdf
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from app import db, leases, parts
+from app import db, leases, parts, turn
 from app.errors import InvalidFile, State, TaskNotFound
 from app.pipeline import Job
 from app.portion import Portion
@@ -330,6 +331,31 @@ def test_what_is_over_a_limit_of_the_kernel(
     following = tasks.submit(OWNER, TEXT, source)
     _work(tasks, queue)
     assert tasks.get(OWNER, following.id).state == State.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("page_s", "pages", "reads"), [(0.25, 640, 4), (1, 20, 1), (1, 5, 5), (0.01, 3000, 100)]
+)
+def test_a_long_document_is_divided_soon(
+    page_s: float, pages: int, reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a fifth of a turn; parts are of a turn at most, smaller later, and have each page."""
+    now = 0.0
+    monkeypatch.setattr(turn, "time", SimpleNamespace(monotonic=lambda: now))
+    clock, done = turn.Clock(5, is_first=True), 0
+    while done < pages and not (done and clock.is_over(done, pages)):
+        now, done = now + page_s, done + 1
+
+    assert done == reads
+    if done < pages:
+        rest = clock.divide("t", 1, done, pages)
+        sizes = [part.last - part.first + 1 for part in rest]
+        assert [n for part in rest for n in range(part.first, part.last + 1)] == [
+            *range(done + 1, pages + 1)
+        ]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] <= 5 / page_s
+        assert all(size >= 2 / page_s for size in sizes[:-1])
 
 
 def test_time_is_counted_over_all_parts(tasks: Tasks, queue: InlineQueue, source: Path) -> None:
