@@ -29,6 +29,7 @@ from benchmarks.stacks import Stack, serving, stack
 
 _WORKERS = 1000  # Each reads a page a second.
 _PAGES = 100  # Of a long document.
+_CLIENTS = 10
 _SETTLED_S = 10.0  # A worker that is ready still prepares this and that.
 _CORES = 2.0  # Of the machine that pgbench and PostgreSQL share.
 _STACK = "PostgreSQL+Redis"
@@ -61,7 +62,7 @@ def _costs(opened: Stack, quick: bool) -> Costs:
     idle, held = {}, {}
     for count in (1, 5):
         with serving(opened, OCR_WORKERS=str(count)) as server:
-            send(server, 2 * count, 2)
+            send(server, _CLIENTS, 2)  # As many each time: the API has connections for them.
             time.sleep(_SETTLED_S)
             before = meters.read(opened)
             time.sleep(seconds)
