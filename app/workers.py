@@ -37,6 +37,7 @@ _AGAIN_S = 1.0
 _HOUSEKEEPING_S = 5.0
 _BETWEEN_BATCHES_S = 0.1
 _STARTING_S = 60.0  # A worker has its lock well before.
+_DYING_S = 1.0
 _HANGS_S = 120.0  # A step that asks a database that does not answer takes less.
 _QUICK_DEATH_S = 10.0  # A worker that lives shorter is not started again at once.
 _LONGEST_PAUSE_S = 30.0
@@ -376,9 +377,17 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _remove(room: Path) -> None:
-    """Remove a dead worker's folder, and who works there still."""
-    proc.end_those_in(room)
-    shutil.rmtree(room, ignore_errors=True)
+    """Remove a dead worker's folder, and who works there still.
+
+    What its end kills in a namespace of processes may write for another moment.
+    """
+    until = time.monotonic() + _DYING_S
+    while True:
+        proc.end_those_in(room)
+        shutil.rmtree(room, ignore_errors=True)
+        if not room.exists() or time.monotonic() >= until:
+            return
+        time.sleep(_LOOK_S)
 
 
 def _kills_for_memory() -> int:
