@@ -185,8 +185,11 @@ def _folder(path: Path) -> Path:
     return path / "data"
 
 
-def _post(base: str, again: int = 3, **fields: str) -> dict[str, Any]:
-    """The record; what waits at a server that ends is cut off, and may be sent again."""
+def _post(base: str, again: int = 20, **fields: str) -> dict[str, Any]:
+    """The record; what waits at a server that ends is cut off, and may be sent again.
+
+    Compose's names forget a server that has ended, those of this test do not.
+    """
     answer = httpx2.post(
         f"{base}/task/pic/ocr",
         headers=_TOKEN,
@@ -202,7 +205,7 @@ def _post(base: str, again: int = 3, **fields: str) -> dict[str, Any]:
 
 def _events(base: str, task_id: str) -> str:
     """What is told of a task; the proxy may not know yet that a server has ended."""
-    for _ in range(3):
+    for _ in range(20):
         answer = httpx2.get(f"{base}/task/{task_id}/events", headers=_TOKEN)
         if answer.status_code == 200:
             break
