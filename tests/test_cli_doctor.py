@@ -225,6 +225,22 @@ def test_what_machines_do_not_share(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert "OCR_QUEUE_URL and OCR_STORAGE_URL" in refused.output
 
 
+def test_a_worker_without_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shares a queue shares that, too: an empty one of its own would know no task."""
+    for name, value in (
+        ("OCR_DATABASE_URL", ""),
+        ("OCR_QUEUE_URL", "redis://127.0.0.1:1"),
+        ("OCR_DATA_DIR", str(tmp_path / "new")),
+    ):
+        monkeypatch.setenv(name, value)
+
+    refused = CliRunner().invoke(main, ["worker"])
+
+    assert refused.exit_code == 2
+    assert "OCR_DATABASE_URL must say" in refused.output
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_database_of_several_machines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has connections left, and its clock says what this machine's does."""
     found = []

@@ -19,7 +19,7 @@ import click
 
 from app import sandbox, wiring
 from app.cli.admin import new_token
-from app.cli.service import unshared, valid_tokens
+from app.cli.service import lacks_database, unshared, valid_tokens
 from app.cli.settings import pass_server_settings, read_settings, start_logging
 from app.config import Settings, unknown
 from app.runner import SAMPLE
@@ -148,6 +148,11 @@ def worker(settings: Settings) -> None:
         raise click.UsageError(
             f"{' and '.join(missing)} must say what this machine shares with those that take "
             "documents, as OCR_DATABASE_URL does: it would fail their tasks."
+        )
+    if lacks_database(settings):
+        raise click.UsageError(
+            "OCR_DATABASE_URL must say which database this machine shares with those that take "
+            "documents: there is none in OCR_DATA_DIR, and it would find none of their tasks."
         )
     _exit_on_signals()
     watched = _listen_for_probes(settings)

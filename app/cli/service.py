@@ -144,6 +144,14 @@ def unshared(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name, value in named.items() if not value)
 
 
+def lacks_database(settings: Settings) -> bool:
+    """Whether a worker would make a database of its own beside what it shares with others."""
+    if settings.database.startswith("postgresql"):
+        return False
+    is_made = Path(settings.database.removeprefix("sqlite:///")).exists()
+    return bool(settings.queue_url or settings.storage_url) and not is_made
+
+
 _SHARE = (
     "Set OCR_QUEUE_URL and OCR_STORAGE_URL if there are other machines: what one has, the others "
     "would not find, and fail its tasks."
