@@ -89,6 +89,18 @@ class Scripted:
         seen = Seen(scope["method"], scope["path"], dict(headers))
         self.requests.seen.append(seen)
         body = bytearray()
+        is_noted = False
+
+        async def note() -> None:
+            nonlocal is_noted
+            if not is_noted and body and len(body) <= _MOST_BYTES:
+                is_noted = True
+                await _look_into(seen, scope, bytes(body))
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":  # Who has the answer may ask at once.
+                await note()
+            await send(message)
 
         async def watched() -> Message:
             message = await receive()
@@ -101,13 +113,12 @@ class Scripted:
             ASKED.set(asked)
             if asked.script is not None:
                 await _refuse(asked.script, scope)
-            await self.app(scope, watched, _sending(send, seen, asked, scope))
+            await self.app(scope, watched, _sending(noting, seen, asked, scope))
         except AppError as error:
             seen.status = error.status
             raise
         finally:
-            if body and len(body) <= _MOST_BYTES:
-                await _look_into(seen, scope, bytes(body))
+            await note()
 
     def _script(self, headers: Headers, scope: Scope) -> Script | None:
         if HEADER in headers:
