@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     turn_s: float = Field(
         1,
         ge=0,
-        description="How long a worker stays with a long document before it looks for others, in "
-        "seconds; what is left of it becomes parts of that length, for all workers.",
+        description="How long a worker stays with a part of a long document before it looks for "
+        "others, in seconds; after a fifth of that a new one becomes parts for all workers.",
     )
     worker_tasks: int = Field(
         0, ge=0, description="Tasks, or parts, after which a worker is replaced; 0: no number."
