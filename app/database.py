@@ -44,6 +44,11 @@ class Sessions(sessionmaker[Session]):
         """A session for looks."""
         return super().__call__(**{"bind": self._at_once or self.kw["bind"], **local})
 
+    @property
+    def commits_by_itself(self) -> bool:
+        """Whether a single statement may have been committed although no answer to it came."""
+        return self._at_once is not None
+
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction."""

@@ -162,7 +162,9 @@ class Tasks:
             if not State(task.state).final:
                 with self.sessions() as session:
                     task.queued_at = self._places.of_task(session, task)
-            with self.sessions.begin() if allowance.any else self.sessions.single() as session:
+            alone = not allowance.any
+            is_sent = alone and self.sessions.commits_by_itself
+            with self.sessions.single() if alone else self.sessions.begin() as session:
                 inserted = db.add(session, task)
                 if inserted and allowance.any:
                     enter(session, owner, allowance)

@@ -323,6 +323,8 @@ def test_a_commit_that_is_late(tasks: Tasks, source: Path, monkeypatch: pytest.M
 
     def add_and_note(session: Session, task: Task) -> bool:
         added.append(task)
+        if tasks.sessions.commits_by_itself:
+            raise Unavailable("The database does not answer.")
         return add(session, task)
 
     def lose(_: object) -> None:
