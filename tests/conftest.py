@@ -1,6 +1,7 @@
 """Fixtures: an application in a folder, or on services, whose tasks run as they are put."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,11 +37,13 @@ class InlineQueue:
     runs: int = 0
     ids: list[str] = field(default_factory=list)
     places: list[float] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def put(self, unit: str, place: float) -> None:
         if self.held or self.tasks is None:
-            self.ids.append(unit)
-            self.places.append(place)
+            with self.lock:  # Requests come in several threads.
+                self.ids.append(unit)
+                self.places.append(place)
             return
         # Work at a task may put its next part while it is going on: that is another worker's.
         self.runs += 1
@@ -51,10 +54,11 @@ class InlineQueue:
         return self.ids.pop(0) if self.ids else None
 
     def head(self) -> tuple[str, float] | None:
-        if not self.ids:
-            return None
-        waiting = zip(self.ids, self.places[-len(self.ids) :], strict=True)
-        return min(waiting, key=lambda each: each[1])
+        with self.lock:
+            if not self.ids:
+                return None
+            waiting = zip(self.ids, self.places[-len(self.ids) :], strict=True)
+            return min(waiting, key=lambda each: each[1])
 
     def size(self) -> int:
         return len(self.ids)
