@@ -363,8 +363,10 @@ _STARTED = b"""<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><Upl
 
 
 @pytest.fixture
-def broken(request: pytest.FixtureRequest) -> Iterator[Broken]:
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
     made = Broken(request.param)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ocr")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ocr-secret")
     if made.how == "away":
         made.port = services.free_port()
         yield made
@@ -416,13 +418,16 @@ def test_a_store_that_fails(
 
 @pytest.mark.parametrize("broken", ["second part"], indirect=True)
 def test_what_was_sent_of_a_large_file_is_taken_back(broken: Broken, tmp_path: Path) -> None:
-    """A piece that is refused leaves no others in the store, to be paid for unseen."""
+    """A piece that is refused leaves no others in the store, to be paid for unseen.
+
+    One that is on its way at that moment may come to the store later: nobody can call it back.
+    """
     path = _file(tmp_path, os.urandom(LARGE))
 
     with pytest.raises(Unavailable):
         broken.storage(tmp_path).put(path, "sources/a")
 
-    assert broken.asked[-1] == "DELETE /b/sources/a?uploadId=id"
+    assert "DELETE /b/sources/a?uploadId=id" in broken.asked
     assert path.exists()
 
 
