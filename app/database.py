@@ -25,41 +25,35 @@ def connect(url: str, failed: Callable[[], None] = lambda: None) -> "Sessions":
 
     ``failed`` is called whenever the database does not answer.
     """
-    return Sessions(_engine(url, failed=failed), expire_on_commit=False)
+    return Sessions(_engine(url, failed=failed, at_once=True), expire_on_commit=False)
 
 
 class Sessions(sessionmaker[Session]):
     """Sessions: what ``begin`` gives is a transaction, any other is for looks.
 
-    On PostgreSQL a single statement, or a look, costs one round trip instead of three.
+    On PostgreSQL a single statement, or a look, costs one round trip instead of three: there a
+    connection commits each by itself, but for those of ``begin``.
     """
 
     def __init__(self, bind: Engine, **how: Any) -> None:
         super().__init__(bind, **how)
-        self._at_once = None
-        if bind.dialect.name == "postgresql":
-            self._at_once = bind.execution_options(isolation_level="AUTOCOMMIT")
-
-    def __call__(self, **local: Any) -> Session:
-        """A session for looks."""
-        return super().__call__(**{"bind": self._at_once or self.kw["bind"], **local})
-
-    @property
-    def commits_by_itself(self) -> bool:
+        self._engine = self._in_turn = bind
+        self.commits_by_itself = bind.dialect.name == "postgresql"
         """Whether a single statement may have been committed although no answer to it came."""
-        return self._at_once is not None
+        if self.commits_by_itself:
+            self._in_turn = bind.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction."""
-        with super().__call__(bind=self.kw["bind"]) as session, session.begin():
+        with self(bind=self._in_turn) as session, session.begin():
             yield session
 
     @contextmanager
-    def single(self) -> Iterator[Session]:
+    def single(self) -> Iterator[Connection]:
         """For one statement, which is a transaction of its own."""
-        with self() if self._at_once is not None else self.begin() as session:
-            yield session
+        with self._engine.begin() as connection:
+            yield connection
 
 
 @contextmanager
@@ -126,7 +120,13 @@ def revisions(url: str) -> tuple[str | None, tuple[str, ...]]:
     return now, _known(_alembic())
 
 
-def _engine(url: str, timed: bool = True, failed: Callable[[], None] = lambda: None) -> Engine:
+def _engine(
+    url: str,
+    timed: bool = True,
+    failed: Callable[[], None] = lambda: None,
+    at_once: bool = False,
+) -> Engine:
+    """``at_once``: each statement is a transaction of its own, where the database has such."""
     if url.startswith("sqlite"):
         # Threads are bounded, so their connections are: none waits for another's.
         engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
@@ -138,6 +138,7 @@ def _engine(url: str, timed: bool = True, failed: Callable[[], None] = lambda: N
             max_overflow=-1,
             pool_use_lifo=True,
             connect_args=_PATIENCE if timed else {},
+            **{"isolation_level": "AUTOCOMMIT"} if at_once else {},
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _try_if_idle)

@@ -5,13 +5,16 @@ Functions take a session and leave the transaction to the caller. Times are Unix
 
 import time
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnDefault,
+    Connection,
     CursorResult,
     Float,
+    String,
     bindparam,
     case,
     cast,
@@ -30,6 +33,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import State
 from app.rows import Base, Part, Round, Task, Usage
+from app.statement import Statement, connection_of, given
 
 FINAL = (State.COMPLETE, *(state for state in State if state < 0))
 RUNNING = (State.PREPARING, State.PROCESSING)
@@ -40,17 +44,28 @@ TO_BE_HAD = (State.QUEUED, State.WAITING)  # To be downloaded or read; downloade
 _TASKS = Base.metadata.tables[Task.__tablename__]
 
 
-def add(session: Session, task: Task) -> bool:
+def add(session: Session | Connection, task: Task) -> bool:
     """Insert a row; False if its owner's idempotency key is another task's already."""
-    known = {column.key: getattr(task, column.key) for column in _TASKS.columns}
-    values = {name: value for name, value in known.items() if value is not None}
-    inserting = _inserting(session.get_bind().dialect.name)
-    return session.connection().execute(inserting, values).one_or_none() is not None
+    filled = ((name, value) for name, value in vars(task).items() if name in _TASKS.c)
+    values = _DEFAULTS | {name: value for name, value in filled if value is not None}
+    return _inserting(tuple(sorted(values))).row(session, values) is not None
+
+
+_DEFAULTS = {
+    column.name: column.default.arg
+    for column in _TASKS.c
+    if isinstance(column.default, ColumnDefault)
+}
 
 
 @cache
-def _inserting(dialect: str) -> Any:
-    return insert(dialect, Task).on_conflict_do_nothing().returning(_TASKS.c.id)
+def _inserting(names: tuple[str, ...]) -> Statement:
+    values = {name: given(name, _TASKS.c[name].type) for name in names}
+    return Statement(
+        lambda dialect: (
+            insert(dialect, Task).values(values).on_conflict_do_nothing().returning(_TASKS.c.id)
+        )
+    )
 
 
 def keyed(session: Session, owner: str, key: str) -> Task | None:
@@ -82,10 +97,10 @@ def task(session: Session, task_id: str) -> Task | None:
     return _task_of(session, _ONE, {"task_id": task_id})
 
 
-_ONE = select(_TASKS).where(Task.id == bindparam("task_id"))
+_ONE = Statement(lambda _: select(_TASKS).where(Task.id == given("task_id")))
 
 
-def told(session: Session, task_id: str) -> Task | None:
+def told(session: Session | Connection, task_id: str) -> Task | None:
     """What of a task its client is told."""
     return _task_of(session, _TOLD, {"task_id": task_id})
 
@@ -96,8 +111,10 @@ _KNOWN_TO_CLIENTS = (
     *("return_text", "output_media_type", "input_size", "output_size", "file_pages", "ocr_pages"),
     *("failed_pages", "created_at", "processed_at", "completed_at", "result_since"),
 )
-_TOLD = select(*(_TASKS.c[name] for name in _KNOWN_TO_CLIENTS)).where(
-    Task.id == bindparam("task_id")
+_TOLD = Statement(
+    lambda _: select(*(_TASKS.c[name] for name in _KNOWN_TO_CLIENTS)).where(
+        Task.id == given("task_id")
+    )
 )
 
 
@@ -131,17 +148,19 @@ def is_download(task: Task) -> bool:
 
 
 def claim(
-    session: Session, task_id: str, worker: str, lease_s: float, download: bool = False
+    session: Session | Connection,
+    task_id: str,
+    worker: str,
+    lease_s: float,
+    download: bool = False,
 ) -> Task | None:
     """Take a task that waits for ``worker``, or None if it is not to be had.
 
     A task in parts is to be had when all of them are finished; one that is to be fetched first, or
     any other, if that is what ``download`` says.
     """
-    claiming = _claiming(session.get_bind().dialect.name, download)
-    now = time.time()
-    values = {"task_id": task_id, "worker": worker, "lease_s": lease_s, "now": now}
-    return _task_of(session, claiming, values)
+    values = {"task_id": task_id, "worker": worker, "lease_s": lease_s, "now": time.time()}
+    return _task_of(session, _FETCHING if download else _CLAIMING, values)
 
 
 _KNOWN_TO_WORKERS = (
@@ -151,14 +170,12 @@ _KNOWN_TO_WORKERS = (
 )
 
 
-# Statements of each task's way are made once: to make one takes longer than to carry it out.
-@cache
 def _claiming(dialect: str, download: bool) -> Any:
     waits = Task.state.in_(TO_BE_HAD)
     return (
         update(_TASKS)
         .where(
-            Task.id == bindparam("task_id"),
+            Task.id == given("task_id"),
             waits | IS_READ,
             IS_DOWNLOAD if download else ~IS_DOWNLOAD,
         )
@@ -166,12 +183,16 @@ def _claiming(dialect: str, download: bool) -> Any:
             state=case((waits, int(State.PREPARING)), else_=Task.state),
             state_detail=case((waits, "Preparing"), else_=Task.state_detail),
             attempts=Task.attempts + 1,
-            leased_by=bindparam("worker"),
-            leased_until=_clock(dialect) + bindparam("lease_s", type_=Float),
-            processed_at=func.coalesce(Task.processed_at, bindparam("now", type_=Float)),
+            leased_by=given("worker", String),
+            leased_until=_clock(dialect) + given("lease_s", Float),
+            processed_at=func.coalesce(Task.processed_at, given("now", Float)),
         )
         .returning(*(_TASKS.c[name] for name in _KNOWN_TO_WORKERS))
     )
+
+
+_CLAIMING = Statement(partial(_claiming, download=False))
+_FETCHING = Statement(partial(_claiming, download=True))
 
 
 def renew(session: Session, task_id: str, worker: str, lease_s: float, **values: Any) -> bool:
@@ -198,7 +219,7 @@ def renew_all(session: Session, workers: Collection[str], lease_s: float) -> Non
 
 
 def finish(
-    session: Session,
+    session: Session | Connection,
     task_id: str,
     worker: str,
     divided: bool = True,
@@ -210,16 +231,15 @@ def finish(
     So many pages are ``used`` by it. On PostgreSQL it is one statement if it is not divided.
     """
     new = {name: value for name, value in ended(values).items() if name != "callback_due"}
-    dialect = session.get_bind().dialect.name
-    at_once = used > 0 and dialect == "postgresql"
-    held = {"task_id": task_id, "worker": worker, "now": new["completed_at"]}
-    held |= {"used": used} if at_once else {}
+    connection = connection_of(session)
+    at_once = used > 0 and connection.dialect.name == "postgresql"
+    held = {"task_id": task_id, "worker": worker, "now": new["completed_at"], "used": used}
     ending = _ending(tuple(sorted(new)), at_once)
-    task = _task_of(session, ending, held | {f"new_{name}": new[name] for name in new})
+    task = _task_of(connection, ending, held | {f"new_{name}": new[name] for name in new})
     if task is not None and used and not at_once:
-        session.connection().execute(_counting(), {"owner": task.owner, "used": used})
+        _COUNTING.row(connection, {"owner": task.owner, "used": used})
     if task is not None and divided:
-        session.execute(delete(Part).where(Part.task_id == task_id))
+        connection.execute(delete(Part).where(Part.task_id == task_id))
     return task
 
 
@@ -231,32 +251,35 @@ _KNOWN_AT_END = (
 
 
 @cache
-def _ending(names: tuple[str, ...], counts: bool) -> Any:
+def _ending(names: tuple[str, ...], counts: bool) -> Statement:
     columns = _TASKS.c
-    values = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
-    due = case((Task.callback_url.is_not(None), bindparam("now", type_=Float)))
+    values = {name: given(f"new_{name}", columns[name].type) for name in names}
+    due = case((Task.callback_url.is_not(None), given("now", Float)))
     ending = (
         update(_TASKS)
         .where(
-            Task.id == bindparam("task_id"),
-            Task.leased_by == bindparam("worker"),
+            Task.id == given("task_id"),
+            Task.leased_by == given("worker"),
             Task.state.in_(RUNNING),
         )
         .values(**values, callback_due=due)
         .returning(*(columns[name] for name in _KNOWN_AT_END))
     )
     if not counts:
-        return ending
+        return Statement(lambda _: ending)
     task = ending.cte("ended")
-    used = select(task.c.owner, bindparam("used", type_=BigInteger), literal(0.0), literal(0))
+    used = select(task.c.owner, given("used", BigInteger), literal(0.0), literal(0))
     counting = _counted(insert("postgresql", Usage).from_select([*_USED], used))
-    return select(task).add_cte(counting.cte("counted"))
+    return Statement(lambda _: select(task).add_cte(counting.cte("counted")))
 
 
-@cache
-def _counting() -> Any:
-    values = {"pages": bindparam("used"), "minute_from": 0.0, "minute_tasks": 0}
-    return _counted(insert("sqlite", Usage).values(owner=bindparam("owner"), **values))
+_COUNTING = Statement(
+    lambda dialect: _counted(
+        insert(dialect, Usage).values(
+            owner=given("owner"), pages=given("used"), minute_from=0.0, minute_tasks=0
+        )
+    )
+)
 
 
 def _counted(using: Any) -> Any:
@@ -268,12 +291,15 @@ def _counted(using: Any) -> Any:
 _USED = ("owner", "pages", "minute_from", "minute_tasks")
 
 
-def _task_of(session: Session, statement: Any, values: dict[str, Any]) -> Task | None:
-    # The connection answers in a third of the session's time.
-    row = session.connection().execute(statement, values).one_or_none()
+def _task_of(
+    session: Session | Connection, statement: Statement, values: dict[str, Any]
+) -> Task | None:
+    row = statement.row(session, values)
     if row is None:
         return None
-    return Task(**{name: value for name, value in row._mapping.items() if value is not None})
+    task = Task()
+    vars(task).update(row)  # As a value was read, not as one that is set and to be written.
+    return task
 
 
 def orphans(session: Session, worker: str | None = None) -> Sequence[Task]:
@@ -390,7 +416,7 @@ def present(session: Session) -> Any:
 
 def _clock(dialect: str) -> Any:
     if dialect == "sqlite":
-        return bindparam("now", type_=Float)
+        return given("now", Float)
     return cast(extract("epoch", func.statement_timestamp()), Float)
 
 

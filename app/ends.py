@@ -17,7 +17,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
-from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy import Engine, String, func, select
+
+from app.statement import Statement, given
 
 log = logging.getLogger(__name__)
 
@@ -109,18 +111,20 @@ class _Ends(ABC):
 
 
 class PostgresEnds(_Ends):
-    """Tells by NOTIFY whoever is connected to the same database."""
+    """Tells by NOTIFY whoever is connected to the same database.
+
+    ``engine`` commits each statement by itself.
+    """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self._engine = engine
-        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _send(self, text: str) -> None:
         # One lock of the whole server is held from a NOTIFY to the end of its commit. So it has a
         # transaction of its own, which does not wait for the disk: nothing is lost with it.
-        with self._at_once.connect() as connection:
-            connection.execute(_NOTIFY, {"ids": text})
+        with self._engine.connect() as connection:
+            _NOTIFY.row(connection, {"ids": text})
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[tuple[int, Callable[[], list[str]]]]:
@@ -140,9 +144,11 @@ class PostgresEnds(_Ends):
 
 
 _CHANNEL = "ocr_ends"
-_NOTIFY = select(
-    func.set_config("synchronous_commit", "off", True),
-    func.pg_notify(_CHANNEL, bindparam("ids")),
+_NOTIFY = Statement(
+    lambda _: select(
+        func.set_config("synchronous_commit", "off", True),
+        func.pg_notify(_CHANNEL, given("ids", String)).label("told"),
+    )
 )
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.db import is_download
 from app.errors import Unavailable
 from app.interfaces import Queue
 from app.rows import DIVIDED, LINKED, SENT, Task
+from app.statement import Statement, given
 
 _STEP = 1e-3  # Small against what a queue takes for a step, so that no place is ahead of the clock.
 _NEXT = _STEP / 10  # Tokens with one task each keep their order,
@@ -136,11 +136,11 @@ class _Clock:
 
 def _last(session: Session, waiting: str, owner: str) -> float | None:
     """The last place that an owner has among those that wait so."""
-    found = session.connection().execute(_last_of(waiting), {"owner": owner})
-    last: float | None = found.scalar_one()
-    return last
+    row = _last_of(waiting).row(session, {"owner": owner})
+    return row["last"] if row else None
 
 
 @cache
-def _last_of(waiting: str) -> Any:
-    return select(func.max(Task.queued_at)).where(Task.owner == bindparam("owner"), text(waiting))
+def _last_of(waiting: str) -> Statement:
+    last = func.max(Task.queued_at).label("last")
+    return Statement(lambda _: select(last).where(Task.owner == given("owner"), text(waiting)))

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app import access, db, media
 from app.access import NONE, Access, Allowance, enter, look
 from app.callbacks import Reporter, host_of
@@ -166,7 +168,7 @@ class Tasks:
             is_sent = alone and self.sessions.commits_by_itself
             with self.sessions.single() if alone else self.sessions.begin() as session:
                 inserted = db.add(session, task)
-                if inserted and allowance.any:
+                if inserted and isinstance(session, Session):  # And not a single statement.
                     enter(session, owner, allowance)
                 is_sent = True
         except AppError:
@@ -368,7 +370,7 @@ class Tasks:
 
     def told(self, task_ids: Collection[str]) -> dict[str, Task]:
         """What clients are told of those of ``task_ids`` that are not gone."""
-        with self.sessions() as session:
+        with self.sessions.single() as session:
             rows = [db.told(session, task_id) for task_id in task_ids]
         return {row.id: row for row in rows if row is not None}
 

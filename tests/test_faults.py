@@ -56,9 +56,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.contextmanager
 def _locked(tasks: Tasks) -> Iterator[None]:
     """Somebody else writes to the database, and does not end."""
-    engine: Engine = tasks.sessions.kw["bind"]
-    is_file = engine.dialect.name == "sqlite"
-    with engine.connect() as other:
+    is_file = not tasks.sessions.commits_by_itself
+    with tasks.sessions.begin() as other:
         other.execute(text("BEGIN EXCLUSIVE" if is_file else "LOCK TABLE tasks, tokens, usages"))
         yield
         other.rollback()
@@ -485,13 +484,15 @@ def test_whoever_stops_in_a_transaction_holds_up_nobody(
         url = address.replace("postgresql://", "postgresql+psycopg://")
         database.migrate(url, tmp_path)
         sessions = database.connect(url)
-        with sessions(bind=sessions.kw["bind"]) as stopped:
+        engine: Engine = sessions.kw["bind"]
+        in_turn = engine.execution_options(isolation_level="READ COMMITTED")
+        with sessions(bind=in_turn) as stopped:
             stopped.execute(text("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE"))
             with sessions() as session:
                 assert db.task(session, "t") is None
             with pytest.raises(Unavailable):
                 db.ping(stopped)
-        sessions.kw["bind"].dispose()
+        engine.dispose()
 
 
 def test_a_standby_takes_nothing(tmp_path: Path) -> None:
