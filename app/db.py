@@ -230,7 +230,7 @@ def finish(
 
     So many pages are ``used`` by it. On PostgreSQL it is one statement if it is not divided.
     """
-    new = {name: value for name, value in ended(values).items() if name != "callback_due"}
+    new = _at_end(values)
     connection = connection_of(session)
     at_once = used > 0 and connection.dialect.name == "postgresql"
     held = {"task_id": task_id, "worker": worker, "now": new["completed_at"], "used": used}
@@ -444,6 +444,11 @@ def ping(session: Session) -> None:
 
 def ended(values: dict[str, Any]) -> dict[str, Any]:
     """What every end of a task sets beside ``values``; from then on its report is due."""
+    new = _at_end(values)
+    return new | {"callback_due": case((Task.callback_url.is_not(None), new["completed_at"]))}
+
+
+def _at_end(values: dict[str, Any]) -> dict[str, Any]:
     now = time.time()
     return values | {
         "password": None,
@@ -451,7 +456,6 @@ def ended(values: dict[str, Any]) -> dict[str, Any]:
         "leased_until": None,
         "completed_at": now,
         "result_since": now if values["state"] == State.COMPLETE else None,
-        "callback_due": case((Task.callback_url.is_not(None), now)),
     }
 
 

@@ -188,8 +188,12 @@ class Job:
         self._keepers = keepers
         self._reader = Reader(engine, order.languages, order.mode)
         # To ask each time which of the two it is takes long.
-        self._kept = opened if isinstance(opened, Keepsake) else None
-        self._pages_of = None if isinstance(opened, Keepsake) else opened
+        self._kept: Keepsake | None = None
+        self._pages_of: Source | None = None
+        if isinstance(opened, Keepsake):
+            self._kept = opened
+        else:
+            self._pages_of = opened
         self.media_type = kind
         self.page_count = opened.page_count
 
