@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import patience
 from app.errors import Unavailable
 from app.rows import Base
+from app.statement import TRANSLATE
 
 
 def connect(url: str, failed: Callable[[], None] = lambda: None) -> "Sessions":
@@ -127,9 +127,16 @@ def _engine(
     at_once: bool = False,
 ) -> Engine:
     """``at_once``: each statement is a transaction of its own, where the database has such."""
+    translate = partial(_translate, failed)
+    options = {TRANSLATE: translate}
     if url.startswith("sqlite"):
         # Threads are bounded, so their connections are: none waits for another's.
-        engine = create_engine(url, max_overflow=-1, connect_args={"timeout": _LOCKED_S})
+        engine = create_engine(
+            url,
+            max_overflow=-1,
+            connect_args={"timeout": _LOCKED_S},
+            execution_options=options,
+        )
         event.listen(engine, "connect", _set_up_sqlite)
     else:
         engine = create_engine(
@@ -138,11 +145,12 @@ def _engine(
             max_overflow=-1,
             pool_use_lifo=True,
             connect_args=_PATIENCE if timed else {},
+            execution_options=options,
             **{"isolation_level": "AUTOCOMMIT"} if at_once else {},
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _try_if_idle)
-    event.listen(engine, "handle_error", partial(_translate, failed))
+    event.listen(engine, "handle_error", lambda context: translate(context.original_exception))
     return engine
 
 
@@ -184,11 +192,12 @@ def _try_if_idle(connection: Any, record: Any, _: object) -> None:
             raise DisconnectionError from error
 
 
-def _translate(failed: Callable[[], None], context: ExceptionContext) -> None:
+def _translate(failed: Callable[[], None], error: BaseException) -> None:
     """Raise Unavailable for a database that is away, locked, full or read-only."""
-    error = context.original_exception
     is_wrong = isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
-    is_away = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
+    # Each driver has its own classes, of these names.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    is_away = not names.isdisjoint(("OperationalError", "InterfaceError"))
     if (is_away and not is_wrong) or getattr(error, "sqlstate", None) in _AWAY_STATES:
         failed()
         raise Unavailable("The database does not answer; try again later.") from error

@@ -1,15 +1,18 @@
-"""Statements of each task's way: written once by SQLAlchemy, and then carried out as they are.
+"""Statements of each task's way: written once by SQLAlchemy, and then given to the driver.
 
-To look one up again by all that it is made of, and to wrap what comes of it, takes SQLAlchemy three
-times as long as the driver takes to ask the database.
+To look one up again by all that it is made of, to pass it through, and to wrap what comes of it,
+takes SQLAlchemy three times as long as the driver takes to ask the database.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Dialect, bindparam
 from sqlalchemy.orm import Session
+
+TRANSLATE = "ocr_translate"
+"""The execution option of an engine that raises what an error of its driver means."""
 
 
 class Statement:
@@ -23,18 +26,30 @@ class Statement:
     def row(
         self, session: Session | Connection, values: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """What it finds, or returns, by columns; None if that is no row."""
+        """What it finds, or returns, by columns; None if that is no row. Raises Unavailable."""
         connection = connection_of(session)
         dialect = connection.dialect
         written = self._written.get(dialect.name)
         if written is None:
             written = self._written[dialect.name] = _written(self._make(dialect.name), dialect)
-        result = connection.exec_driver_sql(written.text, written.parameters(values))
-        if not result.returns_rows:
-            return None
-        rows = result.cursor.fetchall()  # To the end, before which SQLite does not commit.
-        result.close()
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            rows = carry_out(driver, written.text, written.parameters(values))
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, driver, None):  # So are the others of the pool.
+                connection.invalidate(error)
+                connection.engine.dispose()
+            connection.get_execution_options()[TRANSLATE](error)
+            raise
         return written.by_columns(rows[0]) if rows else None
+
+
+def carry_out(driver: Any, text: str, parameters: Any) -> Sequence[Any]:
+    """The rows that come of a statement."""
+    cursor = driver.cursor()
+    cursor.execute(text, parameters)
+    # To the end, before which SQLite does not commit.
+    return cursor.fetchall() if cursor.description else ()
 
 
 def given(name: str, type_: Any = None) -> Any:

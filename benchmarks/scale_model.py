@@ -14,12 +14,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import redis
 from sqlalchemy import Engine, event
 
-from app import wiring
+from app import statement, wiring
+from app.statement import carry_out
 from app.tasks import Tasks
 from benchmarks import meters
 from benchmarks.clients import document, send
@@ -186,14 +188,20 @@ def _listened(engine: Engine) -> Iterator[list[str]]:
     lines: list[str] = []
     is_open = False
 
-    def execute(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+    def carried_out(connection: Any, said: str, parameters: Any) -> Any:
+        note(connection, said, parameters)
+        return carry_out(connection, said, parameters)
+
+    def execute(_: Any, cursor: Any, said: str, parameters: Any, *__: Any) -> None:
+        note(cursor.connection, said, parameters)
+
+    def note(connection: Any, said: str, parameters: Any) -> None:
         nonlocal is_open
-        connection = cursor.connection
         if not connection.autocommit and not is_open:
             lines.append("BEGIN")
             is_open = True
-        said = psycopg.ClientCursor(connection).mogrify(statement, parameters)
-        lines.append(re.sub(r"\s+", " ", said))
+        whole = psycopg.ClientCursor(connection).mogrify(said, parameters)
+        lines.append(re.sub(r"\s+", " ", whole))
 
     def end(*_: Any) -> None:
         nonlocal is_open
@@ -205,7 +213,8 @@ def _listened(engine: Engine) -> Iterator[list[str]]:
     for name, listener in listeners:
         event.listen(engine, name, listener)
     try:
-        yield lines
+        with patch.object(statement, "carry_out", carried_out):
+            yield lines
     finally:
         for name, listener in listeners:
             event.remove(engine, name, listener)

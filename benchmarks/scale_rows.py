@@ -10,11 +10,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Engine, event
 
-from app import history, operations, wiring
+from app import history, operations, statement, wiring
 from app.rows import Task
+from app.statement import carry_out
 from app.tasks import Submission, Tasks
 from benchmarks import past
 from benchmarks.clients import HEAD, page, send, told
@@ -118,6 +120,12 @@ def _watched(engine: Engine, spent: dict[str, float], counts: dict[str, int]) ->
         spent[step] += time.perf_counter() - began
         counts[step] += 1
 
+    def carried_out(*arguments: Any) -> Any:
+        before()
+        rows = carry_out(*arguments)
+        after()
+        return rows
+
     listeners: Sequence[tuple[str, Callable[..., None]]] = (
         ("before_cursor_execute", before),
         ("after_cursor_execute", after),
@@ -125,7 +133,8 @@ def _watched(engine: Engine, spent: dict[str, float], counts: dict[str, int]) ->
     for name, listener in listeners:
         event.listen(engine, name, listener)
     try:
-        yield
+        with patch.object(statement, "carry_out", carried_out):
+            yield
     finally:
         for name, listener in listeners:
             event.remove(engine, name, listener)

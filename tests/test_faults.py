@@ -451,14 +451,18 @@ def test_a_postgresql_that_is_restarted() -> None:
             sessions.kw["bind"].dispose()
 
 
-def test_a_connection_that_ends_in_a_transaction() -> None:
+@pytest.mark.parametrize("ask", [db.ping, lambda session: db.task(session, "t")])
+def test_a_connection_that_ends_in_a_transaction(
+    ask: Callable[[Session], object], tmp_path: Path
+) -> None:
     """It is Unavailable too, at whichever statement it is noticed."""
     with services.postgresql() as address:
         url = address.replace("postgresql://", "postgresql+psycopg://")
+        database.migrate(url, tmp_path)
         sessions = database.connect(url)
         killer = database.connect(url)
         with sessions() as session:
-            db.ping(session)
+            ask(session)
             with killer() as other:
                 other.execute(
                     text(
@@ -467,9 +471,9 @@ def test_a_connection_that_ends_in_a_transaction() -> None:
                     )
                 )
             with pytest.raises(Unavailable):
-                db.ping(session)
+                ask(session)
         with sessions() as session:
-            db.ping(session)
+            ask(session)
         for maker in (sessions, killer):
             maker.kw["bind"].dispose()
 
