@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -26,7 +26,7 @@ class Disk:
 
     def free_bytes(self) -> int:
         """What may be written to the fullest of them still."""
-        return min(now.f_bavail * now.f_frsize for now in self._now())
+        return _free_bytes(self._now())
 
     def has_room(self, size: int = 0) -> bool:
         """Whether it can be written to, and has the reserve beside ``size`` bytes."""
@@ -37,10 +37,12 @@ class Disk:
         return self._has(self._reserve_bytes // 2)
 
     def _has(self, size: int) -> bool:
-        if self.free_bytes() < size:
+        now = self._now()
+        if _free_bytes(now) < size:
             self._make_room(size)
-        read_only = any(now.f_flag & os.ST_RDONLY for now in self._now())
-        return not read_only and self.free_bytes() >= size
+            now = self._now()
+        is_read_only = any(each.f_flag & os.ST_RDONLY for each in now)
+        return not is_read_only and _free_bytes(now) >= size
 
     def is_cause(self, error: BaseException) -> bool:
         """Whether ``error`` came of a disk that is full, fails or cannot be written to.
@@ -57,8 +59,12 @@ class Disk:
             cause = cause.__cause__ or cause.__context__
         return False
 
-    def _now(self) -> Iterator[os.statvfs_result]:
-        return map(os.statvfs, self._folders)
+    def _now(self) -> list[os.statvfs_result]:
+        return [os.statvfs(folder) for folder in self._folders]
+
+
+def _free_bytes(now: Sequence[os.statvfs_result]) -> int:
+    return min(each.f_bavail * each.f_frsize for each in now)
 
 
 _FULL_BYTES = 2**20

@@ -38,14 +38,12 @@ class Ration:
         and it reserves more with each thread. What is over the limit is a MemoryError, or the
         end of a library that cannot do without.
         """
-        pages = int(Path("/proc/self/statm").read_text().split()[5])
-        _limit(resource.RLIMIT_DATA, pages * _PAGE_BYTES + self.task_memory_bytes)
+        _limit(resource.RLIMIT_DATA, _memory_bytes(_WRITABLE) + self.task_memory_bytes)
 
     def is_spent(self, tasks: int) -> bool:
         """Whether the process should be replaced, after so many tasks, with what it has now."""
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
         enough = 0 < self.worker_tasks <= tasks
-        return enough or pages * _PAGE_BYTES > self.worker_bytes
+        return enough or _memory_bytes(_RESIDENT) > self.worker_bytes
 
 
 def environment(room: Path, ours: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -65,6 +63,16 @@ def environment(room: Path, ours: Mapping[str, str] = os.environ) -> dict[str, s
 
     kept = {name: value for name, value in ours.items() if is_needed(name)}
     return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **kept, "TMPDIR": str(room)}
+
+
+def _memory_bytes(column: int) -> int:
+    """What this process has of a kind of memory, by its column in statm (proc(5))."""
+    with _STATM.open("rb", buffering=0) as file:
+        return int(file.read().split()[column]) * _PAGE_BYTES
+
+
+_STATM = Path("/proc/self/statm")
+_RESIDENT, _WRITABLE = 1, 5
 
 
 def _limit(kind: int, value: int) -> None:

@@ -42,12 +42,13 @@ class ImageConverter:
         self, source: Path, work: Path, password: str | None, form: str = "pdf"
     ) -> Iterator["_ImageSource"]:
         """Open ``source``; images have no password."""
-        if media.detect(source) == media.JPEG:
+        kind = media.detect(source)
+        if kind == media.JPEG:
             jpeg.check(source)
             with _decoding():
                 source = jpeg.ended(source, work / "ended.jpg", self._max_pixels)
         # Not by its path, for then Pillow 13 maps it and garbles rotated uncompressed TIFF files.
-        with source.open("rb") as file, self._open(file, source, work) as image:
+        with source.open("rb") as file, self._open(kind, file, source, work) as image:
             _check_pixels(image, self._max_pixels)
             with _decoding():
                 count = _count_frames(image, self._max_pages)
@@ -72,8 +73,7 @@ class ImageConverter:
     def close(self) -> None:
         """Nothing is to be ended."""
 
-    def _open(self, file: BinaryIO, source: Path, work: Path) -> PIL.Image.Image:
-        kind = media.detect(source)
+    def _open(self, kind: str, file: BinaryIO, source: Path, work: Path) -> PIL.Image.Image:
         try:
             with _decoding():
                 image = PIL.Image.open(file, formats=_FORMATS)
