@@ -33,7 +33,8 @@ from app.reading import Mode
 from app.readings import Readings, count
 from app.rows import Part
 
-_PROGRESS_S = 0.2  # Between two pages that are told.
+_PROGRESS_S = 0.2  # Between two pages that are told,
+_PART_PROGRESS_S = 1.0  # and of a part, for which the rows of all that read are locked and summed.
 GRACE_S = 15.0  # What has a time limit of its own comes to it before its worker is ended.
 
 
@@ -128,8 +129,12 @@ class Turn:
         limits = self._limits
         due_s = limits.page_timeout_s if done < pages else limits.step_timeout_s
         self._beat(due_s + GRACE_S)
-        if now < self._said + _PROGRESS_S and (done > 0 or pages == 1):
-            return  # A page, and a short document, may take less time than to say so.
+        # A page, and a short document, may take less time than to say so; of a part that begins
+        # nothing is new.
+        begins = done == 0 and pages > 1 and not self._hold.parts
+        between_s = _PART_PROGRESS_S if self._hold.parts else _PROGRESS_S
+        if not begins and now < self._said + between_s:
+            return
         self._said = now
         # The database may be away for a while; the end waits for it.
         with contextlib.suppress(Unavailable):
