@@ -147,7 +147,7 @@ _CHANNEL = "ocr_ends"
 _NOTIFY = Statement(
     lambda _: select(
         func.set_config("synchronous_commit", "off", True),
-        func.pg_notify(_CHANNEL, given("ids", String)).label("told"),
+        func.pg_notify(_CHANNEL, given("ids", String)),
     )
 )
 

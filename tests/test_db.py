@@ -149,6 +149,18 @@ def test_a_single_statement_is_a_transaction(sessions: Sessions) -> None:
         assert db.workers(session) == {"worker"}
 
 
+def test_a_row_is_read_as_it_was_added(sessions: Sessions) -> None:
+    """With what is the same in all, and with flags, which are numbers in SQLite."""
+    add(sessions, return_text=True, state=State.WAITING, input_size=2**40, created_at=1.5)
+
+    with sessions() as session, sessions.single() as connection:
+        for task in (db.task(session, "t"), db.told(connection, "t")):
+            assert task is not None
+            assert (task.return_text, task.state, task.progress) == (True, State.WAITING, 0)
+            assert isinstance(task.return_text, bool)
+            assert (task.input_size, task.created_at, task.ocr_pages) == (2**40, 1.5, None)
+
+
 def test_finished(sessions: sessionmaker[Session]) -> None:
     """Final and deleted tasks are finished, others are not."""
     add(sessions, "going")
