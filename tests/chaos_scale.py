@@ -276,7 +276,7 @@ class Scale(Run):
     def _temporary(self) -> list[str]:
         found = []
         for box in self._boxes:
-            for folder in (box.disk / "temp", *(box.data / n for n in ("tmp", "work", "staging"))):
+            for folder in (box.disk / "temp", box.data / "tmp", box.data / "work"):
                 found += [f"{box.disk.name}: {path}" for path in folder.glob("*")]
             cache = [p for p in (box.data / "cache/files").rglob("*") if p.is_file()]
             if (size := sum(path.stat().st_size for path in cache)) > _CACHE_BYTES:
@@ -286,7 +286,10 @@ class Scale(Run):
 
     def _files(self) -> set[str]:
         found = (p for p in self._store.rglob("*") if p.is_file())
-        return {f"files/{path.relative_to(self._store)}" for path in found}
+        names = {f"files/{path.relative_to(self._store)}" for path in found}
+        for box in self._boxes:
+            names |= {f"{box.disk.name}: {p}" for p in (box.data / "staging").glob("*")}
+        return names
 
     def _rows(self) -> tuple[dict[str, int], int, int, str]:
         with psycopg.connect(self._url) as line:
