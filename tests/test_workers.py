@@ -121,7 +121,7 @@ def test_a_stopping_server_finishes_what_it_is_at(server: Server) -> None:
 def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> None:
     """It gets the unfinished record, not half an answer."""
     found: list[dict[str, object]] = []
-    document = frames([f"PAGE {n}" for n in range(PAGES)])
+    document = frames([f"PAGE {n}" for n in range(10 * PAGES)])
     thread = threading.Thread(target=lambda: found.append(server.post(document)))
     thread.start()
     server.until(lambda: list((server.folder / "work").glob("*-*")))
@@ -130,6 +130,24 @@ def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> N
     thread.join(60)
 
     assert found[0]["state"] in (0, 2, 4)
+
+
+def test_a_stopping_server_waits_for_what_ends_soon(tmp_path: Path) -> None:
+    """A client need not ask again because of a restart."""
+    settings = {"OCR_ENGINE": "stub", "OCR_STUB_PAGE_S": "0.5", "OCR_WORKERS": "1"}
+    server = Server(tmp_path / "data", settings)
+    server.folder.mkdir()
+    server.start()
+    try:
+        found: list[dict[str, object]] = []
+        thread = threading.Thread(target=lambda: found.append(server.post(frames(["ONE"]))))
+        thread.start()
+        server.until(lambda: list((server.folder / "work").glob("*-*")))
+    finally:
+        server.stop()
+    thread.join(60)
+
+    assert found[0]["state"] == 1
 
 
 def test_a_worker_that_has_worked_enough_is_replaced(tmp_path: Path) -> None:

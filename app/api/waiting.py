@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen")
 
-_STEP_S = 0.1  # So soon a server that stops answers, and tasks of whose ends nobody can tell.
+_STEP_S = 0.1  # Between two looks at tasks of whose ends nobody can tell.
+_STOPPING_S = 2.0  # A server that stops waits so long for what ends soon; uvicorn lets it for five.
 _LOOK_S = 1.0  # What was told may be lost.
 _PROGRESS_S = 0.3
 _TOGETHER_S = 0.02  # What is told in this time is looked for together.
@@ -36,7 +37,8 @@ class Waiting:
         self._looks = _Looks(self._finished, _STEP_S)
         self._told: dict[str, None] = {}  # The last ids that were told, perhaps too early.
         self._heard = False
-        self._look_at = 0.0  # When all are looked at again (monotonic seconds).
+        self._look_at = 0.0  # When all are looked at again (monotonic seconds),
+        self._stop_at: float | None = None  # and when nobody waits any more.
 
     async def until_final(self, task: Task, timeout_s: float) -> Task | None:
         """The task when it is final, or as it is when the server stops; None: it took too long.
@@ -81,9 +83,11 @@ class Waiting:
             self._looks.tell(seen)
 
     def _finished(self, task_ids: list[str]) -> dict[str, Task | None]:
-        if self._stopping():  # Better an unfinished record than an answer cut in two.
-            return dict.fromkeys(task_ids)
         now, hears = time.monotonic(), self._tasks.ends.hears
+        if self._stopping():
+            self._stop_at = self._stop_at or now + _STOPPING_S
+            if now >= self._stop_at:  # Better an unfinished record than an answer cut in two.
+                return dict.fromkeys(task_ids)
         if now < self._look_at and hears and self._heard:
             return {}
         self._look_at, self._heard = now + _LOOK_S, hears
