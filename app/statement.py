@@ -31,7 +31,7 @@ class Statement:
         dialect = connection.dialect
         written = self._written.get(dialect.name)
         if written is None:
-            written = self._written[dialect.name] = _written(self._make(dialect.name), dialect)
+            written = self._written[dialect.name] = _compiled(self._make(dialect.name), dialect)
         driver: Any = connection.connection.dbapi_connection
         try:
             rows = carry_out(driver, written.text, written.parameters(values))
@@ -85,7 +85,7 @@ class _Written:
         return named
 
 
-def _written(statement: Any, dialect: Dialect) -> _Written:
+def _compiled(statement: Any, dialect: Dialect) -> _Written:
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     found = tuple(statement.exported_columns)
     flags = () if dialect.supports_native_boolean else found

@@ -422,6 +422,39 @@ def test_the_end_is_told_quickly(client: TestClient, tasks: Tasks, queue: Inline
     assert told - ended[0] < 1  # Generous: no test depends on time. The benchmark measures it.
 
 
+@pytest.mark.parametrize(("patience_s", "state"), [(3600.0, 1), (0.0, 0)])
+def test_a_server_that_stops_waits_for_what_ends_soon(
+    patience_s: float,
+    state: int,
+    settings: Settings,
+    tasks: Tasks,
+    queue: InlineQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client need not ask again because of a restart, unless it takes long."""
+    monkeypatch.setattr("app.api.waiting._STOPPING_S", patience_s)
+    queue.held = True
+    looked, answered = threading.Event(), threading.Event()
+
+    def stopping() -> bool:
+        looked.set()
+        return True
+
+    def finish() -> None:
+        (looked if state else answered).wait()
+        tasks.runner.run(queue.ids.pop(), "worker")
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    with TestClient(create_app(settings, tasks, stopping=stopping)) as client:
+        client.headers["Authorization"] = TOKEN
+        response = send(client, picture())
+    answered.set()
+    thread.join()
+
+    assert response.json()["data"]["state"] == state
+
+
 def test_file_names_are_harmless(client: TestClient) -> None:
     """What is offered for the download has no folder, no control, no foreign extension."""
     names = {

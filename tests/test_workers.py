@@ -132,24 +132,6 @@ def test_a_waiting_client_is_answered_when_the_server_stops(server: Server) -> N
     assert found[0]["state"] in (0, 2, 4)
 
 
-def test_a_stopping_server_waits_for_what_ends_soon(tmp_path: Path) -> None:
-    """A client need not ask again because of a restart."""
-    settings = {"OCR_ENGINE": "stub", "OCR_STUB_PAGE_S": "0.5", "OCR_WORKERS": "1"}
-    server = Server(tmp_path / "data", settings)
-    server.folder.mkdir()
-    server.start()
-    try:
-        found: list[dict[str, object]] = []
-        thread = threading.Thread(target=lambda: found.append(server.post(frames(["ONE"]))))
-        thread.start()
-        server.until(lambda: list((server.folder / "work").glob("*-*")))
-    finally:
-        server.stop()
-    thread.join(60)
-
-    assert found[0]["state"] == 1
-
-
 def test_a_worker_that_has_worked_enough_is_replaced(tmp_path: Path) -> None:
     """No task is lost or waits for it, and no crash is counted or told."""
     server = Server(tmp_path / "data", {"OCR_WORKERS": "1", "OCR_WORKER_TASKS": "2"})
